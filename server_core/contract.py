@@ -1,0 +1,217 @@
+"""What crosses the process boundary: the worker spec, the descriptors, the pipe messages, the scoreboard.
+
+A worker can live without a supervisor, but not without this contract; whatever honours it can be supervised.
+Everything here is pure: bytes and numbers in, values out.
+
+Spawning.  `python -P -m server_core.worker FD` with the pipe as descriptor FD; all other descriptors keep their
+numbers and are named in the WorkerSpec, which is the first message on the pipe. Every signal is blocked in the child
+until its handlers are installed, so that nothing sent to a starting worker is lost or kills it.
+
+Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each message is one line:
+`verb` or `verb JSON-object`, ended by a newline. EOF means the other side is gone.
+
+    worker -> master   booted                      handlers are installed; the import of the application begins
+                       started                     lifespan start-up is complete; the health probe begins
+                       ready                       will serve as soon as it is told to
+                       failed {stage, traceback}   could not boot; the process exits with EXIT_BOOT_FAILED after it
+                       recycle {reason}            asks to be replaced: max-requests, or an operator's SIGTERM
+                       parked                      accepts no more, in answer to park
+                       draining                    accepts no more and is finishing, in answer to drain
+                       drained                     lifespan shutdown is complete; exits next
+    master -> worker   spec {...}                  first message, once
+                       serve                       join the listeners (again, after park)
+                       park                        leave the listeners; finish what is there; stay alive
+                       drain {timeout_s, final}    leave and finish within timeout_s; final: no other worker follows,
+                                                   so empty the accept queues before leaving
+                       reopen                      reopen log files
+
+Beats.  A worker's event loop stores the monotonic instant in its scoreboard record about once a second, and a second
+thread does the same in a field of its own. The master reads them only when a deadline comes, so a beat costs neither
+side a system call, and an idle master sleeps. Silence of the loop alone: the loop is blocked. Silence of both: the
+interpreter is held by C code, or the process is stopped (then the kernel says so).
+
+Stacks.  On STACKS_SIGNAL the worker's faulthandler writes the stacks of all threads to stacks_fd (a memfd of its own),
+even while C code holds the interpreter. It is installed before `booted` is sent, never sooner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from server_core.settings import ServerSettings
+
+EXIT_BOOT_FAILED: Final = 3
+"""Exit code of a worker whose application could not boot; `failed` was sent before."""
+
+STACKS_SIGNAL: Final[int] = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""A real-time signal where there is one: applications use SIGUSR1 and SIGUSR2 for themselves."""
+
+MESSAGE_LIMIT: Final = 131072
+"""Largest message in bytes; below Linux's default socket buffer (212,992), so that one send is one message."""
+
+TRACEBACK_LIMIT: Final = 60000
+"""Characters kept of a traceback, from its end: there the exception is. JSON at most doubles it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSpec:
+    """One listening socket as the worker inherits it; `address` is what people call it."""
+
+    fd: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds."""
+
+    slot: int
+    generation: int
+    name: str
+    listeners: tuple[ListenerSpec, ...]
+    scoreboard_fd: int
+    stacks_fd: int
+    beat_s: float
+    settings: ServerSettings
+
+    def as_message(self) -> bytes:
+        return encode("spec", dataclasses.asdict(self))
+
+    @staticmethod
+    def from_fields(fields: Mapping[str, object]) -> WorkerSpec:
+        """The spec again from a `spec` message's fields; TypeError or KeyError if master and worker differ."""
+        values = dict(fields)
+        listeners = values.pop("listeners")
+        settings = values.pop("settings")
+        if not isinstance(listeners, list) or not isinstance(settings, dict):
+            raise TypeError("spec: listeners must be a list and settings an object")
+        return WorkerSpec(
+            listeners=tuple(ListenerSpec(**listener) for listener in listeners),
+            settings=ServerSettings(**settings),
+            **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of the pipe."""
+
+    verb: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+def encode(verb: str, fields: Mapping[str, object] | None = None) -> bytes:
+    """One line for the pipe."""
+    if fields is None:
+        return verb.encode() + b"\n"
+    return f"{verb} {json.dumps(fields, separators=(',', ':'))}\n".encode()
+
+
+def decode(line: bytes) -> Message:
+    """The message in one line, with or without its newline; ValueError if it is none."""
+    verb, _, rest = line.rstrip(b"\n").partition(b" ")
+    fields = json.loads(rest) if rest else {}
+    if not verb or not isinstance(fields, dict):
+        raise ValueError(f"not a pipe message: {line[:80]!r}")
+    return Message(verb.decode("ascii"), fields)
+
+
+LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram's buckets in seconds; one more bucket takes the rest. Prometheus' defaults
+with two finer ones in front: a hello takes well under a millisecond here."""
+
+
+class Figures(NamedTuple):
+    """The numbers of one worker, as its scoreboard record holds them. Instants are monotonic seconds, 0 is never."""
+
+    pid: int = 0
+    generation: int = 0
+    loop_beat_at: float = 0.0
+    thread_beat_at: float = 0.0
+    loop_lag_s: float = 0.0
+    connections: int = 0
+    in_flight: int = 0
+    requests_total: int = 0
+    responses_1xx: int = 0
+    responses_2xx: int = 0
+    responses_3xx: int = 0
+    responses_4xx: int = 0
+    responses_5xx: int = 0
+    latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
+
+
+class InFlight(NamedTuple):
+    """One request that a worker has not finished; `started_at` is a monotonic instant in seconds."""
+
+    started_at: float
+    method: str
+    path: str
+
+
+SLOTS_MAX: Final = 4096
+"""Records in a scoreboard. It is sparse: a page is used when its slot is."""
+
+RECORD_BYTES: Final = 8192
+"""Bytes of one slot's record: the figures, then the in-flight table. Two pages, so writers share none."""
+
+FIGURES: Final = struct.Struct(f"=qqdddqqqqqqqq{len(LATENCY_BOUNDS_S) + 1}q")
+LOOP_BEAT_OFFSET: Final = 16
+THREAD_BEAT_OFFSET: Final = 24
+INSTANT: Final = struct.Struct("=d")
+
+IN_FLIGHT_OFFSET: Final = 512
+IN_FLIGHT_ENTRY: Final = struct.Struct("=d12s172s")
+IN_FLIGHT_MAX: Final = (RECORD_BYTES - IN_FLIGHT_OFFSET) // IN_FLIGHT_ENTRY.size
+"""Requests told one by one; how many there are in all is in Figures.in_flight."""
+
+
+def record_offset(slot: int) -> int:
+    """Where a slot's record begins; ValueError if the scoreboard has no such slot."""
+    if not 0 <= slot < SLOTS_MAX:
+        raise ValueError(f"slot: must be from 0 to {SLOTS_MAX - 1}, not {slot}")
+    return slot * RECORD_BYTES
+
+
+def pack_figures(figures: Figures) -> bytes:
+    return FIGURES.pack(*figures[:-1], *figures.latency)
+
+
+def unpack_figures(record: bytes) -> Figures:
+    """The figures at the beginning of a record."""
+    values = FIGURES.unpack_from(record)
+    plain = len(Figures._fields) - 1
+    return Figures._make((*values[:plain], values[plain:]))
+
+
+def pack_in_flight(entries: list[InFlight]) -> bytes:
+    """The in-flight table, oldest first as given; a zero instant ends it, long paths are cut."""
+    packed = b"".join(
+        IN_FLIGHT_ENTRY.pack(
+            entry.started_at, entry.method.encode("latin-1", "replace"), entry.path.encode("utf-8", "replace")
+        )
+        for entry in entries[:IN_FLIGHT_MAX]
+    )
+    return packed.ljust(IN_FLIGHT_MAX * IN_FLIGHT_ENTRY.size, b"\0")
+
+
+def unpack_in_flight(record: bytes) -> list[InFlight]:
+    """The in-flight table of a whole record."""
+    entries: list[InFlight] = []
+    for index in range(IN_FLIGHT_MAX):
+        started_at, method, path = IN_FLIGHT_ENTRY.unpack_from(record, IN_FLIGHT_OFFSET + index * IN_FLIGHT_ENTRY.size)
+        if started_at == 0.0:
+            break
+        entries.append(
+            InFlight(
+                started_at,
+                method.rstrip(b"\0").decode("latin-1"),
+                path.rstrip(b"\0").decode("utf-8", "replace"),
+            )
+        )
+    return entries

@@ -1,0 +1,115 @@
+"""structlog set up once: events from a declared table, console or JSON lines at the edge, always to stderr.
+
+Both packages log through here; each declares its own events. An event that is not declared raises KeyError, so that
+the table, and the page made from it, cannot be incomplete. Nothing a client sent can forge a line: JSON escapes it,
+and the console renderer writes values by their repr.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of an event table: level, the keys it carries, and what it means to an operator."""
+
+    level: str
+    keys: tuple[str, ...]
+    meaning: str
+
+
+EVENTS: Final[Mapping[str, Event]] = {
+    "server.started": Event("info", ("addresses", "pid", "loop", "http"), "A server without a supervisor listens."),
+    "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
+    "application.imported": Event("debug", ("app", "duration_s"), "The application object was imported."),
+    "application.failed": Event("error", ("stage", "traceback"), "The application could not boot."),
+    "lifespan.unsupported": Event("debug", ("app",), "The application does not know lifespan; serving without it."),
+    "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),
+    "request.failed": Event("error", ("method", "path", "traceback"), "The application raised, or broke ASGI."),
+    "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
+    "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
+    "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
+    "access_log.failed": Event("error", ("path", "error"), "The access log could not be written."),
+}
+
+
+class Log(Protocol):
+    """What code that logs is given: an event by name and its facts as keys."""
+
+    def __call__(self, event: str, /, **fields: object) -> None: ...
+
+
+class StderrLogger:
+    """Writes whole lines to descriptor 2 with one write(2) each, so that lines of several processes do not mix.
+
+    A standard error that is closed, full or gone must not stop a supervisor: there is nowhere left to say so.
+    """
+
+    def msg(self, message: str) -> None:
+        data = (message + "\n").encode("utf-8", "backslashreplace")
+        try:
+            while data:
+                data = data[os.write(2, data) :]
+        except OSError:  # EPIPE, EBADF, EAGAIN, ENOSPC: the log's reader is gone, and there is no second one
+            return
+
+    log = debug = info = warn = warning = error = critical = fatal = failure = exception = msg
+
+
+def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[str, object] | None = None) -> Log:
+    """A Log that writes this table's events at `level` and above; `form` is auto, console or json."""
+    console = form == "console" or (form == "auto" and is_terminal())
+    minimum = LEVELS[level]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=is_terminal(), sort_keys=False, pad_event=28)
+        if console
+        else structlog.processors.JSONRenderer(default=str)
+    )
+    base = structlog.wrap_logger(
+        StderrLogger(),
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=not console),
+            add_pid if not console else keep,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
+    ).bind(**(bound or {}))
+    methods = {name: getattr(base, name) for name in LEVELS}
+
+    def log(event: str, /, **fields: object) -> None:
+        methods[table[event].level](event, level=table[event].level, **fields)
+
+    return log
+
+
+def keep(_: object, __: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    return event
+
+
+def add_pid(_: object, __: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    """JSON lines of master and workers go to one stream: each says who wrote it."""
+    event.setdefault("logger_pid", os.getpid())
+    return event
+
+
+def is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:  # descriptor 2 is closed
+        return False
+
+
+def silence_asyncio() -> None:
+    """asyncio's own logger goes to stderr as it is; the root logger stays the application's."""
+    if not logging.getLogger("asyncio").handlers:
+        logging.getLogger("asyncio").addHandler(logging.StreamHandler(sys.stderr))

@@ -1,0 +1,169 @@
+"""How a setting is declared, and the typed parsers that every source of a value shares.
+
+A setting is one line of a frozen dataclass: `timeout: float = option(30.0, kind=SECONDS, ...)`. The field stays a
+plain `float` to the type checker; the metadata is the row from which flags, environment names, TOML keys, the
+reference page and `supervisor-d config` are derived. A text is parsed by exactly one parser whatever its source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+METADATA_KEY = "option"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One type of value: how its text is read, how it is written back, and what would be accepted.
+
+    `parse` raises ValueError whose message completes "NAME: ..." (for example "must be a length of time").
+    """
+
+    name: str
+    accepts: str
+    parse: Callable[[str], object]
+    render: Callable[[object], str] = str
+    is_flag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The row behind one setting.
+
+    `reloads` says whether a reload can apply a changed value (new workers get it) or only a restart can.
+    `environment` lists names read besides SUPERVISOR_D_<NAME>, in order, as everybody expects them.
+    `repeatable` settings hold a tuple; on the command line the flag is given several times.
+    """
+
+    kind: Kind
+    section: str
+    help: str
+    reloads: bool = False
+    flags: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    repeatable: bool = False
+    check: Callable[[object], str | None] | None = None
+
+
+def option(
+    default: T,
+    *,
+    kind: Kind,
+    section: str,
+    help: str,
+    reloads: bool = False,
+    flags: tuple[str, ...] = (),
+    environment: tuple[str, ...] = (),
+    repeatable: bool = False,
+    check: Callable[[object], str | None] | None = None,
+) -> T:
+    """Declare one setting; `check` returns what is wrong with an already typed value, or None."""
+    row = Option(kind, section, help, reloads, flags, environment, repeatable, check)
+    return dataclasses.field(default=default, metadata={METADATA_KEY: row})
+
+
+def declared(settings: type) -> Mapping[str, Option]:
+    """Every option of a settings class by its name, in the order of declaration."""
+    return {
+        field.name: cast(Option, field.metadata[METADATA_KEY])
+        for field in dataclasses.fields(settings)
+        if METADATA_KEY in field.metadata
+    }
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|k|kb|kib|m|mb|mib|g|gb|gib)?", re.IGNORECASE)
+_SIZE_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_TRUE = frozenset(("1", "true", "yes", "on"))
+_FALSE = frozenset(("0", "false", "no", "off"))
+
+
+def parse_seconds(text: str) -> float:
+    """A length of time in seconds, from "1.5", "1.5s", "250ms", "2m", "1h" or "1d"."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"must be a length of time such as 30, 1.5s, 250ms, 2m or 1h, not {text!r}")
+    return float(match[1]) * _DURATION_UNITS[match[2]]
+
+
+def parse_bytes(text: str) -> int:
+    """A size in bytes, from "4096", "64k", "64KiB", "10M" or "1G" (all powers of 1024)."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"must be a size such as 65536, 64k, 10M or 1G, not {text!r}")
+    return int(float(match[1]) * _SIZE_UNITS[(match[2] or "")[:1].lower()])
+
+
+def parse_count(text: str) -> int:
+    """A whole number of at least 0."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isdigit()):
+        raise ValueError(f"must be a whole number, not {text!r}")
+    return int(stripped)
+
+
+def parse_switch(text: str) -> bool:
+    """True or False, from on/off, true/false, yes/no or 1/0."""
+    lowered = text.strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError(f"must be on or off, not {text!r}")
+
+
+def parse_text(text: str) -> str:
+    """The text as it stands; NUL never belongs in a setting."""
+    if "\0" in text:
+        raise ValueError(f"must not contain a NUL character, as in {text!r}")
+    return text
+
+
+def parse_octal(text: str) -> int:
+    """A file mode from octal digits, as chmod takes them."""
+    digits = text.strip().removeprefix("0o")
+    if not re.fullmatch(r"[0-7]{1,4}", digits):
+        raise ValueError(f"must be an octal file mode such as 0660, not {text!r}")
+    return int(digits, 8)
+
+
+def render_seconds(value: object) -> str:
+    return f"{value:g}s" if isinstance(value, (int, float)) else str(value)
+
+
+def choice(*accepted: str) -> Kind:
+    """A kind whose values are exactly these words."""
+    names = ", ".join(accepted)
+
+    def parse(text: str) -> str:
+        if text.strip().lower() not in accepted:
+            raise ValueError(f"must be one of {names}, not {text!r}")
+        return text.strip().lower()
+
+    return Kind("choice", f"one of {names}", parse)
+
+
+SECONDS = Kind("seconds", "a length of time: 30, 1.5s, 250ms, 2m, 1h", parse_seconds, render_seconds)
+BYTES = Kind("bytes", "a size: 65536, 64k, 10M, 1G", parse_bytes)
+COUNT = Kind("count", "a whole number", parse_count)
+SWITCH = Kind("switch", "on or off", parse_switch, lambda value: "on" if value else "off", is_flag=True)
+TEXT = Kind("text", "text", parse_text)
+MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}")
+
+
+def at_least(minimum: float) -> Callable[[object], str | None]:
+    """A check that refuses numbers below `minimum`."""
+
+    def check(value: object) -> str | None:
+        if isinstance(value, (int, float)) and value < minimum:
+            return f"must be at least {minimum:g}, not {value:g}"
+        return None
+
+    return check

@@ -1,0 +1,215 @@
+"""The server half of the declaration: what one worker, or `python -m server_core`, can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server_core.option import (
+    BYTES,
+    COUNT,
+    SECONDS,
+    SWITCH,
+    TEXT,
+    Kind,
+    at_least,
+    choice,
+    option,
+    parse_text,
+)
+
+
+def parse_access_log(text: str) -> str:
+    """ "off", "-" for standard output, or a path."""
+    stripped = parse_text(text).strip()
+    if not stripped:
+        raise ValueError("must be off, - or a path, not empty")
+    return "off" if stripped.lower() in ("off", "false", "no", "0") else stripped
+
+
+ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)
+LOG_LEVEL = choice("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the server core does with a connection and an application; durations in seconds, sizes in bytes."""
+
+    app: str = option(
+        "",
+        kind=TEXT,
+        section="application",
+        reloads=True,
+        help="The application: module:attribute, module:factory() or, with --factory, a module:callable.",
+    )
+    factory: bool = option(
+        False,
+        kind=SWITCH,
+        section="application",
+        reloads=True,
+        help="APP names a callable that returns the application.",
+    )
+    app_dir: str = option(
+        "",
+        kind=TEXT,
+        section="application",
+        reloads=True,
+        help="Directory put first on the import path; the working directory if not given.",
+    )
+    lifespan: str = option(
+        "auto",
+        kind=choice("auto", "on", "off"),
+        section="application",
+        reloads=True,
+        help="ASGI lifespan: auto goes on without it if the application does not know it; on requires it.",
+    )
+    root_path: str = option(
+        "",
+        kind=TEXT,
+        section="application",
+        reloads=True,
+        help="Prefix under which a proxy serves the application (ASGI root_path).",
+    )
+    http: str = option(
+        "auto",
+        kind=choice("auto", "httptools", "h11"),
+        section="server",
+        reloads=True,
+        help="HTTP/1.1 parser; auto is httptools where it can be imported, else h11.",
+    )
+    loop: str = option(
+        "auto",
+        kind=choice("auto", "uvloop", "asyncio"),
+        section="server",
+        reloads=True,
+        help="Event loop; auto is uvloop where it can be imported, else asyncio.",
+    )
+    graceful_timeout: float = option(
+        30.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0),
+        help="Time a draining worker has to finish its requests and its lifespan before it is terminated.",
+    )
+    keep_alive: float = option(
+        75.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0),
+        help="How long an idle kept-alive connection stays open; keep it above the proxy's own (60 s is usual).",
+    )
+    header_timeout: float = option(
+        10.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0.1),
+        help="Time from the first byte of a request, or from accepting a connection, to the end of its headers.",
+    )
+    body_timeout: float = option(
+        30.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0.1),
+        help="Longest wait for the next bytes of a request body that the application is reading.",
+    )
+    write_timeout: float = option(
+        30.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0.1),
+        help="Longest time a client may take no byte of a response that waits for it.",
+    )
+    drain_spread: float = option(
+        0.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0),
+        help="How long idle kept-alive connections stay readable in a drain; 0 means the lesser of 5 s and a third "
+        "of graceful-timeout.",
+    )
+    limit_request_line: int = option(
+        8190,
+        kind=BYTES,
+        section="limits",
+        reloads=True,
+        check=at_least(64),
+        help="Longest request line; a longer one is answered 414.",
+    )
+    limit_request_fields: int = option(
+        100,
+        kind=COUNT,
+        section="limits",
+        reloads=True,
+        check=at_least(1),
+        help="Most header fields in a request; more are answered 431.",
+    )
+    limit_header_bytes: int = option(
+        65536,
+        kind=BYTES,
+        section="limits",
+        reloads=True,
+        check=at_least(256),
+        help="Largest request head; a larger one is answered 431.",
+    )
+    forwarded_allow_ips: str = option(
+        "127.0.0.1,::1",
+        kind=TEXT,
+        section="proxies",
+        reloads=True,
+        environment=("FORWARDED_ALLOW_IPS",),
+        help="Peers whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks, 'unix' or *.",
+    )
+    server_header: bool = option(
+        True,
+        kind=SWITCH,
+        section="server",
+        reloads=True,
+        help="Send a Server header unless the application did.",
+    )
+    date_header: bool = option(
+        True,
+        kind=SWITCH,
+        section="server",
+        reloads=True,
+        help="Send a Date header unless the application did.",
+    )
+    access_log: str = option(
+        "off",
+        kind=ACCESS_LOG,
+        section="logs",
+        reloads=True,
+        help="One line a request: off, - for standard output, or a path.",
+    )
+    log_format: str = option(
+        "auto",
+        kind=choice("auto", "console", "json"),
+        section="logs",
+        help="auto is console on a terminal and JSON lines elsewhere.",
+    )
+    log_level: str = option("info", kind=LOG_LEVEL, section="logs", reloads=True, help="Least level that is written.")
+    max_requests: int = option(
+        0,
+        kind=COUNT,
+        section="recycling",
+        reloads=True,
+        help="Requests after which a worker asks to be replaced; 0 is never.",
+    )
+    max_requests_jitter: int = option(
+        0,
+        kind=COUNT,
+        section="recycling",
+        reloads=True,
+        help="Up to this many are added to max-requests, so that workers do not recycle together.",
+    )
+    health_path: str = option(
+        "",
+        kind=TEXT,
+        section="reload",
+        reloads=True,
+        help="Path that a new worker must answer with 2xx or 3xx, inside the worker, before it takes connections.",
+    )

@@ -1,0 +1,43 @@
+"""Everything the daemon raises on purpose; each error says whose fault it is and carries its exit code.
+
+Exit codes are an interface (DESIGN.md section 3): 0 stopped as asked, 1 our fault, 2 usage or configuration,
+3 the application could not boot at start, 4 could not bind or inherit a listener.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXIT_OK: Final = 0
+EXIT_INTERNAL: Final = 1
+EXIT_CONFIGURATION: Final = 2
+EXIT_BOOT_FAILED: Final = 3
+EXIT_LISTENER: Final = 4
+
+
+class SupervisorError(Exception):
+    """Base of every error below; its text is one line for the person who can mend it."""
+
+    exit_code: int = EXIT_INTERNAL
+
+
+class ConfigurationError(SupervisorError):
+    """The operator's: a setting that is unknown, ill-formed or impossible. Says what, which value, from where."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class ListenerError(SupervisorError):
+    """The host's or the operator's: an address that cannot be bound, or a descriptor that is no listener."""
+
+    exit_code = EXIT_LISTENER
+
+
+class ControlSocketError(SupervisorError):
+    """The operator's: another living daemon owns the control socket, or its place cannot be made."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class SpawnError(SupervisorError):
+    """The host's: no process, descriptor or memory for a worker. A fact to the policy, never the end of the master."""

@@ -1,0 +1,1 @@
+"""How it is done here: spawn, reap, sockets, pipes, signals; effects without judgement."""

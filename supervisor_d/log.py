@@ -1,0 +1,86 @@
+"""The table of every event the daemon writes; the docs page is generated from it, undeclared names raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from server_core.log import EVENTS as SERVER_EVENTS
+from server_core.log import Event, Log, setup
+
+WORKER = ("slot", "pid", "generation")
+
+EVENTS: Final[Mapping[str, Event]] = {
+    "master.started": Event("info", ("name", "pid", "version", "app", "workers", "python"), "The master is up."),
+    "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
+    "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),
+    "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),
+    "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
+    "socket.inherited": Event("info", ("address", "fd", "source"), "A listening socket was inherited."),
+    "socket.closed": Event("info", ("addresses",), "The listeners are closed; nobody accepts any more."),
+    "control.opened": Event("info", ("address",), "The control socket answers here."),
+    "control.unavailable": Event("warning", ("reason",), "There is no control socket; signals still work."),
+    "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
+    "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),
+    "process.reaped": Event("info", ("pid", "exit_code", "signal"), "A stranger's zombie was reaped (PID 1)."),
+    "worker.spawned": Event("info", WORKER, "A worker process was started."),
+    "worker.spawn_failed": Event("error", ("slot", "generation", "error", "retry_s"), "No process could be started."),
+    "worker.booted": Event("debug", WORKER, "The interpreter is up; the application is being imported."),
+    "worker.started": Event("debug", WORKER, "Lifespan start-up is complete."),
+    "worker.ready": Event("info", (*WORKER, "duration_s"), "The worker serves."),
+    "worker.boot_failed": Event("error", (*WORKER, "stage", "traceback"), "The application could not boot."),
+    "worker.boot_expired": Event("error", (*WORKER, "timeout_s"), "Not ready within boot-timeout."),
+    "worker.suspected": Event("warning", (*WORKER, "kind", "silent_s"), "The event loop is silent; replaced."),
+    "worker.recovered": Event("warning", (*WORKER, "silent_s"), "A suspected worker's loop beats again."),
+    "worker.timeout_extended": Event(
+        "warning",
+        (*WORKER, "throttled_s", "suspended_s"),
+        "Silent, but it was kept from running: not held against it.",
+    ),
+    "worker.hung": Event(
+        "error",
+        (*WORKER, "kind", "silent_s", "incident", "in_flight", "stacks"),
+        "What a worker in trouble was doing.",
+    ),
+    "worker.parked": Event("info", WORKER, "A replaced worker waits for the reload's verdict."),
+    "worker.resumed": Event("info", WORKER, "A parked worker accepts again."),
+    "worker.draining": Event("info", (*WORKER, "timeout_s", "reason"), "Finishes what it has and exits."),
+    "worker.drained": Event("debug", WORKER, "Everything was finished, lifespan shutdown included."),
+    "worker.terminated": Event("warning", (*WORKER, "reason"), "SIGTERM: not done within its budget."),
+    "worker.killed": Event("warning", (*WORKER, "reason"), "SIGKILL."),
+    "worker.detached": Event("warning", (*WORKER, "reason"), "The worker closed its pipe."),
+    "worker.exited": Event(
+        "info",
+        (*WORKER, "cause", "exit_code", "signal", "reason", "age_s"),
+        "The process ended as it was asked to.",
+    ),
+    "worker.crashed": Event(
+        "error",
+        (*WORKER, "cause", "exit_code", "signal", "reason", "age_s", "retry_s"),
+        "The process ended unasked.",
+    ),
+    "worker.recycled": Event("info", (*WORKER, "reason"), "The worker is to be replaced, replacement first."),
+    "worker.illegal_transition": Event("error", (*WORKER, "state", "cause"), "Our fault: killed and replaced."),
+    "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),
+    "fleet.degraded": Event("error", ("reason", "ready", "target"), "Fewer workers than wanted can be had."),
+    "fleet.recovered": Event("info", ("ready", "target"), "As many workers as wanted are ready again."),
+    "fleet.failed": Event("error", ("reason",), "No worker is left and none can be started."),
+    "reload.started": Event("info", ("generation", "origin", "dry_run"), "A new generation is being tried."),
+    "reload.configured": Event("info", ("generation", "changes"), "The configuration was read again."),
+    "reload.coalesced": Event("info", ("generation", "origin"), "A reload runs; another follows it."),
+    "reload.progressed": Event("info", ("generation", "phase", "replaced", "target"), "One step further."),
+    "reload.committed": Event("info", ("generation", "duration_s", "origin"), "The new generation serves alone."),
+    "reload.rolled_back": Event(
+        "error",
+        ("generation", "reason", "duration_s", "origin", "traceback"),
+        "The old generation serves on.",
+    ),
+    "reload.proved": Event("info", ("generation", "duration_s", "origin"), "A dry run's canary was sound; discarded."),
+    "stop.requested": Event("info", ("fast", "origin", "shutdown_delay_s"), "The daemon was asked to stop."),
+    "log.reopened": Event("info", ("origin",), "Log files were reopened."),
+    "order.failed": Event("error", ("order", "error"), "Our fault or the host's: an order could not be performed."),
+}
+
+ALL_EVENTS: Final[Mapping[str, Event]] = {**EVENTS, **SERVER_EVENTS}
+
+__all__ = ["ALL_EVENTS", "EVENTS", "Event", "Log", "setup"]

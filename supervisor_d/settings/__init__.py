@@ -1,0 +1,1 @@
+"""What the operator wants: one declaration, and where each value came from (values, no verbs)."""

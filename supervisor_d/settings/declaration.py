@@ -1,0 +1,156 @@
+"""The supervisor half of the declaration; the server half is server_core/settings.py. Everything else is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server_core.option import BYTES, COUNT, MODE, SECONDS, SWITCH, TEXT, Kind, at_least, choice, option
+from server_core.settings import ServerSettings
+
+
+def parse_workers(text: str) -> int:
+    """A whole number of at least 1, or auto, which is 0 here and counted when the daemon starts."""
+    stripped = text.strip().lower()
+    if stripped == "auto":
+        return AUTO
+    if not (stripped.isascii() and stripped.isdigit()):
+        raise ValueError(f"must be a whole number or auto, not {text!r}")
+    if int(stripped) < 1:
+        raise ValueError(f"must be at least 1, not {int(stripped)}")
+    return int(stripped)
+
+
+AUTO = 0
+WORKERS = Kind(
+    "workers",
+    "a whole number of at least 1, or auto",
+    parse_workers,
+    lambda value: "auto" if value == AUTO else str(value),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """What the master does; durations in seconds, sizes in bytes."""
+
+    bind: tuple[str, ...] = option(
+        ("127.0.0.1:8000",),
+        kind=TEXT,
+        section="listeners",
+        repeatable=True,
+        flags=("-b",),
+        help="Where to listen: HOST:PORT, :PORT, [::]:PORT, unix:PATH or fd://N; may be given several times. With "
+        "systemd socket activation nothing is bound. The variable PORT alone means 0.0.0.0:PORT.",
+    )
+    backlog: int = option(
+        2048,
+        kind=COUNT,
+        section="listeners",
+        check=at_least(1),
+        help="Length of a listener's accept queue (listen(2)).",
+    )
+    unix_mode: int = option(
+        0o660, kind=MODE, section="listeners", help="File mode of Unix sockets that are bound here."
+    )
+    workers: int = option(
+        1,
+        kind=WORKERS,
+        section="workers",
+        reloads=True,
+        flags=("-w",),
+        environment=("WEB_CONCURRENCY",),
+        help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota.",
+    )
+    name: str = option(
+        "",
+        kind=TEXT,
+        section="control",
+        help="What this daemon is called in ctl, logs and the control socket's place; from APP if not given.",
+    )
+    timeout: float = option(
+        30.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(1),
+        help="Longest silence of a worker's event loop before it is taken for hung, recorded and replaced.",
+    )
+    boot_timeout: float = option(
+        60.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0.1),
+        help="Longest time from spawning a worker to its being ready.",
+    )
+    shutdown_delay: float = option(
+        0.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=at_least(0),
+        help="After SIGTERM: not ready at once, but still accepting for this long, until load balancers know.",
+    )
+    soak: float = option(
+        0.0,
+        kind=SECONDS,
+        section="reload",
+        reloads=True,
+        check=at_least(0),
+        help="How long the first new worker, and then the whole new generation, is watched before a reload goes on.",
+    )
+    surge: int = option(
+        1,
+        kind=COUNT,
+        section="reload",
+        reloads=True,
+        check=at_least(1),
+        help="Workers above the target during a reload.",
+    )
+    park: bool = option(
+        True,
+        kind=SWITCH,
+        section="reload",
+        reloads=True,
+        help="Keep replaced workers until the reload is committed, so that it can be rolled back even when the old "
+        "code is gone; costs up to twice the memory meanwhile.",
+    )
+    max_age: float = option(
+        0.0,
+        kind=SECONDS,
+        section="recycling",
+        reloads=True,
+        check=at_least(0),
+        help="Age at which a worker is replaced; 0 is never.",
+    )
+    max_memory: int = option(
+        0,
+        kind=BYTES,
+        section="recycling",
+        reloads=True,
+        help="PSS in bytes at which a worker is replaced; 0 is never.",
+    )
+    exit_when_failed: str = option(
+        "auto",
+        kind=choice("auto", "on", "off"),
+        section="workers",
+        reloads=True,
+        help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
+    )
+    control_socket: str = option(
+        "",
+        kind=TEXT,
+        section="control",
+        help="Path of the control socket, @NAME for an abstract one, or off; a usual place if not given.",
+    )
+    config: str = option(
+        "", kind=TEXT, section="control", flags=("-c",), help="TOML file with settings by their long names."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole intent: both halves. Values only; where they came from is resolve's to tell."""
+
+    daemon: DaemonSettings
+    server: ServerSettings

@@ -1,0 +1,220 @@
+"""Facts, in past participles: what happened, as the host tells the policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from supervisor_d.vocabulary.values import Change, Generation, Observation, Origin, Pid, Slot, Terms, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The master is up: listeners are open. The first fact, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The instant that policy named as its next deadline has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpawned:
+    slot: Slot
+    pid: Pid
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    slot: Slot
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBooted:
+    """The interpreter is up and can be asked for its stacks; the import of the application begins."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """Lifespan start-up is complete; the health probe, if any, begins."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailed:
+    """The worker could not boot, and says why; its exit follows. `stage` is import, lifespan, probe or spec."""
+
+    slot: Slot
+    stage: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParked:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDraining:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDrained:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleRequested:
+    """A worker asks to be replaced; it goes on serving until its replacement is ready."""
+
+    slot: Slot
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerObserved:
+    slot: Slot
+    observation: Observation
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDetached:
+    """The worker closed its pipe, or wrote what is no message; the process may still live."""
+
+    slot: Slot
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExited:
+    """The process is gone and reaped. Exactly one of exit_code and signal is set; signal is a name ("SIGKILL").
+
+    `oom_killed` is True only if the cgroup's own counter of OOM kills rose.
+    """
+
+    slot: Slot
+    pid: Pid
+    exit_code: int | None
+    signal: str | None
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNearLimit:
+    """The cgroup's memory is nearly used up; `slot` is the fattest worker."""
+
+    slot: Slot
+    used_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """`change` is absolute where `relative` is False; the ticket, if any, is answered when the target is set."""
+
+    origin: Origin
+    change: int
+    relative: bool
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRequested:
+    """The ticket, if any, is told of progress and answered with the verdict; dry_run boots one canary and discards."""
+
+    origin: Origin
+    ticket: Ticket | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested:
+    """Replace one worker, replacement first."""
+
+    origin: Origin
+    slot: Slot
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DumpRequested:
+    """Tell the stacks of one worker's threads now."""
+
+    origin: Origin
+    slot: Slot
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    origin: Origin
+    fast: bool
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenRequested:
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPrepared:
+    """The configuration was read again, and is sound; workers of this generation will be spawned with it."""
+
+    generation: Generation
+    terms: Terms
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRefused:
+    """The configuration was read again, and is not sound."""
+
+    generation: Generation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequesterGone:
+    """Whoever holds this ticket hung up; nothing more is to be told to it."""
+
+    ticket: Ticket
+
+
+Fact: TypeAlias = (
+    Started
+    | DeadlineReached
+    | WorkerSpawned
+    | SpawnFailed
+    | WorkerBooted
+    | WorkerStarted
+    | WorkerReady
+    | WorkerFailed
+    | WorkerParked
+    | WorkerDraining
+    | WorkerDrained
+    | RecycleRequested
+    | WorkerObserved
+    | WorkerDetached
+    | WorkerExited
+    | MemoryNearLimit
+    | ScaleRequested
+    | ReloadRequested
+    | RestartRequested
+    | DumpRequested
+    | StopRequested
+    | ReopenRequested
+    | GenerationPrepared
+    | GenerationRefused
+    | RequesterGone
+)
