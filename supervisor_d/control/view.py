@@ -1,0 +1,179 @@
+"""What the reading commands may see, and how it looks as JSON; pure.
+
+`View` is taken once per request; nothing here can reach into a slot or a process. Field names of the objects are an
+interface (contrib/docs/CONTROL.md): fields may be added, never renamed. Durations are seconds as numbers, sizes are
+bytes, and points in time, which only people read, are ISO 8601 in UTC: a monotonic instant means nothing outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from server_core.contract import Figures, ListenerSpec
+from supervisor_d.policy.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
+from supervisor_d.vocabulary import Instant, Origin, Pid, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRow:
+    """One setting as it is in force: `value` as it would be written, `source` says where it came from."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One moment of the daemon. `now` and `wall` are the same moment, monotonic and since the epoch.
+
+    `figures` holds a slot's scoreboard record while its process is alive; once it is gone, its counters move to
+    `retired` (so they are counted once, and totals never fall). `events` and `incidents` are the rings, oldest first;
+    `event_counts` says how often each event happened since the start, whether or not the log level wrote it.
+    """
+
+    name: str
+    version: str
+    app: str
+    pid: Pid
+    started_at: Instant
+    now: Instant
+    wall: float
+    status: Status
+    figures: Mapping[Slot, Figures] = field(default_factory=dict)
+    retired: Figures = Figures()
+    rss_bytes: Mapping[Slot, int] = field(default_factory=dict)
+    listeners: tuple[ListenerSpec, ...] = ()
+    config: tuple[ConfigRow, ...] = ()
+    events: Sequence[Mapping[str, object]] = ()
+    event_counts: Mapping[str, int] = field(default_factory=dict)
+    incidents: Sequence[Mapping[str, object]] = ()
+
+    def figures_of(self, slot: SlotStatus) -> Figures:
+        """The figures of the process that is in the slot now; zeros while it has written none of its own."""
+        figures = self.figures.get(slot.slot, Figures())
+        return figures if slot.pid is not None and figures.pid == slot.pid else Figures()
+
+
+def status_object(view: View) -> dict[str, object]:
+    """The answer to GET /v1/status."""
+    status = view.status
+    return {
+        "name": view.name,
+        "version": view.version,
+        "pid": view.pid,
+        "state": status.state.value,
+        "reason": status.reason,
+        "generation": status.generation,
+        "uptime_s": seconds(view.now - view.started_at),
+        "time": iso(view.wall),
+        "app": view.app,
+        "workers": {"target": status.target, "ready": status.ready},
+        "listeners": [{"address": listener.address, "fd": listener.fd} for listener in view.listeners],
+        "slots": slot_objects(view),
+        "reload": reload_object(status.reload, view.now) if status.reload is not None else None,
+        "last_reload": last_reload_object(status.last_reload) if status.last_reload is not None else None,
+    }
+
+
+def workers_object(view: View) -> dict[str, object]:
+    """The answer to GET /v1/workers."""
+    return {
+        "time": iso(view.wall),
+        "workers": {"target": view.status.target, "ready": view.status.ready},
+        "slots": slot_objects(view),
+    }
+
+
+def config_object(view: View) -> dict[str, object]:
+    """The answer to GET /v1/config."""
+    return {"settings": [{"name": row.name, "value": row.value, "source": row.source} for row in view.config]}
+
+
+def readiness_object(view: View) -> dict[str, object]:
+    """The body of GET /readyz; its status is 200 or 503."""
+    return {
+        "ready": view.status.accepts_traffic,
+        "state": view.status.state.value,
+        "reason": view.status.reason,
+        "workers": {"target": view.status.target, "ready": view.status.ready},
+    }
+
+
+def slot_objects(view: View) -> list[dict[str, object]]:
+    return [slot_object(view, slot) for slot in view.status.slots]
+
+
+def slot_object(view: View, slot: SlotStatus) -> dict[str, object]:
+    """One slot; what is not known (no process, no beat yet) is null rather than zero."""
+    figures = view.figures_of(slot)
+    alive = slot.pid is not None
+    return {
+        "slot": slot.slot,
+        "pid": slot.pid,
+        "generation": slot.generation,
+        "state": slot.state.value,
+        "state_s": seconds(view.now - slot.since),
+        "reason": slot.reason,
+        "age_s": seconds(view.now - slot.spawned_at) if alive and slot.spawned_at is not None else None,
+        "beat_age_s": beat_age_s(figures, view.now),
+        "loop_lag_s": seconds(figures.loop_lag_s),
+        "requests_total": figures.requests_total,
+        "in_flight": figures.in_flight,
+        "connections": figures.connections,
+        "rss_bytes": view.rss_bytes.get(slot.slot) if alive else None,
+        "restarts": slot.restarts,
+        "retry_in_s": seconds(slot.retry_at - view.now) if slot.retry_at is not None else None,
+        "last_exit": last_exit_object(slot.last_exit, view) if slot.last_exit is not None else None,
+    }
+
+
+def beat_age_s(figures: Figures, now: Instant) -> float | None:
+    """Seconds since the event loop last beat, or None if it never did."""
+    return seconds(now - figures.loop_beat_at) if figures.loop_beat_at else None
+
+
+def last_exit_object(last_exit: LastExit, view: View) -> dict[str, object]:
+    return {
+        "cause": last_exit.cause,
+        "exit_code": last_exit.exit_code,
+        "signal": last_exit.signal,
+        "at": iso(view.wall - (view.now - last_exit.at)),
+        "reason": last_exit.reason,
+    }
+
+
+def reload_object(reload: ReloadStatus, now: Instant) -> dict[str, object]:
+    return {
+        "phase": reload.phase,
+        "generation": reload.generation,
+        "replaced": reload.replaced,
+        "target": reload.target,
+        "duration_s": seconds(now - reload.since),
+    }
+
+
+def last_reload_object(last_reload: LastReload) -> dict[str, object]:
+    return {
+        "outcome": last_reload.outcome,
+        "reason": last_reload.reason,
+        "generation": last_reload.generation,
+        "duration_s": seconds(last_reload.duration_s),
+        "origin": origin_object(last_reload.origin),
+    }
+
+
+def origin_object(origin: Origin) -> dict[str, object]:
+    return {"by": origin.by, "how": origin.how, "pid": origin.pid, "uid": origin.uid}
+
+
+def seconds(length: float) -> float:
+    """To the millisecond, and never below zero: a worker may beat just after `now` was taken."""
+    return round(max(0.0, length), 3)
+
+
+def iso(wall: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
