@@ -1,0 +1,133 @@
+"""Where to listen, as values: the syntax of `bind`, checked before anything is opened. Pure.
+
+`:PORT` means 0.0.0.0:PORT and `[::]:PORT` means IPv6 alone; who wants both says both. Rejected: one dual-stack socket
+for `:PORT`, which fails where the kernel has no IPv6 and shows IPv4 clients as ::ffff:1.2.3.4. A bare port or a bare
+host is refused: servers read them differently, and a guess may listen to the whole world.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from server_core.option import Kind
+
+UNIX_PATH_MAX: Final = 107
+"""Bytes of a Unix socket's path: sun_path holds 108 with the final NUL (unix(7))."""
+
+ACCEPTS: Final = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A host (name or literal, without brackets) and a port; port 0 takes any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A path in the file system, or, beginning with @, a name in the abstract namespace (Linux)."""
+
+    path: str
+
+    @property
+    def is_abstract(self) -> bool:
+        return self.path.startswith("@")
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class InheritedAddress:
+    """A listening socket that whoever started the daemon left open as this descriptor."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress | InheritedAddress
+
+
+def parse_address(text: str) -> Address:
+    """The address in a text; ValueError says what would be accepted."""
+    stripped = text.strip()
+    if stripped.startswith("fd://"):
+        return _inherited(stripped)
+    if stripped.startswith("unix:"):
+        return UnixAddress(check_unix_path(stripped.removeprefix("unix:")))
+    if "/" in stripped:
+        raise ValueError(f"must be {ACCEPTS}, not {text!r}; a Unix socket is unix:PATH")
+    host, colon, port = stripped.rpartition(":")
+    if not colon:
+        meant = f":{stripped} (every IPv4 interface) or 127.0.0.1:{stripped}" if stripped.isdigit() else "HOST:PORT"
+        raise ValueError(f"must be {ACCEPTS}, not {text!r}; did you mean {meant}?")
+    return TcpAddress(_host(host, text), _port(port, text))
+
+
+def check_unix_path(path: str) -> str:
+    """The path, if a Unix socket can have it; ValueError if not."""
+    if path in ("", "@"):
+        raise ValueError("must name a Unix socket's path, or @NAME, not nothing")
+    if "\0" in path:
+        raise ValueError(f"must not contain a NUL character, as in {path!r}; an abstract socket is @NAME")
+    size = len(path.encode("utf-8", "surrogateescape"))
+    if size > UNIX_PATH_MAX:
+        raise ValueError(f"must be a path of at most {UNIX_PATH_MAX} bytes, not {size}: {path!r}")
+    return path
+
+
+def _inherited(text: str) -> InheritedAddress:
+    digits = text.removeprefix("fd://")
+    if not re.fullmatch(r"[0-9]{1,7}", digits):
+        raise ValueError(f"must be fd:// and a descriptor's number, not {text!r}")
+    return InheritedAddress(int(digits))
+
+
+def _port(digits: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
+        raise ValueError(f"must end in a port from 0 to 65535, not {digits!r} as in {text!r}")
+    return int(digits)
+
+
+def _host(host: str, text: str) -> str:
+    if not host:
+        return "0.0.0.0"
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in host:
+        if bare == host:
+            raise ValueError(f"must have an IPv6 address in brackets, [{host}]:PORT, not {text!r}")
+        try:
+            ipaddress.IPv6Address(bare)
+        except ValueError:
+            raise ValueError(f"must have an IPv6 address in its brackets, not {text!r}") from None
+        return bare
+    if not _HOST_NAME.fullmatch(host) or _is_broken_ipv4(host):
+        raise ValueError(f"must be {ACCEPTS}, not {text!r}: {host!r} is no host")
+    return host
+
+
+def _is_broken_ipv4(host: str) -> bool:
+    """True for digits and dots that are no IPv4 address: getaddrinfo would read 127.1 or 10 in old ways."""
+    if host.strip("0123456789."):
+        return False
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return True
+    return False
+
+
+ADDRESS: Final = Kind("address", ACCEPTS, lambda text: str(parse_address(text)))
+"""The kind of `bind`: its values are texts in their one spelling; parse_address gives the address again."""
