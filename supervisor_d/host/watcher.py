@@ -1,0 +1,117 @@
+"""The one place that waits: facts, or DeadlineReached when policy's deadline comes. Host side: effects, no judgement.
+
+One epoll_wait (or kqueue) a turn and no other system call, so an idle master sleeps until there is something to do.
+Whoever has a descriptor registers a handler; whoever has a deadline of its own (the door's five seconds, say) puts
+it on the heap. Handlers and actions run inside wait(), must not block, and tell facts.
+"""
+
+from __future__ import annotations
+
+import heapq
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from supervisor_d import clock
+from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+Handler = Callable[[int], None]
+"""Called with the events that are there: READ, WRITE or both. A hang-up shows as whichever was asked for."""
+
+
+@dataclass(order=True, slots=True)
+class Deadline:
+    """One action to come; the number keeps deadlines of the same instant in their order."""
+
+    instant: Instant
+    number: int
+    action: Callable[[], None] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Never run the action; nothing if it has run already."""
+        self.action = None
+
+
+class Watcher:
+    """Descriptors and deadlines in, facts out. Single-threaded, like all of the master."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._deadlines: list[Deadline] = []
+        self._deadlines_made = 0
+        self._facts: list[Fact] = []
+
+    def watch(self, source: int, events: int, handler: Handler) -> None:
+        """Call `handler` whenever `source` has these events; a second call replaces the first."""
+        if source in self._selector.get_map():
+            self._selector.modify(source, events, handler)
+        else:
+            self._selector.register(source, events, handler)
+
+    def forget(self, source: int) -> None:
+        """Stop watching, before the descriptor is closed; nothing if it is not watched."""
+        if source in self._selector.get_map():
+            self._selector.unregister(source)
+
+    def at(self, instant: Instant, action: Callable[[], None]) -> Deadline:
+        """Run `action` once when the instant has come, unless its deadline is cancelled before."""
+        self._deadlines_made += 1
+        deadline = Deadline(instant, self._deadlines_made, action)
+        heapq.heappush(self._deadlines, deadline)
+        return deadline
+
+    def tell(self, fact: Fact) -> None:
+        """Queue a fact; the wait under way, or the next one, returns it."""
+        self._facts.append(fact)
+
+    def wait(self, until: Instant | None) -> list[Fact]:
+        """At least one fact. DeadlineReached comes last, so that news is heard before time is up.
+
+        Facts already queued do not excuse a turn from looking at the descriptors: a failing order that leads to the
+        next failing order must not shut out signals.
+        """
+        while True:
+            self._turn(until)
+            if until is not None and clock.now() >= until:
+                self._facts.append(DeadlineReached())
+            if self._facts:
+                facts, self._facts = self._facts, []
+                return facts
+
+    def close(self) -> None:
+        self._selector.close()
+
+    def _turn(self, until: Instant | None) -> None:
+        for key, events in self._selector.select(self._timeout(until)):
+            current = self._selector.get_map().get(key.fd)
+            # An earlier handler of this turn may have closed this descriptor, and its number may be another's by now.
+            if current is not None and current.data is key.data:
+                key.data(events)
+        self._run_due()
+
+    def _timeout(self, until: Instant | None) -> float | None:
+        """Seconds to wait at most; None is for ever. EpollSelector rounds up to milliseconds: never early, no spin."""
+        if self._facts:
+            return 0.0
+        while self._deadlines and self._deadlines[0].action is None:
+            heapq.heappop(self._deadlines)
+        instants = [deadline.instant for deadline in self._deadlines[:1]]
+        if until is not None:
+            instants.append(until)
+        return max(0.0, min(instants) - clock.now()) if instants else None
+
+    def _run_due(self) -> None:
+        """Actions whose instant has come; those that they schedule wait for the next turn."""
+        if not self._deadlines:
+            return
+        due_until, numbers_until = clock.now(), self._deadlines_made
+        while self._deadlines and self._deadlines[0].instant <= due_until:
+            if self._deadlines[0].number > numbers_until:
+                break
+            deadline = heapq.heappop(self._deadlines)
+            action, deadline.action = deadline.action, None
+            if action is not None:
+                action()
