@@ -23,6 +23,8 @@ class Kind:
     """One type of value: how its text is read, how it is written back, and what would be accepted.
 
     `parse` raises ValueError whose message completes "NAME: ..." (for example "must be a length of time").
+    `words` are all the values there are, where they can be listed. `is_quoted` kinds are read from strings alone,
+    because a number in TOML or Python has already lost how it was written (0660 or 432).
     """
 
     name: str
@@ -30,6 +32,8 @@ class Kind:
     parse: Callable[[str], object]
     render: Callable[[object], str] = str
     is_flag: bool = False
+    words: tuple[str, ...] = ()
+    is_quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|k|kb|kib|m|mb|mib|g|gb|gib)?", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+SECONDS_MAX = 3650 * 86400.0
+"""Ten years; chosen: a longer time is a slip of the pen, and far beyond it the kernel's timers overflow."""
+
+COUNT_DIGITS = 15
+"""Digits of the largest whole number that is read: more do not fit what it is used for. Chosen."""
+
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off"))
 
@@ -90,7 +101,10 @@ def parse_seconds(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"must be a length of time such as 30, 1.5s, 250ms, 2m or 1h, not {text!r}")
-    return float(match[1]) * _DURATION_UNITS[match[2]]
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if seconds > SECONDS_MAX:
+        raise ValueError(f"must be at most ten years (3650d), not {text!r}")
+    return seconds
 
 
 def parse_bytes(text: str) -> int:
@@ -98,6 +112,8 @@ def parse_bytes(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"must be a size such as 65536, 64k, 10M or 1G, not {text!r}")
+    if len(match[1]) > COUNT_DIGITS:
+        raise ValueError(f"must be a size of at most {COUNT_DIGITS} digits, not {text!r}")
     return int(float(match[1]) * _SIZE_UNITS[(match[2] or "")[:1].lower()])
 
 
@@ -106,6 +122,8 @@ def parse_count(text: str) -> int:
     stripped = text.strip()
     if not (stripped.isascii() and stripped.isdigit()):
         raise ValueError(f"must be a whole number, not {text!r}")
+    if len(stripped) > COUNT_DIGITS:
+        raise ValueError(f"must be a whole number of at most {COUNT_DIGITS} digits, not {text!r}")
     return int(stripped)
 
 
@@ -135,7 +153,12 @@ def parse_octal(text: str) -> int:
 
 
 def render_seconds(value: object) -> str:
-    return f"{value:g}s" if isinstance(value, (int, float)) else str(value)
+    return f"{plain(value)}s" if isinstance(value, (int, float)) else str(value)
+
+
+def plain(value: float) -> str:
+    """A number without an exponent or idle zeros, so that every parser here reads it again."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 def choice(*accepted: str) -> Kind:
@@ -147,7 +170,7 @@ def choice(*accepted: str) -> Kind:
             raise ValueError(f"must be one of {names}, not {text!r}")
         return text.strip().lower()
 
-    return Kind("choice", f"one of {names}", parse)
+    return Kind("choice", f"one of {names}", parse, words=accepted)
 
 
 SECONDS = Kind("seconds", "a length of time: 30, 1.5s, 250ms, 2m, 1h", parse_seconds, render_seconds)
@@ -155,7 +178,7 @@ BYTES = Kind("bytes", "a size: 65536, 64k, 10M, 1G", parse_bytes)
 COUNT = Kind("count", "a whole number", parse_count)
 SWITCH = Kind("switch", "on or off", parse_switch, lambda value: "on" if value else "off", is_flag=True)
 TEXT = Kind("text", "text", parse_text)
-MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}")
+MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}", is_quoted=True)
 
 
 def at_least(minimum: float) -> Callable[[object], str | None]:
@@ -163,7 +186,29 @@ def at_least(minimum: float) -> Callable[[object], str | None]:
 
     def check(value: object) -> str | None:
         if isinstance(value, (int, float)) and value < minimum:
-            return f"must be at least {minimum:g}, not {value:g}"
+            return f"must be at least {plain(minimum)}, not {plain(value)}"
+        return None
+
+    return check
+
+
+def between(minimum: float, maximum: float) -> Callable[[object], str | None]:
+    """A check that refuses numbers outside of `minimum` to `maximum`."""
+
+    def check(value: object) -> str | None:
+        if isinstance(value, (int, float)) and not minimum <= value <= maximum:
+            return f"must be from {plain(minimum)} to {plain(maximum)}, not {plain(value)}"
+        return None
+
+    return check
+
+
+def off_or_at_least(minimum: float) -> Callable[[object], str | None]:
+    """A check that refuses numbers below `minimum`, except 0, which is off."""
+
+    def check(value: object) -> str | None:
+        if isinstance(value, (int, float)) and 0 < value < minimum:
+            return f"must be 0 (off) or at least {plain(minimum)}, not {plain(value)}"
         return None
 
     return check

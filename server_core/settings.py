@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from server_core.option import (
@@ -23,9 +24,51 @@ def parse_access_log(text: str) -> str:
     stripped = parse_text(text).strip()
     if not stripped:
         raise ValueError("must be off, - or a path, not empty")
+    if stripped.lower() in ("on", "true", "yes", "1"):
+        raise ValueError(f"must be off, - (standard output) or a path, not {text!r}; did you mean -?")
     return "off" if stripped.lower() in ("off", "false", "no", "0") else stripped
 
 
+def parse_app(text: str) -> str:
+    """`module:attribute` or `module:factory()`, both dotted; whether they exist is the worker's to find out."""
+    stripped = parse_text(text).strip()
+    module, colon, attribute = stripped.removesuffix("()").partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ValueError(f"must be module:attribute or module:factory(), such as main:app, not {text!r}")
+    return stripped
+
+
+def parse_peers(text: str) -> str:
+    """Addresses, networks, `unix` or `*`, comma-separated; nothing at all believes nobody."""
+    peers = [peer.strip() for peer in parse_text(text).split(",") if peer.strip()]
+    for peer in peers:
+        if peer in ("*", "unix"):
+            continue
+        try:
+            ipaddress.ip_network(peer)
+        except ValueError as error:
+            raise ValueError(f"must be addresses, networks, unix or *, comma-separated: {error}") from None
+    return ",".join(peers)
+
+
+def parse_path(text: str) -> str:
+    """A URL path that begins with a slash, or nothing."""
+    if text and (not text.startswith("/") or any(character <= " " or character == "\x7f" for character in text)):
+        raise ValueError(f"must be a path that begins with / and holds no spaces, not {text!r}")
+    return text
+
+
+def parse_prefix(text: str) -> str:
+    """A URL path as a prefix of others: it does not end with a slash."""
+    if parse_path(text).endswith("/"):
+        raise ValueError(f"must not end with /, as in {text!r}")
+    return text
+
+
+APP = Kind("app", "module:attribute or module:factory()", parse_app)
+PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
+URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
+URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
 ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)
 LOG_LEVEL = choice("debug", "info", "warning", "error")
 
@@ -36,7 +79,7 @@ class ServerSettings:
 
     app: str = option(
         "",
-        kind=TEXT,
+        kind=APP,
         section="application",
         reloads=True,
         help="The application: module:attribute, module:factory() or, with --factory, a module:callable.",
@@ -64,7 +107,7 @@ class ServerSettings:
     )
     root_path: str = option(
         "",
-        kind=TEXT,
+        kind=URL_PREFIX,
         section="application",
         reloads=True,
         help="Prefix under which a proxy serves the application (ASGI root_path).",
@@ -158,7 +201,7 @@ class ServerSettings:
     )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",
-        kind=TEXT,
+        kind=PEERS,
         section="proxies",
         reloads=True,
         environment=("FORWARDED_ALLOW_IPS",),
@@ -208,7 +251,7 @@ class ServerSettings:
     )
     health_path: str = option(
         "",
-        kind=TEXT,
+        kind=URL_PATH,
         section="reload",
         reloads=True,
         help="Path that a new worker must answer with 2xx or 3xx, inside the worker, before it takes connections.",

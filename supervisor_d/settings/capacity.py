@@ -70,7 +70,7 @@ def read_memberships(root: Path) -> dict[int, str]:
     """Our path in the v1 hierarchy that has the cpu controller, and in the v2 one, by version."""
     paths: dict[int, str] = {}
     for line in read(root, "/proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == V2_CONTROLLERS and path:
             paths[2] = path
         elif "cpu" in controllers.split(","):

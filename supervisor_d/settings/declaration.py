@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from server_core.option import BYTES, COUNT, MODE, SECONDS, SWITCH, TEXT, Kind, at_least, choice, option
+from server_core.option import (
+    BYTES,
+    COUNT,
+    MODE,
+    SECONDS,
+    SWITCH,
+    TEXT,
+    Kind,
+    at_least,
+    between,
+    choice,
+    off_or_at_least,
+    option,
+    parse_text,
+)
 from server_core.settings import ServerSettings
+from supervisor_d.settings.address import ADDRESS, check_unix_path
 
 
 def parse_workers(text: str) -> int:
@@ -13,14 +29,36 @@ def parse_workers(text: str) -> int:
     stripped = text.strip().lower()
     if stripped == "auto":
         return AUTO
-    if not (stripped.isascii() and stripped.isdigit()):
+    if not re.fullmatch(r"-?[0-9]{1,9}", stripped):
         raise ValueError(f"must be a whole number or auto, not {text!r}")
     if int(stripped) < 1:
         raise ValueError(f"must be at least 1, not {int(stripped)}")
+    if int(stripped) > WORKERS_MAX:
+        raise ValueError(f"must be at most {WORKERS_MAX}, not {int(stripped)}")
     return int(stripped)
 
 
+def parse_name(text: str) -> str:
+    """A daemon's name: it becomes part of file names, so it can hold no slash and begin with no dot."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError(f"must be letters, digits, '.', '_' or '-', at most 64, not {text!r}")
+    return text
+
+
+def parse_control_socket(text: str) -> str:
+    """off, @NAME or a path that a Unix socket can have; nothing means a usual place."""
+    if text.lower() in ("", "off"):
+        return text.lower()
+    return check_unix_path(parse_text(text))
+
+
 AUTO = 0
+
+WORKERS_MAX = 1024
+"""A quarter of the scoreboard's slots: a reload and the replaced workers need further ones (contract.SLOTS_MAX)."""
+
+NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
+CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
 WORKERS = Kind(
     "workers",
     "a whole number of at least 1, or auto",
@@ -29,28 +67,39 @@ WORKERS = Kind(
 )
 
 
+def mode_of_a_socket(value: object) -> str | None:
+    if isinstance(value, int) and value > 0o777:
+        return f"must be at most 0777, not {value:04o}"
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """What the master does; durations in seconds, sizes in bytes."""
 
     bind: tuple[str, ...] = option(
         ("127.0.0.1:8000",),
-        kind=TEXT,
+        kind=ADDRESS,
         section="listeners",
         repeatable=True,
         flags=("-b",),
-        help="Where to listen: HOST:PORT, :PORT, [::]:PORT, unix:PATH or fd://N; may be given several times. With "
-        "systemd socket activation nothing is bound. The variable PORT alone means 0.0.0.0:PORT.",
+        environment=("PORT",),
+        help="Where to listen: HOST:PORT, :PORT (every IPv4 interface), [::]:PORT (every IPv6 one), unix:PATH, "
+        "unix:@NAME or fd://N; may be given several times. The variable PORT means 0.0.0.0:PORT.",
     )
     backlog: int = option(
         2048,
         kind=COUNT,
         section="listeners",
-        check=at_least(1),
+        check=between(1, 65535),
         help="Length of a listener's accept queue (listen(2)).",
     )
     unix_mode: int = option(
-        0o660, kind=MODE, section="listeners", help="File mode of Unix sockets that are bound here."
+        0o660,
+        kind=MODE,
+        section="listeners",
+        check=mode_of_a_socket,
+        help="File mode of Unix sockets that are bound here.",
     )
     workers: int = option(
         1,
@@ -63,7 +112,7 @@ class DaemonSettings:
     )
     name: str = option(
         "",
-        kind=TEXT,
+        kind=NAME,
         section="control",
         help="What this daemon is called in ctl, logs and the control socket's place; from APP if not given.",
     )
@@ -104,7 +153,7 @@ class DaemonSettings:
         kind=COUNT,
         section="reload",
         reloads=True,
-        check=at_least(1),
+        check=between(1, WORKERS_MAX),
         help="Workers above the target during a reload.",
     )
     park: bool = option(
@@ -120,7 +169,7 @@ class DaemonSettings:
         kind=SECONDS,
         section="recycling",
         reloads=True,
-        check=at_least(0),
+        check=off_or_at_least(1),
         help="Age at which a worker is replaced; 0 is never.",
     )
     max_memory: int = option(
@@ -128,6 +177,7 @@ class DaemonSettings:
         kind=BYTES,
         section="recycling",
         reloads=True,
+        check=off_or_at_least(1024**2),
         help="PSS in bytes at which a worker is replaced; 0 is never.",
     )
     exit_when_failed: str = option(
@@ -139,7 +189,7 @@ class DaemonSettings:
     )
     control_socket: str = option(
         "",
-        kind=TEXT,
+        kind=CONTROL_SOCKET,
         section="control",
         help="Path of the control socket, @NAME for an abstract one, or off; a usual place if not given.",
     )
