@@ -22,9 +22,16 @@ class SupervisorError(Exception):
 
 
 class ConfigurationError(SupervisorError):
-    """The operator's: a setting that is unknown, ill-formed or impossible. Says what, which value, from where."""
+    """The operator's: settings that are unknown, ill-formed or impossible. Says what, which value, from where.
+
+    `problems` has one line for each; the text joins them.
+    """
 
     exit_code = EXIT_CONFIGURATION
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class ListenerError(SupervisorError):

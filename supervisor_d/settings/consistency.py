@@ -1,0 +1,127 @@
+"""Settings that are sound alone and impossible together, or on this machine: each refused by name.
+
+A rule looks at the whole and returns what is wrong with one setting, or None. What it needs of the machine is asked
+of `Host`, so that the rules stay arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Protocol
+
+from supervisor_d.settings.address import InheritedAddress, TcpAddress, parse_address
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.rows import ROWS
+
+
+class Host(Protocol):
+    """What the rules ask of the machine."""
+
+    def has_module(self, name: str) -> bool: ...
+
+    def has_directory(self, path: str) -> bool: ...
+
+
+class ThisHost:
+    """The machine we run on."""
+
+    def has_module(self, name: str) -> bool:
+        return find_spec(name) is not None
+
+    def has_directory(self, path: str) -> bool:
+        return Path(path).is_dir()
+
+
+Rule = Callable[[Settings, Host], "tuple[str, str] | None"]
+"""Settings and machine -> (setting's name, what is wrong), or None."""
+
+
+def jitter_needs_a_limit(settings: Settings, _: Host) -> tuple[str, str] | None:
+    if settings.server.max_requests_jitter and not settings.server.max_requests:
+        return "max_requests_jitter", "is added to max-requests, which is 0 (never); give max-requests, too"
+    return None
+
+
+def spread_fits_into_the_drain(settings: Settings, _: Host) -> tuple[str, str] | None:
+    return at_most(settings, "drain_spread", "graceful_timeout")
+
+
+def request_line_fits_into_the_head(settings: Settings, _: Host) -> tuple[str, str] | None:
+    return at_most(settings, "limit_request_line", "limit_header_bytes")
+
+
+def at_most(settings: Settings, lesser: str, greater: str) -> tuple[str, str] | None:
+    """A rule's answer if the first of two numbers is above the second."""
+    small, great = ROWS[lesser], ROWS[greater]
+    value, bound = small.of(settings), great.of(settings)
+    if isinstance(value, (int, float)) and isinstance(bound, (int, float)) and value > bound:
+        return lesser, f"must be at most {great.long} ({great.render(bound)}), not {small.render(value)}"
+    return None
+
+
+def factory_is_said_once(settings: Settings, _: Host) -> tuple[str, str] | None:
+    if settings.server.factory and settings.server.app.endswith("()"):
+        return "factory", f"app already calls its factory, {settings.server.app!r}; leave out one of the two"
+    return None
+
+
+def addresses_are_distinct(settings: Settings, _: Host) -> tuple[str, str] | None:
+    """Port 0 takes another port each time, so it may be there twice."""
+    fixed = [
+        text
+        for text in settings.daemon.bind
+        if not (isinstance(address := parse_address(text), TcpAddress) and address.port == 0)
+    ]
+    twice = [text for text, times in Counter(fixed).items() if times > 1]
+    return ("bind", f"must name each address once, not {', '.join(twice)} again") if twice else None
+
+
+def descriptors_are_not_the_outputs(settings: Settings, _: Host) -> tuple[str, str] | None:
+    """Descriptor 0 may be a listener (supervisord's fcgi-program); 1 and 2 are where logs go."""
+    for text in settings.daemon.bind:
+        address = parse_address(text)
+        if isinstance(address, InheritedAddress) and address.fd in (1, 2):
+            return "bind", f"{text} is standard {'output' if address.fd == 1 else 'error'}, not a listener"
+    return None
+
+
+def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
+    if settings.server.app_dir and not host.has_directory(settings.server.app_dir):
+        return "app_dir", f"must be a directory that exists, not {settings.server.app_dir!r}"
+    return None
+
+
+def parser_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
+    return installed("http", settings.server.http, "auto or h11", host)
+
+
+def loop_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
+    return installed("loop", settings.server.loop, "auto or asyncio", host)
+
+
+def installed(name: str, chosen: str, others: str, host: Host) -> tuple[str, str] | None:
+    """A rule's answer if the chosen package is not there; `auto` takes what is."""
+    if chosen != "auto" and not host.has_module(chosen):
+        return name, f"must be {others} here: {chosen} is not installed for this Python"
+    return None
+
+
+RULES: Final[Sequence[Rule]] = (
+    jitter_needs_a_limit,
+    spread_fits_into_the_drain,
+    request_line_fits_into_the_head,
+    factory_is_said_once,
+    addresses_are_distinct,
+    descriptors_are_not_the_outputs,
+    directory_exists,
+    parser_is_installed,
+    loop_is_installed,
+)
+
+
+def contradictions(settings: Settings, host: Host) -> list[tuple[str, str]]:
+    """Everything that cannot be, as (setting's name, what is wrong)."""
+    return [problem for rule in RULES if (problem := rule(settings, host)) is not None]

@@ -1,0 +1,52 @@
+"""Environment variables -> values by setting name: ours by their prefix, and the usual ones of others. Pure.
+
+A variable that is set but empty counts as not set: `WEB_CONCURRENCY=${UNSET}` in a compose file or a unit means
+"nothing", and nobody means zero workers by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from supervisor_d.settings.rows import PREFIX, ROWS, Row
+from supervisor_d.settings.source import Given, Origin, Source, near_misses
+
+NO_SETTINGS: Final = frozenset(("SUPERVISOR_D_SLOT", "SUPERVISOR_D_GENERATION"))
+"""What workers tell their applications. An application that starts a supervisor-d of its own passes them on."""
+
+REWRITTEN: Final[Mapping[str, Callable[[str], str]]] = {"PORT": "0.0.0.0:{}".format}
+"""Aliases that mean a part of a value: platforms give a port and expect the container's every interface."""
+
+
+def read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
+    """What the environment gives, by setting name; unknown names of ours are added to `problems`."""
+    given: dict[str, Given] = {}
+    for row in ROWS.values():
+        for variable in (row.variable, *row.option.environment):
+            if environ.get(variable):
+                given[row.name] = Given(
+                    value_of(row, variable, environ[variable]), Source(Origin.ENVIRONMENT, variable)
+                )
+                break
+    known = {row.variable for row in ROWS.values()}
+    problems += [
+        f"{variable}: unknown{near_misses(variable, known)} (env {variable})"
+        for variable in sorted(environ)
+        if variable.startswith(PREFIX) and variable not in known | NO_SETTINGS
+    ]
+    return given
+
+
+def value_of(row: Row, variable: str, text: str) -> str | list[str]:
+    """The value in one variable; a repeatable one holds several, comma-separated."""
+    rewritten = REWRITTEN[variable](text) if variable in REWRITTEN else text
+    if not row.option.repeatable:
+        return rewritten
+    return [part.strip() for part in rewritten.split(",") if part.strip()]
+
+
+def relevant(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are read here, as a copy: a reload sees the environment as it was at start."""
+    aliases = {variable for row in ROWS.values() for variable in row.option.environment}
+    return {name: text for name, text in environ.items() if name.startswith(PREFIX) or name in aliases}
