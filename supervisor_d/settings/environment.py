@@ -29,13 +29,17 @@ def read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[st
                     value_of(row, variable, environ[variable]), Source(Origin.ENVIRONMENT, variable)
                 )
                 break
-    known = {row.variable for row in ROWS.values()}
+    known = NO_SETTINGS.union(row.variable for row in ROWS.values())
     problems += [
-        f"{variable}: unknown{near_misses(variable, known)} (env {variable})"
-        for variable in sorted(environ)
-        if variable.startswith(PREFIX) and variable not in known | NO_SETTINGS
+        unknown(variable) for variable in sorted(environ) if variable.startswith(PREFIX) and variable not in known
     ]
     return given
+
+
+def unknown(variable: str) -> str:
+    """The problem with a variable that has our prefix and is no setting; compared without the prefix all share."""
+    name = variable.removeprefix(PREFIX).lower().replace("_", "-")
+    return f"{variable}: unknown{near_misses(name, [row.long for row in ROWS.values()])} (env {variable})"
 
 
 def value_of(row: Row, variable: str, text: str) -> str | list[str]:
