@@ -1,0 +1,114 @@
+"""What the load client counts: right answers, losses with their circumstances, latencies; values and sums only.
+
+A request is lost if it did not get its whole, right answer: the client retries nothing and forgives nothing. One thing
+is counted apart, because no server could have saved it: a request on a connection that a process owned at the moment
+when we killed that process (`doom`), or when the supervisor killed it for having hung.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One request without its answer. `phase` is connect, send, head or body: how far it had come.
+
+    `port` is the client's, so that a packet trace can be matched; `pid` is the process that answered before on this
+    connection, if one did; `idle_s` is how long the connection had been silent when the request was written.
+    """
+
+    kind: str
+    what: str
+    phase: str
+    why: str
+    at_s: float
+    after_s: float
+    during: str
+    port: int
+    pid: int | None
+    requests_before: int
+    idle_s: float
+    received: str
+
+    def as_fields(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A set of latencies in seconds, by the figures that people compare."""
+
+    count: int
+    p50: float
+    p99: float
+    p999: float
+    maximum: float
+
+    @staticmethod
+    def of(latencies: Iterable[float]) -> Spread:
+        ordered = sorted(latencies)
+        if not ordered:
+            return Spread(0, 0.0, 0.0, 0.0, 0.0)
+
+        def quantile(share: float) -> float:
+            return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+        return Spread(len(ordered), quantile(0.5), quantile(0.99), quantile(0.999), ordered[-1])
+
+
+QUIET = "quiet"
+
+
+class Tally:
+    """The sums of one run. `during` names what is being done to the server right now; QUIET is nothing."""
+
+    def __init__(self) -> None:
+        self.began_at = time.monotonic()
+        self.during = QUIET
+        self.right: Counter[str] = Counter()
+        self.lost: list[Loss] = []
+        self.unsavable: list[Loss] = []
+        self.opened = 0
+        self.announced_closes = 0
+        self.idle_closes = 0
+        self.own_stall_s = 0.0
+        self._doomed: set[int] = set()
+        self._latencies: dict[bool, array[float]] = {True: array("d"), False: array("d")}
+
+    @property
+    def requests(self) -> int:
+        """Requests that have ended, one way or another."""
+        return self.right.total() + len(self.lost) + len(self.unsavable)
+
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.began_at
+
+    def answered(self, kind: str, latency_s: float | None) -> None:
+        """A right answer; without a latency if the time was the application's own."""
+        self.right[kind] += 1
+        if latency_s is not None:
+            self._latencies[self.during == QUIET].append(latency_s)
+
+    def lose(self, loss: Loss) -> None:
+        (self.unsavable if loss.port in self._doomed else self.lost).append(loss)
+
+    def connected(self, port: int) -> None:
+        """A connection from this port is new: whatever befell an older one from the same port is past."""
+        self.opened += 1
+        self._doomed.discard(port)
+
+    def doom(self, ports: Iterable[int]) -> None:
+        """The process that owns these connections is about to be killed: what is in flight there is counted apart."""
+        self._doomed.update(ports)
+
+    def spread(self, *, quiet: bool) -> Spread:
+        return Spread.of(self._latencies[quiet])
+
+    def losses_by(self, *names: str) -> Counter[tuple[str, ...]]:
+        """How many were lost, grouped by these fields of Loss."""
+        return Counter(tuple(str(getattr(loss, name)) for name in names) for loss in self.lost)
