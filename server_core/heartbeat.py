@@ -1,0 +1,130 @@
+"""Beats: proof from inside the event loop, and from a second thread, that each of them still turns.
+
+The loop's beat is one timer, re-armed; in the same call it does what is due once a second anyway (the server's sweep
+over its deadlines, the figures). When the loop is blocked its instant grows old while the thread's does not; when C
+code holds the interpreter, or the process is stopped, both do.
+
+The thread costs one poll(2) per beat. That poll watches the pipe, too, so that a worker whose loop is blocked still
+notices that its master is gone, and ends itself after the time that a drain would have had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from server_core.contract import Figures, InFlight
+from server_core.errors import EXIT_INTERNAL
+from server_core.scoreboard import Scoreboard
+
+SILENT_BEATS: Final = 2
+"""Beats the loop may miss before the thread tells what is in flight; one may be late on a busy machine."""
+
+
+class Observed(Protocol):
+    """What a heartbeat asks of a server."""
+
+    def sweep(self, now: float) -> None: ...
+
+    def figures(self) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]: ...
+
+    def in_flight(self) -> list[InFlight]: ...
+
+
+class LoopBeat:
+    """The beats of the event loop. The instants are time.monotonic's, whatever clock the loop itself goes by."""
+
+    def __init__(self, scoreboard: Scoreboard, server: Observed, *, beat_s: float, pid: int, generation: int) -> None:
+        self._scoreboard = scoreboard
+        self._server = server
+        self._beat_s = beat_s
+        self._pid = pid
+        self._generation = generation
+        self._due_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Beat now, and from now on until stop()."""
+        self._due_at = time.monotonic()
+        self._beat(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        self._timer = loop.call_later(self._beat_s, self._beat, loop)
+        self._scoreboard.beat_loop(now)
+        self._server.sweep(now)
+        self._observe(max(0.0, now - self._due_at))
+        self._due_at = now + self._beat_s
+
+    def _observe(self, lag_s: float) -> None:
+        connections, in_flight, requests_total, responses, latency = self._server.figures()
+        self._scoreboard.store_figures(
+            Figures(
+                self._pid,
+                self._generation,
+                0.0,
+                0.0,
+                lag_s,
+                connections,
+                in_flight,
+                requests_total,
+                *responses,
+                latency=latency,
+            )
+        )
+        self._scoreboard.store_in_flight(self._server.in_flight())
+
+
+class ThreadBeat:
+    """The second thread: its own beats, the in-flight table while the loop is silent, and an eye on the master.
+
+    `orphan_timeout_s` is how long the process may live on once the pipe has hung up. Start it while signals are
+    blocked: the thread keeps that mask, so that every signal goes to the main thread.
+    """
+
+    def __init__(self, scoreboard: Scoreboard, *, pipe_fd: int, beat_s: float, orphan_timeout_s: float) -> None:
+        self._scoreboard = scoreboard
+        self._beat_s = beat_s
+        self._orphan_timeout_s = orphan_timeout_s
+        self._in_flight: Callable[[], list[InFlight]] | None = None
+        self._poll = select.poll()
+        self._poll.register(pipe_fd, 0)  # no event asked for: POLLHUP is told all the same (poll(2))
+        self._pipe_fd = pipe_fd
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def watch(self, in_flight: Callable[[], list[InFlight]]) -> None:
+        """From now on tell these requests while the loop is silent; called from this thread."""
+        self._in_flight = in_flight
+
+    def _run(self) -> None:
+        wait_ms = int(self._beat_s * 1000)
+        deadline: float | None = None
+        while True:
+            now = time.monotonic()
+            self._scoreboard.beat_thread(now)
+            self._tell_in_flight(now)
+            if deadline is None:
+                if self._poll.poll(wait_ms):
+                    self._poll.unregister(self._pipe_fd)
+                    deadline = time.monotonic() + self._orphan_timeout_s
+            elif now >= deadline:
+                os._exit(EXIT_INTERNAL)  # the main thread had its time; nothing else can end a blocked process
+            else:
+                self._poll.poll(int(min(self._beat_s, deadline - now) * 1000) + 1)
+
+    def _tell_in_flight(self, now: float) -> None:
+        beat_at = self._scoreboard.loop_beat_at()
+        if self._in_flight is not None and beat_at and now - beat_at > SILENT_BEATS * self._beat_s:
+            self._scoreboard.store_in_flight(self._in_flight())

@@ -1,0 +1,49 @@
+"""Which event loop runs, and what happens when application code tries to end it from a callback."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Coroutine
+from typing import TypeVar, cast
+
+from server_core.errors import UsageError
+
+T = TypeVar("T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def choose(name: str) -> tuple[str, LoopFactory]:
+    """The loop's name and its factory for `auto`, `uvloop` or `asyncio`; auto is uvloop where it can be imported."""
+    if name == "asyncio":
+        return "asyncio", asyncio.new_event_loop
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError as error:
+        if name == "uvloop":
+            raise UsageError(f"loop: uvloop cannot be imported ({error}); auto or asyncio would be accepted") from error
+        return "asyncio", asyncio.new_event_loop
+    return "uvloop", cast(LoopFactory, uvloop.new_event_loop)
+
+
+def run(
+    factory: LoopFactory,
+    main: Callable[[asyncio.AbstractEventLoop], Coroutine[None, None, T]],
+    on_exit: Callable[[BaseException], None],
+) -> T:
+    """What `main` returns, having run it to its end.
+
+    asyncio lets SystemExit and KeyboardInterrupt from any callback or task unwind the whole loop (Handle._run), so
+    one `sys.exit()` in an application's background task would drop every other client's request. Here the loop is
+    entered again, and `on_exit` is told: it decides how to end in good order. (An error of `main` itself is raised.)
+    """
+    with asyncio.Runner(loop_factory=factory) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main(loop))
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if task.done():
+                    raise
+                on_exit(error)

@@ -1,0 +1,83 @@
+"""The worker's end of the pipe to its master: whole messages out, whole messages in."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from server_core.contract import MESSAGE_LIMIT, Message, decode, encode
+
+
+class MasterGone(Exception):
+    """Nobody holds the other end any more, or whoever does speaks another language."""
+
+
+class Pipe:
+    """Owns the descriptor and keeps it open as long as the process lives.
+
+    The socket stays blocking for sending: a worker says a handful of short lines in its life, which always fit the
+    buffer, so the one long line (a traceback, from a process about to exit) is the only one that may wait. Receiving
+    never waits but in `receive_one`.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = b""
+        self.is_gone = False
+        sock.setblocking(True)
+        sock.set_inheritable(False)  # a child of the application must not keep the master from seeing us go
+
+    @staticmethod
+    def from_descriptor(fd: int) -> Pipe:
+        """OSError (EBADF, ENOTSOCK) if the descriptor is no socket."""
+        os.fstat(fd)
+        return Pipe(socket.socket(fileno=fd))
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def send(self, verb: str, fields: Mapping[str, object] | None = None) -> bool:
+        """Say one line; False if nobody is there to hear it."""
+        if not self.is_gone:
+            try:
+                self._sock.sendall(encode(verb, fields))
+            except OSError:  # EPIPE, ECONNRESET: the master is gone, which receive() will say, too
+                self.is_gone = True
+        return not self.is_gone
+
+    def receive_one(self) -> Message:
+        """Wait for the first message (the spec); MasterGone at end of file."""
+        while b"\n" not in self._buffer:
+            self._fill(0)
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return self._decoded(line)
+
+    def receive(self) -> list[Message]:
+        """The messages that are there, without waiting; MasterGone at end of file, when all were told."""
+        try:
+            self._fill(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass  # woken for nothing; what is left in the buffer is told below
+        *lines, self._buffer = self._buffer.split(b"\n")
+        return [self._decoded(line) for line in lines]
+
+    def _fill(self, flags: int) -> None:
+        try:
+            data = self._sock.recv(MESSAGE_LIMIT, flags)
+        except ConnectionError:  # ECONNRESET: it went with messages of ours unread
+            data = b""
+        if not data:
+            self.is_gone = True
+            raise MasterGone("the pipe is closed")
+        self._buffer += data
+
+    def _decoded(self, line: bytes) -> Message:
+        try:
+            return decode(line)
+        except ValueError as error:
+            self.is_gone = True
+            raise MasterGone(str(error)) from error
