@@ -1,0 +1,158 @@
+"""The master's end of a worker's pipe: messages become facts, orders become messages. Host side.
+
+Nothing here waits for a worker. A message is sent whole or not at all: the orders of a worker's life fit into the
+socket buffer many hundred times over, so a full buffer means a worker that has not read for that long, which is the
+same to us as one that hung up.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from server_core.contract import MESSAGE_LIMIT, decode, encode
+from supervisor_d import clock
+from supervisor_d.host.watcher import READ, Deadline, Watcher
+from supervisor_d.vocabulary import (
+    Fact,
+    Instant,
+    RecycleRequested,
+    Slot,
+    WorkerBooted,
+    WorkerDetached,
+    WorkerDrained,
+    WorkerDraining,
+    WorkerFailed,
+    WorkerParked,
+    WorkerReady,
+    WorkerStarted,
+)
+
+HANG_UP_GRACE_S: Final = 0.5
+"""The kernel closes an exiting process's descriptors before it can be reaped. Only a pipe that stays closed for this
+long while its process lives is told as detached. Chosen: the gap is microseconds, or a core dump being written."""
+
+Fields = Mapping[str, object]
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a text, not {value!r:.80}")
+    return value
+
+
+FACTS: Final[Mapping[str, Callable[[Slot, Fields], Fact]]] = {
+    "booted": lambda slot, _: WorkerBooted(slot),
+    "started": lambda slot, _: WorkerStarted(slot),
+    "ready": lambda slot, _: WorkerReady(slot),
+    "failed": lambda slot, fields: WorkerFailed(slot, _text(fields, "stage"), _text(fields, "traceback")),
+    "recycle": lambda slot, fields: RecycleRequested(slot, _text(fields, "reason")),
+    "parked": lambda slot, _: WorkerParked(slot),
+    "draining": lambda slot, _: WorkerDraining(slot),
+    "drained": lambda slot, _: WorkerDrained(slot),
+}
+"""Every verb a worker may say, and the fact it makes."""
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """(the master's end, the worker's end); the master's is non-blocking."""
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        if error.errno not in (errno.EPROTONOSUPPORT, errno.EPROTOTYPE, errno.ESOCKTNOSUPPORT):
+            raise
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)  # macOS has no SOCK_SEQPACKET here
+    ours.setblocking(False)
+    return ours, theirs
+
+
+class Pipe:
+    """One worker's pipe as the master holds it; owns its end."""
+
+    def __init__(self, watcher: Watcher, slot: Slot, end: socket.socket) -> None:
+        self._watcher = watcher
+        self._slot = slot
+        self._end = end
+        self._unread = b""
+        self._is_detached = False
+        self._hang_up: Deadline | None = None
+
+    def listen(self) -> None:
+        """From now on messages become facts."""
+        self._watcher.watch(self._end.fileno(), READ, self._on_readable)
+
+    def send(self, verb: str, fields: Fields | None = None) -> None:
+        """Tell the worker; if it cannot be told, that comes back as WorkerDetached."""
+        if self._is_detached:
+            return
+        message = encode(verb, fields)
+        try:
+            if self._end.send(message) != len(message):
+                self._detach("does not read its pipe")
+        except BlockingIOError:
+            self._detach("does not read its pipe")
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the other end is closed: reading comes to that after whatever it said last
+
+    def finish(self) -> None:
+        """Tell what is still in the pipe of a process that has exited, and close it."""
+        while not self._is_detached and self._hang_up is None and self._read():
+            pass
+        if self._hang_up is not None:
+            self._hang_up.cancel()
+        self.close()
+
+    def close(self) -> None:
+        self._is_detached = True
+        self._watcher.forget(self._end.fileno())
+        self._end.close()
+
+    def _on_readable(self, _: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """One message, if there is one; False when there is nothing more for now or for ever.
+
+        A worker that goes with a message of ours unread leaves ECONNRESET, which is told once and before what is
+        still to be read (net/unix/af_unix.c, as of Linux 6.18): its traceback, say. So reading goes on after it.
+        """
+        try:
+            data = self._end.recv(MESSAGE_LIMIT)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
+        if not data:
+            self._expect_exit()
+            return False
+        self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        try:
+            if len(self._unread) >= MESSAGE_LIMIT:
+                raise ValueError(f"a message of more than {MESSAGE_LIMIT} bytes")
+            for line in lines:
+                message = decode(line)
+                if message.verb not in FACTS:
+                    raise ValueError(f"unknown verb {message.verb!r:.80}")
+                self._watcher.tell(FACTS[message.verb](self._slot, message.fields))
+        except (ValueError, RecursionError) as error:
+            self._detach(f"wrote what is no message: {error}")
+
+    def _expect_exit(self) -> None:
+        """The other side is gone; give its process a moment to be reaped before that is news of its own."""
+        self._watcher.forget(self._end.fileno())
+        if self._hang_up is None:
+            expired = Instant(clock.now() + HANG_UP_GRACE_S)
+            self._hang_up = self._watcher.at(expired, lambda: self._detach("closed its pipe"))
+
+    def _detach(self, reason: str) -> None:
+        if not self._is_detached:
+            self._is_detached = True
+            self._watcher.forget(self._end.fileno())
+            self._watcher.tell(WorkerDetached(self._slot, reason))
