@@ -43,7 +43,7 @@ class View:
     wall: float
     status: Status
     figures: Mapping[Slot, Figures] = field(default_factory=dict)
-    retired: Figures = Figures()
+    retired: Figures = field(default_factory=Figures)
     rss_bytes: Mapping[Slot, int] = field(default_factory=dict)
     listeners: tuple[ListenerSpec, ...] = ()
     config: tuple[ConfigRow, ...] = ()

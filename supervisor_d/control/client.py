@@ -1,0 +1,207 @@
+"""The `ctl` side of the control socket: finds the daemon, asks, and hands back objects. Effects; imported by cli only.
+
+Blocking, since `ctl` has nothing else to do, but never for ever without reason: connecting, sending and reading
+commands have a limit; only the answer to a writing command is waited for as long as it takes, because the daemon
+gives each of its steps a deadline of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import h11
+
+from supervisor_d.control.place import OFF, called, found, is_abstract, socket_address
+from supervisor_d.control.protocol import NDJSON
+from supervisor_d.errors import EXIT_CONFIGURATION, EXIT_INTERNAL, SupervisorError
+
+EXIT_NO_DAEMON: Final = 3
+VARIABLE: Final = "SUPERVISOR_D_CONTROL_SOCKET"
+TIMEOUT_S: Final = 10.0
+"""For connecting, sending and reading commands. The master acts within 0.1 s; chosen for a machine that swaps."""
+PROBE_TIMEOUT_S: Final = 1.0
+
+
+class ClientError(SupervisorError):
+    """The daemon's or the caller's: it is there but did not answer, or may not be asked."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class NoDaemon(SupervisorError):
+    """The operator's: nobody listens there."""
+
+    exit_code = EXIT_NO_DAEMON
+
+
+class SeveralDaemons(SupervisorError):
+    """The operator's: which one is meant must be said."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+def find(explicit: str, environ: Mapping[str, str]) -> str:
+    """The address of the daemon that is meant: the one given, else the only one that runs.
+
+    `explicit` is --socket: a path, @NAME, or the bare name of a daemon; empty, the variable is looked at.
+    Raises NoDaemon, SeveralDaemons, or ClientError if one is there but must not be connected to.
+    """
+    wanted = explicit or environ.get(VARIABLE, "")
+    if wanted.lower() == OFF:
+        raise NoDaemon(f"{VARIABLE} is off; give --socket PATH or @NAME")
+    if "/" in wanted or is_abstract(wanted):
+        return wanted
+    living, forbidden = living_daemons(environ)
+    matching = [address for address in living if wanted in ("", called(address))]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        listed = ", ".join(f"{called(address)} ({address})" for address in matching)
+        raise SeveralDaemons(f"several daemons run: {listed}; choose one with --socket NAME or PATH")
+    if forbidden:
+        raise ClientError(f"not permitted to connect to {', '.join(forbidden)}")
+    name = f" called {wanted!r}" if wanted else ""
+    others = f"; there is {', '.join(map(called, living))}" if living else ""
+    raise NoDaemon(f"no daemon{name} runs here{others}; if it has a place of its own, give --socket PATH")
+
+
+def living_daemons(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The addresses that answer a connection, and those that we may not try."""
+    living: list[str] = []
+    forbidden: list[str] = []
+    for address in found(environ):
+        try:
+            connect(address, PROBE_TIMEOUT_S).close()
+        except NoDaemon:
+            continue  # a dead socket: its daemon was killed
+        except ClientError:
+            forbidden.append(address)
+        else:
+            living.append(address)
+    return living, forbidden
+
+
+def call(
+    address: str, method: str, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+) -> tuple[int, object]:
+    """The status and the answer: what its JSON says, or the text where it is none (/metrics)."""
+    patience_s = timeout_s if timeout_s is not None else TIMEOUT_S if method == "GET" else None
+    with Conversation(address) as conversation:
+        response = conversation.ask(method, path, "*/*", body, patience_s)
+        content = b"".join(conversation.parts())
+    if header(response, b"content-type").startswith(b"application/json"):
+        return response.status_code, read_json(content, address)
+    return response.status_code, content.decode("utf-8", "replace")
+
+
+def stream(
+    address: str, method: str, path: str, body: Mapping[str, object] | None = None
+) -> Iterator[Mapping[str, object]]:
+    """Objects as they come, without a limit of time. The last of a writing command is the answer, with its "status".
+
+    A refusal, which is no stream, comes as one object with "error" and "status".
+    """
+    with Conversation(address) as conversation:
+        response = conversation.ask(method, path, NDJSON, body, None)
+        if not header(response, b"content-type").startswith(NDJSON.encode()):
+            answer = read_json(b"".join(conversation.parts()), address)
+            yield {**(answer if isinstance(answer, dict) else {"answer": answer}), "status": response.status_code}
+            return
+        for line in whole_lines(conversation.parts()):
+            value = read_json(line, address)
+            if isinstance(value, dict):
+                yield value
+
+
+class Conversation:
+    """One connection: ask once, then read the parts of the answer's body."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._socket = connect(address, TIMEOUT_S)
+        self._wire = h11.Connection(h11.CLIENT)
+        self._patience_s: float | None = TIMEOUT_S
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(
+        self, method: str, path: str, accept: str, body: Mapping[str, object] | None, patience_s: float | None
+    ) -> h11.Response:
+        """The head of the answer, which is waited for `patience_s`, or for ever if that is None."""
+        content = json.dumps(body).encode() if body is not None else b""
+        headers = [("Host", "supervisor-d"), ("Accept", accept), ("Connection", "close")]
+        if content:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        sent = self._wire.send(h11.Request(method=method, target=path, headers=headers)) or b""
+        if content:
+            sent += self._wire.send(h11.Data(data=content)) or b""
+        sent += self._wire.send(h11.EndOfMessage()) or b""
+        try:
+            self._socket.sendall(sent)
+        except TimeoutError:
+            raise ClientError(f"{self._address} reads no request: {TIMEOUT_S:g} s without an end") from None
+        except OSError:
+            pass  # EPIPE: it refused before it had read all; why it did is still to be read
+        self._patience_s = patience_s
+        self._socket.settimeout(patience_s)
+        while not isinstance(event := self._next_event(), h11.Response):
+            pass  # an interim response
+        return event
+
+    def parts(self) -> Iterator[bytes]:
+        """The body, piece by piece as it comes; ClientError if it is cut short."""
+        while isinstance(event := self._next_event(), h11.Data):
+            yield bytes(event.data)
+
+    def _next_event(self) -> h11.Event:
+        while True:
+            try:
+                event = self._wire.next_event()
+                if not isinstance(event, type):  # NEED_DATA and PAUSED are h11's sentinels, which are types
+                    return event
+                self._wire.receive_data(self._socket.recv(65536))
+            except TimeoutError:
+                raise ClientError(f"{self._address} did not answer within {self._patience_s:g} s") from None
+            except (OSError, h11.RemoteProtocolError) as error:
+                raise ClientError(f"{self._address} went away before it had answered ({error})") from None
+
+
+def connect(address: str, timeout_s: float) -> socket.socket:
+    """A connection; NoDaemon if nobody listens, ClientError if we may not or it does not accept."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout_s)
+    try:
+        connection.connect(socket_address(address))
+    except (ConnectionRefusedError, FileNotFoundError):
+        connection.close()
+        raise NoDaemon(f"no daemon listens at {address}") from None
+    except OSError as error:
+        connection.close()
+        raise ClientError(f"cannot connect to {address}: {error.strerror or error}") from None
+    return connection
+
+
+def whole_lines(parts: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+
+
+def header(response: h11.Response, name: bytes) -> bytes:
+    return next((value for key, value in response.headers if key == name), b"")
+
+
+def read_json(content: bytes, address: str) -> object:
+    try:
+        value: object = json.loads(content)
+    except ValueError:
+        raise ClientError(f"{address} is no control socket: it answered {content[:60]!r}") from None
+    return value
