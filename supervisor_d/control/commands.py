@@ -247,7 +247,8 @@ def understand(request: Request) -> Call:
     """The call that a request makes; Refused with 404, 405 or 400 if it makes none."""
     there = {row.method: (row, slot) for row in COMMANDS if (slot := match(row.path, request.path)) is not None}
     if not there:
-        raise Refused(404, f"no such path: {request.path[:200]}; see {', '.join(known_paths())}")
+        known = ", ".join(row.path for row in COMMANDS)
+        raise Refused(404, f"no such path: {request.path[:200]}; there are {known}")
     if request.method not in there:
         allowed = ", ".join(there)
         raise Refused(405, f"{request.path}: {request.method} is not offered, only {allowed}", allow=allowed)
@@ -287,10 +288,6 @@ def switches(query: Mapping[str, str]) -> dict[str, object]:
     """A query's texts as JSON would have them: 1 and true, 0 and false."""
     words: Mapping[str, object] = {"1": True, "true": True, "0": False, "false": False}
     return {name: words.get(text.lower(), text) for name, text in query.items()}
-
-
-def known_paths() -> list[str]:
-    return [command.path for command in COMMANDS]
 
 
 def summary_of(word: str) -> str:

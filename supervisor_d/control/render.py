@@ -1,0 +1,233 @@
+"""The control API's objects as text for a person at a terminal; pure.
+
+Every function takes the object as it came over the socket and gives lines without a final newline. Widths fit 100
+columns, and colour is the caller's decision. Whatever an object holds may have come from a client of the application
+(a path, an exception's text), so unprintable characters are escaped: a request must not steer an operator's terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from supervisor_d.control.terminal import COLOURS, ago, coloured, duration, painted, printable, size, table
+
+Object = Mapping[str, object]
+
+UNCUT: Final = 100_000
+"""A width for what must not be shortened: a setting's source is half of the answer."""
+
+COLUMNS: Final = (
+    "SLOT",
+    "PID",
+    "GEN",
+    "STATE",
+    "AGE",
+    "BEAT",
+    "REQS",
+    "BUSY",
+    "CONNS",
+    "RSS",
+    "RESTARTS",
+    "LAST EXIT",
+)
+LONG_KEYS: Final = ("traceback", "stacks")
+"""Values of many lines: they stand below their event, as they are."""
+
+
+def status(told: Object, *, colour: bool = False) -> str:
+    """`ctl status`: the daemon in a few lines, then its workers."""
+    numbers = child(told, "workers")
+    head = [
+        f"{text(told, 'name')}: {painted(text(told, 'state'), colour)}",
+        f"generation {text(told, 'generation')}",
+        f"{text(numbers, 'ready')} of {text(numbers, 'target')} workers ready",
+        f"up {duration(told.get('uptime_s'))}",
+        f"pid {text(told, 'pid')}",
+        f"supervisor-d {text(told, 'version')}",
+    ]
+    lines = [", ".join(head)]
+    if text(told, "reason"):
+        lines.append(f"  reason     {text(told, 'reason')}")
+    lines.append(f"  app        {text(told, 'app')}")
+    lines += [f"  listening  {text(row, 'address')} (fd {text(row, 'fd')})" for row in children(told, "listeners")]
+    if child(told, "reload"):
+        lines.append(f"  reload     {reload_line(child(told, 'reload'))}")
+    if child(told, "last_reload"):
+        lines.append(f"  reloaded   {last_reload_line(child(told, 'last_reload'), colour)}")
+    return "\n".join([*lines, "", workers(told, colour=colour)])
+
+
+def workers(told: Object, *, colour: bool = False) -> str:
+    """`ctl workers`: the table alone, and below it why a slot is not serving plainly."""
+    slots = children(told, "slots")
+    if not slots:
+        return "no workers"
+    lines = table(COLUMNS, [slot_cells(slot, text(told, "time")) for slot in slots], colour=colour)
+    for slot in slots:
+        if text(slot, "reason"):
+            retry = f"; next try in {duration(slot['retry_in_s'])}" if slot.get("retry_in_s") is not None else ""
+            lines.append(f"slot {text(slot, 'slot')}: {text(slot, 'reason')}{retry}")
+    return "\n".join(lines)
+
+
+def slot_cells(slot: Object, now: str) -> tuple[str, ...]:
+    return (
+        text(slot, "slot"),
+        text(slot, "pid") or "-",
+        text(slot, "generation"),
+        text(slot, "state"),
+        duration(slot.get("age_s")),
+        duration(slot.get("beat_age_s")),
+        text(slot, "requests_total"),
+        text(slot, "in_flight"),
+        text(slot, "connections"),
+        size(slot.get("rss_bytes")),
+        text(slot, "restarts"),
+        last_exit_cell(child(slot, "last_exit"), now),
+    )
+
+
+def last_exit_cell(last_exit: Object, now: str) -> str:
+    if not last_exit:
+        return "-"
+    how = text(last_exit, "signal") or f"exit {text(last_exit, 'exit_code')}"
+    return f"{text(last_exit, 'cause')} {how} {ago(text(last_exit, 'at'), now)}"
+
+
+def reload_line(reload: Object) -> str:
+    return (
+        f"{text(reload, 'phase')}, generation {text(reload, 'generation')}, {text(reload, 'replaced')} of "
+        f"{text(reload, 'target')} replaced, {duration(reload.get('duration_s'))} so far"
+    )
+
+
+def last_reload_line(last_reload: Object, colour: bool) -> str:
+    origin = child(last_reload, "origin")
+    asked = f"{text(origin, 'how')} by {text(origin, 'by')}" + "".join(
+        f", {key} {text(origin, key)}" for key in ("uid", "pid") if text(origin, key)
+    )
+    reason = f": {text(last_reload, 'reason')}" if text(last_reload, "reason") else ""
+    return (
+        f"generation {text(last_reload, 'generation')} {painted(text(last_reload, 'outcome'), colour)} "
+        f"in {duration(last_reload.get('duration_s'))} ({asked}){reason}"
+    )
+
+
+def config(told: Object) -> str:
+    """`ctl config`: one setting a line."""
+    rows = [tuple(text(row, key) for key in ("name", "value", "source")) for row in children(told, "settings")]
+    return "\n".join(table(("NAME", "VALUE", "SOURCE"), rows, limit=UNCUT))
+
+
+def events(told: Object, *, colour: bool = False) -> str:
+    """`ctl events`."""
+    return "\n".join(event(row, colour=colour) for row in children(told, "events"))
+
+
+def event(told: Object, *, colour: bool = False) -> str:
+    """One event: when, what, its facts; a traceback stands below it."""
+    hidden = ("timestamp", "event", "level", "logger_pid", *LONG_KEYS)
+    facts = " ".join(f"{printable(key)}={fact(value)}" for key, value in told.items() if key not in hidden)
+    level = text(told, "level")
+    name = text(told, "event")
+    shown = coloured(name, COLOURS[level]) if colour and level in COLOURS else name
+    lines = [f"{text(told, 'timestamp')} {shown}{' ' * max(0, 22 - len(name))} {facts}".rstrip()]
+    for key in LONG_KEYS:
+        lines += indented(told.get(key))
+    return "\n".join(lines)
+
+
+def incidents(told: Object) -> str:
+    """`ctl incidents`, oldest first, so that the newest stands last, above the prompt."""
+    return "\n\n".join(incident(row) for row in children(told, "incidents")) or "no incidents"
+
+
+def incident(told: Object) -> str:
+    """One incident: what, which worker, where its main thread stood, its requests, all its stacks."""
+    lines = [
+        f"incident {text(told, 'id')}: {text(told, 'kind')}, silent for {duration(told.get('silent_s'))}",
+        f"  worker     slot {text(told, 'slot')}, pid {text(told, 'pid')}, generation {text(told, 'generation')}",
+        f"  at         {text(told, 'at')}",
+    ]
+    stacks = str(told.get("stacks") or "")
+    if where(stacks):
+        lines.append(f"  where      {printable(where(stacks))}")
+    requests = children(told, "in_flight")
+    lines.append(f"  requests   {len(requests) or 'none'} in flight")
+    lines += [
+        f"             {text(row, 'method')} {text(row, 'path')} for {duration(row.get('age_s'))}" for row in requests
+    ]
+    return "\n".join([*lines, *(indented(stacks) or ["  no stacks: the process could not write them"])])
+
+
+def where(stacks: str) -> str:
+    """The innermost frame of the main thread, which runs the event loop; empty if the text has no frames.
+
+    faulthandler writes threads newest first, so the main thread is the last, and each thread's innermost frame first.
+    """
+    found = ""
+    first_of_thread = False
+    for line in stacks.splitlines():
+        if "most recent call first" in line:
+            first_of_thread = True
+        elif first_of_thread and line.startswith("  File "):
+            found, first_of_thread = line.strip(), False
+    return found
+
+
+def progress(told: Object) -> str:
+    """One line while `ctl reload` waits."""
+    known = ("phase", "generation", "replaced", "target")
+    if all(key in told for key in known):
+        line = f"{text(told, 'phase')}: generation {text(told, 'generation')}"
+        return f"{line}, {text(told, 'replaced')} of {text(told, 'target')} replaced"
+    return " ".join(f"{printable(key)}={fact(value)}" for key, value in told.items())
+
+
+def verdict(told: Object, *, colour: bool = False) -> str:
+    """How a reload ended, without its traceback (which belongs on standard error)."""
+    if "outcome" not in told:
+        return refusal(told)
+    took = f" after {duration(told['duration_s'])}" if told.get("duration_s") is not None else ""
+    reason = f": {text(told, 'reason')}" if text(told, "reason") else ""
+    number = f"generation {text(told, 'generation')} " if text(told, "generation") else ""
+    return f"{number}{painted(text(told, 'outcome'), colour)}{took}{reason}"
+
+
+def refusal(told: object) -> str:
+    """One line for an answer that is an error."""
+    if not isinstance(told, Mapping):
+        return printable(str(told))
+    return (
+        text(told, "error") or text(told, "reason") or " ".join(f"{key}={fact(value)}" for key, value in told.items())
+    )
+
+
+def indented(block: object) -> list[str]:
+    return [f"    {printable(line)}" for line in str(block or "").splitlines()]
+
+
+def fact(value: object) -> str:
+    """A value behind its key; quoted where it would fall apart."""
+    shown = value if isinstance(value, str) else str(value)
+    return repr(shown) if not shown or any(not c.isprintable() or c.isspace() for c in shown) else shown
+
+
+def text(told: Object, key: str) -> str:
+    value = told.get(key)
+    return "" if value is None else printable(str(value))
+
+
+def child(told: Object, key: str) -> Object:
+    value = told.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def children(told: Object, key: str) -> list[Object]:
+    value = told.get(key)
+    return list(objects(value)) if isinstance(value, list) else []
+
+
+def objects(values: Iterable[object]) -> Iterator[Object]:
+    return (value for value in values if isinstance(value, Mapping))
