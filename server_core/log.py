@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
+
+PATIENCE_MS: Final = 50
+"""How long one line waits for its reader; half of what a signal to the master may wait for (chosen)."""
+
+BLOCK_KEYS: Final = ("traceback", "stacks")
+"""Facts of many lines: on a console they stand below the event they belong to."""
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -32,6 +39,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "server.started": Event("info", ("addresses", "pid", "loop", "http"), "A server without a supervisor listens."),
     "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
     "application.imported": Event("debug", ("app", "duration_s"), "The application object was imported."),
+    "application.exited": Event("error", ("traceback",), "Code outside a request tried to end the process."),
     "application.failed": Event("error", ("stage", "traceback"), "The application could not boot."),
     "lifespan.unsupported": Event("debug", ("app",), "The application does not know lifespan; serving without it."),
     "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),
@@ -39,6 +47,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
     "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
+    "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
     "access_log.failed": Event("error", ("path", "error"), "The access log could not be written."),
 }
 
@@ -50,18 +59,39 @@ class Log(Protocol):
 
 
 class StderrLogger:
-    """Writes whole lines to descriptor 2 with one write(2) each, so that lines of several processes do not mix.
+    """Writes whole lines to descriptor 2, and hardly waits for whoever reads it: a full pipe must not stop a master.
 
-    A standard error that is closed, full or gone must not stop a supervisor: there is nowhere left to say so.
+    What cannot be written is lost and counted; `setup` tells how much when there is room again. A line of up
+    to PIPE_BUF bytes is one write(2), so that lines of several processes do not mix (pipe(7)).
     """
 
+    def __init__(self) -> None:
+        self.lost = 0
+        self._is_cut = False
+        self._room = select.poll()
+        self._room.register(2, select.POLLOUT)
+
+    def has_room(self) -> bool:
+        """True if PIPE_BUF bytes can be written without blocking; a terminal stopped by Ctrl-S takes none, either.
+
+        A reader that is only slower than a burst gets a moment, once, until it has caught up.
+        """
+        return any(events & select.POLLOUT for _, events in self._room.poll(0 if self.lost else PATIENCE_MS))
+
     def msg(self, message: str) -> None:
-        data = (message + "\n").encode("utf-8", "backslashreplace")
+        data = ("\n" * self._is_cut + message + "\n").encode("utf-8", "backslashreplace")
+        self._is_cut = False
         try:
-            while data:
-                data = data[os.write(2, data) :]
+            while data and self.has_room():
+                written = os.write(2, data[: select.PIPE_BUF])
+                self._is_cut = True
+                data = data[written:]
         except OSError:  # EPIPE, EBADF, EAGAIN, ENOSPC: the log's reader is gone, and there is no second one
-            return
+            pass
+        if data:
+            self.lost += 1
+        else:
+            self._is_cut = False
 
     log = debug = info = warn = warning = error = critical = fatal = failure = exception = msg
 
@@ -70,13 +100,14 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
     """A Log that writes this table's events at `level` and above; `form` is auto, console or json."""
     console = form == "console" or (form == "auto" and is_terminal())
     minimum = LEVELS[level]
+    logger = StderrLogger()
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=is_terminal(), sort_keys=False, pad_event=28)
+        Blocks(structlog.dev.ConsoleRenderer(colors=is_terminal(), sort_keys=False, pad_event=28))
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
     base = structlog.wrap_logger(
-        StderrLogger(),
+        logger,
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=not console),
             add_pid if not console else keep,
@@ -87,9 +118,29 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
     methods = {name: getattr(base, name) for name in LEVELS}
 
     def log(event: str, /, **fields: object) -> None:
+        if logger.lost and logger.has_room():
+            lost, logger.lost = logger.lost, 0
+            base.warning("log.lost", level="warning", lines=lost)
         methods[table[event].level](event, level=table[event].level, **fields)
 
     return log
+
+
+class Blocks:
+    """Renders for a console: a text of many lines stands below its event, indented, so that no line of it is one."""
+
+    def __init__(self, renderer: structlog.dev.ConsoleRenderer) -> None:
+        self._renderer = renderer
+
+    def __call__(self, logger: object, name: str, event: MutableMapping[str, object]) -> str:
+        blocks = [event.pop(key) for key in BLOCK_KEYS if key in event]
+        lines = [line for block in blocks for line in str(block).rstrip().splitlines()]
+        return "\n    ".join((self._renderer(logger, name, event), *map(printable, lines)))
+
+
+def printable(line: str) -> str:
+    """The line with what could steer a terminal written as an escape."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else repr(sign)[1:-1] for sign in line)
 
 
 def keep(_: object, __: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:

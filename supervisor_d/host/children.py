@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from server_core.contract import MESSAGE_LIMIT, WorkerSpec
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.heartbeat import Pipe, socket_pair
 from supervisor_d.host.interpreter import worker_command
@@ -65,21 +66,25 @@ class Children:
     def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._by_slot.values()))
 
-    def spawn(self, slot: Slot, generation: Generation, spec: Mapping[str, object], descriptors: Sequence[int]) -> None:
+    def spawn(self, spec: WorkerSpec) -> None:
         """Start a worker, its spec already in its pipe; told as WorkerSpawned. Raises SpawnError or OSError."""
+        slot, message = Slot(spec.slot), spec.as_message()
         if slot in self._by_slot:
             raise SpawnError(f"slot {slot} still holds process {self._by_slot[slot].pid}")
+        if len(message) > MESSAGE_LIMIT:
+            raise SpawnError(f"the settings take {len(message)} bytes, more than the {MESSAGE_LIMIT} a worker reads")
+        descriptors = (*(listener.fd for listener in spec.listeners), spec.scoreboard_fd, spec.stacks_fd)
         ours, theirs = socket_pair()
         pipe = Pipe(self._watcher, slot, ours)
         try:
-            pipe.send("spec", spec)
+            pipe.send(message)
             process = self._start(self._command(theirs.fileno()), (theirs.fileno(), *descriptors))
         except BaseException:
             pipe.close()
             raise
         finally:
             theirs.close()
-        child = Child(slot, generation, Pid(process.pid), process, pipe, _open_pidfd(process.pid))
+        child = Child(slot, Generation(spec.generation), Pid(process.pid), process, pipe, _open_pidfd(process.pid))
         self._by_slot[slot] = child
         pipe.listen()
         if child.pidfd is not None:

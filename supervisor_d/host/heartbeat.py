@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from server_core.contract import MESSAGE_LIMIT, decode, encode
+from server_core.contract import MESSAGE_LIMIT, decode
 from supervisor_d import clock
 from supervisor_d.host.watcher import READ, Deadline, Watcher
 from supervisor_d.vocabulary import (
@@ -84,11 +84,10 @@ class Pipe:
         """From now on messages become facts."""
         self._watcher.watch(self._end.fileno(), READ, self._on_readable)
 
-    def send(self, verb: str, fields: Fields | None = None) -> None:
-        """Tell the worker; if it cannot be told, that comes back as WorkerDetached."""
+    def send(self, message: bytes) -> None:
+        """Tell the worker a line that contract.encode made; if it does not take it, that comes as WorkerDetached."""
         if self._is_detached:
             return
-        message = encode(verb, fields)
         try:
             if self._end.send(message) != len(message):
                 self._detach("does not read its pipe")

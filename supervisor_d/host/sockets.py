@@ -62,12 +62,16 @@ class Listener:
 
 
 class Listeners:
-    """All listeners of this daemon. `specs` stay readable after close()."""
+    """All listeners of this daemon."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._open: list[Listener] = []
-        self.specs: tuple[ListenerSpec, ...] = ()
+
+    @property
+    def specs(self) -> tuple[ListenerSpec, ...]:
+        """What a worker inherits; nothing once they are closed."""
+        return tuple(listener.spec for listener in self._open)
 
     def open(self, binding: Binding, environ: Mapping[str, str]) -> None:
         """Open everything or raise ListenerError, leaving nothing open."""
@@ -78,7 +82,6 @@ class Listeners:
         except BaseException:
             self.close()
             raise
-        self.specs = tuple(listener.spec for listener in self._open)
 
     def close(self) -> tuple[str, ...]:
         """Close our copies and unlink our own socket files; the addresses that were closed."""

@@ -1,0 +1,191 @@
+"""The assembly: settings in, a running daemon, an exit code out. What is joined here knows nothing of each other."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+from collections.abc import Callable, Mapping
+
+from server_core.contract import Figures
+from supervisor_d import __version__, clock
+from supervisor_d.control.place import places
+from supervisor_d.control.view import ConfigRow, View
+from supervisor_d.errors import EXIT_BOOT_FAILED
+from supervisor_d.host import standard_streams
+from supervisor_d.host.cgroup import Cgroup, OomKills
+from supervisor_d.host.children import Child, Children
+from supervisor_d.host.control_listener import open_control_listener
+from supervisor_d.host.control_socket import ControlSocket
+from supervisor_d.host.event_ring import Journal
+from supervisor_d.host.generations import FIRST, Generations
+from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.interpreter import worker_environment
+from supervisor_d.host.observer import Observer
+from supervisor_d.host.performer import Equipment, Performer
+from supervisor_d.host.scoreboard import Scoreboard
+from supervisor_d.host.signals import Signals
+from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host.watcher import Watcher
+from supervisor_d.log import ALL_EVENTS, setup
+from supervisor_d.master import Master
+from supervisor_d.policy.supervisor import Supervisor
+from supervisor_d.settings.address import parse_address
+from supervisor_d.settings.resolve import DEFAULT, Resolved
+from supervisor_d.vocabulary import Pid, Slot, Started
+
+
+def run_daemon(resolved: Resolved) -> int:
+    """Run until stopped; the exit code. Raises SupervisorError if it cannot start.
+
+    The signals that the daemon acts on stay blocked afterwards: a second SIGTERM on the way out, or a Ctrl-C too
+    many, must not turn an orderly exit into a death by signal.
+    """
+    standard_streams.fill_gaps()
+    server = resolved.settings.server
+    journal = Journal(setup(form=server.log_format, level=server.log_level, table=ALL_EVENTS))
+    daemon = Daemon(resolved, journal, os.environ)
+    last_failure = LastBootFailure()
+    journal.ring.listeners.append(last_failure)
+    try:
+        daemon.open()
+        code = daemon.master.run()
+    except BaseException as error:
+        journal("master.failed", error=str(error) or type(error).__name__)
+        raise
+    finally:
+        daemon.close()
+    journal("master.stopped", exit_code=code, duration_s=round(clock.now() - daemon.started_at, 3))
+    if code == EXIT_BOOT_FAILED and last_failure.fields is not None:
+        journal("application.failed", **last_failure.fields)  # the reason is the last thing that is printed
+    return code
+
+
+class LastBootFailure:
+    """Remembers why the last worker that could not boot could not."""
+
+    def __init__(self) -> None:
+        self.fields: Mapping[str, object] | None = None
+
+    def __call__(self, event: Mapping[str, object]) -> None:
+        if event["event"] == "worker.boot_failed":
+            self.fields = {name: event[name] for name in ("stage", "traceback") if name in event}
+
+
+class Daemon:
+    """Everything the master is made of; opened and closed as one."""
+
+    def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
+        self.started_at = clock.now()
+        self._settings = resolved.settings
+        self._environ = environ
+        self._journal = journal
+        self._binding = binding_of(resolved)
+        self._watcher = Watcher()
+        self._listeners = Listeners(journal)
+        self._generations = Generations(resolved)
+        self._scoreboard = Scoreboard()
+        self._stacks = Stacks()
+        cgroup = Cgroup()
+        self._oom_kills = OomKills(cgroup)
+        self._children = Children(self._watcher, journal, worker_environment(environ), self._account_for)
+        self._observer = Observer(self._children, self._scoreboard, cgroup)
+        self._incidents = Incidents(self._scoreboard, self._stacks, journal)
+        self._signals = Signals(self._watcher, journal, self._children.reap_all)
+        self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
+        self._door: ControlSocket | None = None
+        self._closers: list[Callable[[], object]] = []
+
+    def open(self) -> None:
+        """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
+        self._signals.open()
+        self._closers.append(self._stacks.close)
+        self._closers.append(self._scoreboard.close)
+        self._closers.append(self._children.abandon)
+        self._closers.append(self._listeners.close)
+        self._listeners.open(self._binding, self._environ)
+        self._open_door()
+        daemon = self._settings.daemon
+        self._journal(
+            "master.started",
+            name=daemon.name,
+            pid=os.getpid(),
+            version=__version__,
+            app=self._settings.server.app,
+            workers=self._generations[FIRST].terms.workers,
+            python=platform.python_version(),
+        )
+        self._watcher.tell(Started())
+        self.master = Master(self._policy, self._watcher, Performer(self._equipment()))
+
+    def close(self) -> None:
+        """Undo open(), as far as it came. Workers that still live find their pipe closed, and drain."""
+        while self._closers:
+            self._closers.pop()()
+
+    def view(self) -> View:
+        """This moment, for the reading commands."""
+        now = clock.now()
+        return View(
+            name=self._settings.daemon.name,
+            version=__version__,
+            app=self._settings.server.app,
+            pid=Pid(os.getpid()),
+            started_at=self.started_at,
+            now=now,
+            wall=clock.wall(),
+            status=self._policy.status(now),
+            figures=self._figures(),
+            retired=self._scoreboard.retired,
+            rss_bytes=self._observer.rss_bytes(),
+            listeners=self._listeners.specs,
+            config=tuple(ConfigRow(*row) for row in self._generations.rows()),
+            events=tuple(self._journal.ring),
+            event_counts=dict(self._journal.counts),
+            incidents=tuple(self._incidents),
+        )
+
+    def _figures(self) -> dict[Slot, Figures]:
+        return {child.slot: self._scoreboard.figures(child.slot) for child in self._children}
+
+    def _open_door(self) -> None:
+        daemon = self._settings.daemon
+        candidates = places(daemon.control_socket, daemon.name, self._environ)
+        if not candidates:
+            return
+        self._door = ControlSocket(self._watcher, open_control_listener(candidates), self.view, self._journal)
+        self._closers.append(self._door.close)
+        self._journal.ring.listeners.append(self._door.publish)
+        self._journal("control.opened", address=self._door.address)
+
+    def _account_for(self, child: Child, code: int) -> bool:
+        """Keep what a worker that is gone counted, and say whether the kernel killed it for memory."""
+        self._scoreboard.retire(child.slot)
+        return self._oom_kills.account_for(killed_unasked=code == -signal.SIGKILL and not child.is_kill_ordered)
+
+    def _equipment(self) -> Equipment:
+        return Equipment(
+            name=self._settings.daemon.name,
+            watcher=self._watcher,
+            log=self._journal,
+            listeners=self._listeners,
+            scoreboard=self._scoreboard,
+            stacks=self._stacks,
+            children=self._children,
+            generations=self._generations,
+            observer=self._observer,
+            incidents=self._incidents,
+            door=self._door,
+        )
+
+
+def binding_of(resolved: Resolved) -> Binding:
+    """Where to listen, and who said so."""
+    daemon, source = resolved.settings.daemon, resolved.provenance["bind"]
+    return Binding(
+        addresses=[parse_address(text) for text in daemon.bind],
+        source=str(source),
+        backlog=daemon.backlog,
+        unix_mode=daemon.unix_mode,
+        is_default=source == DEFAULT,
+    )

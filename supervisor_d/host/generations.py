@@ -1,0 +1,72 @@
+"""What each generation of workers is configured with, and how the next one's configuration is read. Host side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.difference import difference
+from supervisor_d.settings.resolve import Resolved, build
+from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.terms import terms
+from supervisor_d.vocabulary import Generation, GenerationPrepared, Terms
+
+FIRST = Generation(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One generation's: as it was read, and as far as it applies without a restart."""
+
+    resolved: Resolved
+    settings: Settings
+    terms: Terms
+
+
+def configure(resolved: Resolved, settings: Settings) -> Configuration:
+    return Configuration(resolved, settings, terms(settings, pid1=os.getpid() == 1))
+
+
+def applicable(old: Settings, new: Settings) -> Settings:
+    """`new` as far as a reload can apply it; what only a restart can change stays `old`."""
+    return build({name: row.of(new if row.option.reloads else old) for name, row in ROWS.items()})
+
+
+class Generations:
+    """Configurations by generation, from the first one's on."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._by_number = {FIRST: configure(resolved, resolved.settings)}
+        self._first = resolved
+
+    def __getitem__(self, generation: Generation) -> Configuration:
+        """KeyError if the generation was never prepared, or is forgotten."""
+        return self._by_number[generation]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(long name, value, source) of every setting as the newest generation that was not discarded has it."""
+        first = {name: (value, source) for name, value, source in self._first.as_rows()}
+        newest = self._by_number[max(self._by_number)].resolved.as_rows()
+        reloads = {row.long: row.option.reloads for row in ROWS.values()}
+        return [(name, value, source) if reloads[name] else (name, *first[name]) for name, value, source in newest]
+
+    def prepare(self, generation: Generation, living: Iterable[Generation]) -> GenerationPrepared:
+        """Read the configuration again for this generation; ConfigurationError or OSError if it is not sound.
+
+        The newest generation so far is the one that serves, since one that was rolled back has been discarded. Of the
+        older ones only those with `living` workers are kept.
+        """
+        newest = max(self._by_number)
+        serving = self._by_number[newest].settings
+        resolved = self._by_number[newest].resolved.reread()
+        for number in set(self._by_number) - {newest, *living}:
+            self.discard(number)
+        prepared = configure(resolved, applicable(serving, resolved.settings))
+        self._by_number[generation] = prepared
+        return GenerationPrepared(generation, prepared.terms, difference(serving, resolved.settings))
+
+    def discard(self, generation: Generation) -> None:
+        """Forget a generation that was rolled back; nothing if it is not known."""
+        self._by_number.pop(generation, None)

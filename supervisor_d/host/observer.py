@@ -1,0 +1,105 @@
+"""Looks at workers when asked, from the outside: beats, figures, process state, memory. Host side, no judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psutil
+
+from supervisor_d import clock
+from supervisor_d.host.cgroup import Cgroup
+from supervisor_d.host.children import Child, Children
+from supervisor_d.host.scoreboard import Scoreboard
+from supervisor_d.vocabulary import (
+    Fact,
+    Instant,
+    MemoryNearLimit,
+    Observation,
+    ProcessState,
+    Slot,
+    WorkerObserved,
+)
+
+STATES = {
+    psutil.STATUS_STOPPED: ProcessState.STOPPED,
+    psutil.STATUS_TRACING_STOP: ProcessState.STOPPED,
+    psutil.STATUS_ZOMBIE: ProcessState.UNKNOWN,
+    psutil.STATUS_DEAD: ProcessState.UNKNOWN,
+}
+
+
+class Observer:
+    """Answers ObserveWorkers; a worker that has exited by now is passed over, its exit is being told."""
+
+    def __init__(self, children: Children, scoreboard: Scoreboard, cgroup: Cgroup) -> None:
+        self._children = children
+        self._scoreboard = scoreboard
+        self._cgroup = cgroup
+
+    def observe(self, slots: Sequence[Slot], *, memory: bool) -> list[Fact]:
+        """One WorkerObserved for each, and MemoryNearLimit if memory was asked for and is nearly used up."""
+        throttled_s, suspended_s = self._cgroup.throttled_s(), clock.suspended_s()
+        facts: list[Fact] = []
+        sizes: dict[Slot, int] = {}
+        for slot in slots:
+            child = self._children.get(slot)
+            if child is None:
+                continue
+            figures = self._scoreboard.figures(slot)
+            size = pss_bytes(child) if memory else None
+            if size is not None:
+                sizes[slot] = size
+            observation = Observation(
+                loop_beat_at=Instant(figures.loop_beat_at),
+                thread_beat_at=Instant(figures.thread_beat_at),
+                process_state=process_state(child),
+                requests_total=figures.requests_total,
+                responses_5xx=figures.responses_5xx,
+                in_flight=figures.in_flight,
+                memory_bytes=size,
+                throttled_s=throttled_s,
+                suspended_s=suspended_s,
+            )
+            facts.append(WorkerObserved(slot, observation))
+        return facts + self._near_limit(sizes)
+
+    def rss_bytes(self) -> dict[Slot, int]:
+        """The resident size of every worker, for people; shared pages are counted in each."""
+        sizes = {}
+        for child in self._children:
+            try:
+                sizes[child.slot] = int(psutil.Process(child.pid).memory_info().rss)
+            except psutil.Error:  # exited meanwhile
+                continue
+        return sizes
+
+    def _near_limit(self, sizes: dict[Slot, int]) -> list[Fact]:
+        memory = self._cgroup.memory() if sizes else None
+        if memory is None or not memory.is_nearly_full:
+            return []
+        fattest = max(sizes, key=lambda slot: sizes[slot])
+        return [MemoryNearLimit(fattest, memory.used_bytes, memory.limit_bytes)]
+
+
+def process_state(child: Child) -> ProcessState:
+    """What the kernel says; UNKNOWN if it no longer knows the process."""
+    try:
+        return STATES.get(psutil.Process(child.pid).status(), ProcessState.RUNNING)
+    except psutil.Error:
+        return ProcessState.UNKNOWN
+
+
+def pss_bytes(child: Child) -> int | None:
+    """The PSS, where it can be had; else the RSS, which counts shared pages in full; None if the process is gone.
+
+    A worker that changed its uid, or that forbids dumps, has its smaps hidden from us (proc_pid_smaps(5)).
+    """
+    try:
+        process = psutil.Process(child.pid)
+        try:
+            full = process.memory_full_info()
+        except psutil.AccessDenied:
+            return int(process.memory_info().rss)
+        return int(full.pss if hasattr(full, "pss") else full.uss)
+    except psutil.Error:
+        return None

@@ -1,0 +1,186 @@
+"""Orders become calls, by table; what fails comes back as a fact or is reported. Host side, no judgement.
+
+A failed order must not end the master: whatever the system can refuse (descriptors, processes, memory, a file) is an
+OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours and is not hidden.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar, cast
+
+import psutil
+
+from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
+from supervisor_d.errors import SupervisorError
+from supervisor_d.host.children import Children
+from supervisor_d.host.generations import Generations
+from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.observer import Observer
+from supervisor_d.host.scoreboard import Scoreboard
+from supervisor_d.host.sockets import Listeners
+from supervisor_d.host.watcher import Watcher
+from supervisor_d.log import Log
+from supervisor_d.vocabulary import (
+    Answer,
+    CloseListeners,
+    DiscardGeneration,
+    DrainWorker,
+    GenerationRefused,
+    KillWorker,
+    ObserveWorkers,
+    Order,
+    ParkWorker,
+    PrepareGeneration,
+    RecordIncident,
+    ReopenLogs,
+    Report,
+    RequestStacks,
+    ServeWorker,
+    Slot,
+    SpawnFailed,
+    SpawnWorker,
+    TellProgress,
+    TerminateWorker,
+    Ticket,
+)
+
+T = TypeVar("T")
+
+REFUSALS: Final = (OSError, SupervisorError, psutil.Error)
+
+
+class Door(Protocol):
+    """Where tickets are answered (host/control_socket.py); a ticket whose holder hung up is passed over."""
+
+    def answer(self, ticket: Ticket, status: int, body: Mapping[str, object]) -> None: ...
+    def progress(self, ticket: Ticket, body: Mapping[str, object]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Everything that orders are performed with."""
+
+    name: str
+    watcher: Watcher
+    log: Log
+    listeners: Listeners
+    scoreboard: Scoreboard
+    stacks: Stacks
+    children: Children
+    generations: Generations
+    observer: Observer
+    incidents: Incidents
+    door: Door | None
+    """None where the control socket is off: nobody holds a ticket then."""
+
+
+def _row(kind: type[T], call: Callable[[T], None]) -> tuple[type, Callable[[Order], None]]:
+    """One row of the table: the type checker sees that the call takes what the row is for."""
+    return kind, cast("Callable[[Order], None]", call)
+
+
+class Performer:
+    """Performs every kind of order there is; never waits, and never raises what a system can do to us."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._with = equipment
+        self.table: Mapping[type, Callable[[Order], None]] = dict(
+            (
+                _row(PrepareGeneration, self._prepare_generation),
+                _row(DiscardGeneration, lambda order: equipment.generations.discard(order.generation)),
+                _row(SpawnWorker, self._spawn_worker),
+                _row(ServeWorker, lambda order: self._send(order.slot, encode("serve"))),
+                _row(ParkWorker, lambda order: self._send(order.slot, encode("park"))),
+                _row(DrainWorker, self._drain_worker),
+                _row(TerminateWorker, lambda order: equipment.children.signal(order.slot, signal.SIGTERM)),
+                _row(KillWorker, lambda order: equipment.children.signal(order.slot, signal.SIGKILL)),
+                _row(ObserveWorkers, self._observe_workers),
+                _row(RequestStacks, self._request_stacks),
+                _row(RecordIncident, self._record_incident),
+                _row(CloseListeners, self._close_listeners),
+                _row(ReopenLogs, self._reopen_logs),
+                _row(Report, lambda order: equipment.log(order.event, **order.fields)),
+                _row(TellProgress, self._tell_progress),
+                _row(Answer, lambda order: self._answer(order.ticket, order.status, order.body)),
+            )
+        )
+
+    def perform(self, order: Order) -> None:
+        """Do it now; a refusal that has no fact of its own is reported."""
+        try:
+            self.table[type(order)](order)
+        except REFUSALS as error:
+            self._with.log("order.failed", order=repr(order), error=str(error))
+
+    def _prepare_generation(self, order: PrepareGeneration) -> None:
+        living = {child.generation for child in self._with.children}
+        try:
+            self._with.watcher.tell(self._with.generations.prepare(order.generation, living))
+        except REFUSALS as error:
+            self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
+
+    def _spawn_worker(self, order: SpawnWorker) -> None:
+        has = self._with
+        configuration = has.generations[order.generation]
+        try:
+            has.scoreboard.clear(order.slot)
+            has.children.spawn(
+                WorkerSpec(
+                    slot=order.slot,
+                    generation=order.generation,
+                    name=has.name,
+                    listeners=has.listeners.specs,
+                    scoreboard_fd=has.scoreboard.fd,
+                    stacks_fd=has.stacks.blank(order.slot),
+                    beat_s=configuration.terms.beat_s,
+                    settings=configuration.settings.server,
+                )
+            )
+        except REFUSALS as error:
+            has.watcher.tell(SpawnFailed(order.slot, str(error)))
+
+    def _drain_worker(self, order: DrainWorker) -> None:
+        self._send(order.slot, encode("drain", {"timeout_s": order.timeout_s, "final": order.final}))
+
+    def _observe_workers(self, order: ObserveWorkers) -> None:
+        for fact in self._with.observer.observe(order.slots, memory=order.memory):
+            self._with.watcher.tell(fact)
+
+    def _request_stacks(self, order: RequestStacks) -> None:
+        if self._with.children.get(order.slot) is not None:
+            self._with.stacks.blank(order.slot)
+            self._with.children.signal(order.slot, STACKS_SIGNAL)
+
+    def _record_incident(self, order: RecordIncident) -> None:
+        child = self._with.children.get(order.slot)
+        if child is not None:
+            status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s)
+        else:
+            status, body = 409, {"error": f"slot {order.slot} has no process any more"}
+        self._answer(order.ticket, status, body)
+
+    def _close_listeners(self, _: CloseListeners) -> None:
+        closed = self._with.listeners.close()
+        if closed:
+            self._with.log("socket.closed", addresses=list(closed))
+
+    def _reopen_logs(self, order: ReopenLogs) -> None:
+        """The master's own log is standard error, which is not ours to reopen."""
+        for slot in order.slots:
+            self._send(slot, encode("reopen"))
+
+    def _tell_progress(self, order: TellProgress) -> None:
+        if self._with.door is not None:
+            self._with.door.progress(order.ticket, order.body)
+
+    def _answer(self, ticket: Ticket | None, status: int, body: Mapping[str, object]) -> None:
+        if ticket is not None and self._with.door is not None:
+            self._with.door.answer(ticket, status, body)
+
+    def _send(self, slot: Slot, message: bytes) -> None:
+        child = self._with.children.get(slot)
+        if child is not None:  # else its exit is being told
+            child.pipe.send(message)

@@ -1,0 +1,55 @@
+"""The master's loop: wait -> fact -> decide -> perform, and nothing else.
+
+The one place where a decision becomes an act: policy never sees the host, the host never sees the policy. Reload and
+shutdown are states of the policy, so there is no second loop to be deaf in; an order that fails comes back as a fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from supervisor_d import clock
+from supervisor_d.vocabulary import Fact, Instant, Order
+
+
+class Policy(Protocol):
+    """What should happen next (policy/supervisor.py)."""
+
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def next_deadline(self) -> Instant | None: ...
+    def receive(self, fact: Fact, now: Instant) -> list[Order]: ...
+
+
+class Waits(Protocol):
+    """Where facts come from (host/watcher.py)."""
+
+    def wait(self, until: Instant | None) -> list[Fact]: ...
+
+
+class Performs(Protocol):
+    """Where orders go (host/performer.py); never raises for a failed order."""
+
+    def perform(self, order: Order) -> None: ...
+
+
+class Master:
+    """Turns facts into orders until policy names an exit code."""
+
+    def __init__(
+        self, policy: Policy, watcher: Waits, performer: Performs, now: Callable[[], Instant] = clock.now
+    ) -> None:
+        self._policy = policy
+        self._watcher = watcher
+        self._performer = performer
+        self._now = now
+
+    def run(self) -> int:
+        """The exit code, once policy has one; facts that came together with the last one are not decided any more."""
+        while self._policy.exit_code is None:
+            for fact in self._watcher.wait(self._policy.next_deadline):
+                for order in self._policy.receive(fact, self._now()):
+                    self._performer.perform(order)
+        return self._policy.exit_code
