@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from server_core.contract import Figures, InFlight
 from server_core.errors import EXIT_INTERNAL
 from server_core.scoreboard import Scoreboard
+from server_core.server import ServerFigures
 
 SILENT_BEATS: Final = 2
 """Beats the loop may miss before the thread tells what is in flight; one may be late on a busy machine."""
@@ -31,7 +32,7 @@ class Observed(Protocol):
 
     def sweep(self, now: float) -> None: ...
 
-    def figures(self) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]: ...
+    def figures(self) -> ServerFigures: ...
 
     def in_flight(self) -> list[InFlight]: ...
 
@@ -62,24 +63,23 @@ class LoopBeat:
         now = time.monotonic()
         self._timer = loop.call_later(self._beat_s, self._beat, loop)
         self._scoreboard.beat_loop(now)
-        self._server.sweep(now)
+        self._server.sweep(loop.time())
         self._observe(max(0.0, now - self._due_at))
         self._due_at = now + self._beat_s
 
     def _observe(self, lag_s: float) -> None:
-        connections, in_flight, requests_total, responses, latency = self._server.figures()
+        served = self._server.figures()
+        known = Figures(pid=self._pid, generation=self._generation, loop_lag_s=lag_s, latency=served.latency)
         self._scoreboard.store_figures(
-            Figures(
-                self._pid,
-                self._generation,
-                0.0,
-                0.0,
-                lag_s,
-                connections,
-                in_flight,
-                requests_total,
-                *responses,
-                latency=latency,
+            known._replace(
+                connections=served.connections,
+                in_flight=served.in_flight,
+                requests_total=served.requests_total,
+                responses_1xx=served.responses[0],
+                responses_2xx=served.responses[1],
+                responses_3xx=served.responses[2],
+                responses_4xx=served.responses[3],
+                responses_5xx=served.responses[4],
             )
         )
         self._scoreboard.store_in_flight(self._server.in_flight())

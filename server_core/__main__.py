@@ -1,0 +1,82 @@
+"""`python -m server_core APP`: one process, no supervisor. Flags are derived from the settings' declaration."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from server_core import __version__, run
+from server_core.arguments import DEFAULTS, OPTIONS
+from server_core.errors import EXIT_OK, BootError, ServerError
+from server_core.process import finish_streams
+
+PLACE_OPTIONS = (
+    click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address or name to listen on."),
+    click.Option(["--port"], type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port."),
+    click.Option(["--uds"], metavar="PATH", help="Listen on this Unix socket instead."),
+    click.Option(["--fd"], type=click.IntRange(0), metavar="N", help="Listen on this inherited descriptor instead."),
+)
+
+
+def setting_option(name: str) -> click.Option:
+    """The flag of one setting. click leaves the text alone: the setting's own parser says what is wrong with it."""
+    row = OPTIONS[name]
+    flag = name.replace("_", "-")
+    environment = [f"SUPERVISOR_D_{name.upper()}", *row.environment]
+    if row.kind.is_flag:
+        names = [f"--{flag}/--no-{flag}", name]
+        return click.Option(names, default=None, envvar=environment, help=row.help)
+    default = row.kind.render(getattr(DEFAULTS, name))
+    shown = f"{row.help}  [default: {default}]" if default else row.help
+    metavar = "|".join(row.kind.words) or row.kind.name.upper()
+    return click.Option([f"--{flag}", name], metavar=metavar, envvar=environment, help=shown)
+
+
+def command() -> click.Command:
+    """The command line; its callback returns the exit code."""
+    return click.Command(
+        "server_core",
+        params=[
+            click.Argument(["app"]),
+            *PLACE_OPTIONS,
+            *(setting_option(name) for name in OPTIONS if name != "app"),
+            click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=tell_version),
+        ],
+        callback=serve,
+        help="Serve the ASGI application APP (module:attribute or module:factory()) from this process.",
+    )
+
+
+def tell_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"server_core {__version__}")
+        ctx.exit()
+
+
+def serve(app: str, host: str, port: int, uds: str | None, fd: int | None, **settings: object) -> int:
+    """Serve until stopped; whatever went wrong is the last thing printed."""
+    try:
+        run(app, host=host, port=port, uds=uds, fd=fd, **settings)
+    except KeyboardInterrupt:
+        return EXIT_OK
+    except ServerError as error:
+        stage = f"The application could not boot ({error.stage}):\n" if isinstance(error, BootError) else ""
+        os.write(2, f"{stage}{error}\n".encode("utf-8", "backslashreplace"))
+        return error.exit_code
+    return EXIT_OK
+
+
+def main() -> int:
+    try:
+        return int(command().main(prog_name="python -m server_core", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    finally:
+        finish_streams()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

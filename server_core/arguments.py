@@ -1,0 +1,54 @@
+"""Settings by name, as flags or as Python arguments, into ServerSettings; every value goes through its own parser."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Final
+
+from server_core.errors import UsageError
+from server_core.option import Option, declared
+from server_core.settings import ServerSettings
+
+OPTIONS: Final[Mapping[str, Option]] = declared(ServerSettings)
+
+
+def settings_from(values: Mapping[str, object]) -> ServerSettings:
+    """The settings with these values in place of the defaults; None stands for the default.
+
+    Texts are parsed as on a command line ("75s"), other values must have the setting's type. UsageError tells the
+    name, the value and what would be accepted.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, n=1)
+            raise UsageError(f"{name}: is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    typed = {name: _typed(name, value) for name, value in given.items()}
+    return ServerSettings(**typed)  # type: ignore[arg-type]  # each was typed by its own row
+
+
+def _typed(name: str, value: object) -> object:
+    row = OPTIONS[name]
+    if isinstance(value, str):
+        try:
+            value = row.kind.parse(value)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+    else:
+        _refuse_foreign(name, value)
+    wrong = row.check(value) if row.check is not None else None
+    if wrong is not None:
+        raise UsageError(f"{name}: {wrong}")
+    return value
+
+
+def _refuse_foreign(name: str, value: object) -> None:
+    """Refuse a Python value of another type than the default's; a whole number does where a fraction may stand."""
+    default = getattr(DEFAULTS, name)
+    fits = (type(default),) if not isinstance(default, float) else (float, int)
+    if not isinstance(value, fits) or (isinstance(value, bool) and not isinstance(default, bool)):
+        raise UsageError(f"{name}: must be {OPTIONS[name].kind.accepts}, not {value!r}")
+
+
+DEFAULTS: Final = ServerSettings()

@@ -1,0 +1,60 @@
+"""The edges of a worker's life outside its event loop: signals before there is one, streams after it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Final
+
+IGNORED: Final = (signal.SIGTTIN, signal.SIGTTOU)
+"""Truly ignored: a caught SIGTTIN makes a background read from the terminal restart for ever (tty_ioctl(4) job
+control answers EIO only if the signal is ignored or blocked)."""
+
+UNHEEDED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""For the master, which a terminal or an operator reaches by the same stroke: caught and forgotten. Not SIG_IGN, which
+the programs that an application starts would inherit (signal(7))."""
+
+
+class Terminated(BaseException):
+    """SIGTERM while the application was being imported. Not an Exception: imports are full of handlers for those."""
+
+
+class EarlySignals:
+    """Handlers until the event loop has its own. During the import SIGTERM interrupts; before and after it is kept."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+        self.interrupts = False
+
+    def install(self) -> None:
+        """Install all handlers, and let signals come."""
+        for ignored in IGNORED:
+            signal.signal(ignored, signal.SIG_IGN)
+        for unheeded in UNHEEDED:
+            signal.signal(unheeded, _forget)
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _terminate(self, _signal: int, _frame: FrameType | None) -> None:
+        self.terminated = True
+        if self.interrupts:
+            raise Terminated
+
+
+def _forget(_signal: int, _frame: FrameType | None) -> None:
+    return
+
+
+def finish_streams() -> None:
+    """Flush standard output and error, forgetting one that is closed or broken.
+
+    Otherwise the interpreter tries again when it ends, and turns exit code 0 into 120 (Py_FinalizeEx).
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # EPIPE, EBADF, ENOSPC; closed by the application
+            setattr(sys, name, None)

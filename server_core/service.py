@@ -1,0 +1,159 @@
+"""One application served by this process: lifespan around a server, from boot to the last request.
+
+The worker and the server alone share this; they differ in who tells them when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Final
+
+from server_core.application import Application, load
+from server_core.errors import BootError
+from server_core.heartbeat import LoopBeat
+from server_core.lifespan import Lifespan
+from server_core.log import Log
+from server_core.probe import probe
+from server_core.scoreboard import Scoreboard
+from server_core.server import Server
+from server_core.settings import ServerSettings
+
+LIFESPAN_SHARE: Final = 0.2
+LIFESPAN_SHARE_MAX_S: Final = 5.0
+"""Part of a drain's budget that is kept for the lifespan shutdown, and its upper bound. Chosen; no evidence: closing a
+connection pool takes milliseconds, and a request should not be cut off much before the time it was promised."""
+
+GIVE_UP_S: Final = 2.0
+"""What a lifespan shutdown gets at least when requests used up the budget, or were given up. Chosen; no evidence."""
+
+
+def import_application(settings: ServerSettings, log: Log) -> Application:
+    """The application the settings name, its modules taken out of the garbage collector's sight.
+
+    What an import builds (classes, functions, routes, schemas) lives as long as the process. gc.freeze() moves it to
+    the permanent generation, so that no later full collection walks it: that pause comes out of some client's
+    latency. First collect: garbage that is frozen is never freed.
+    """
+    began_at = time.monotonic()
+    app = load(settings.app, factory=settings.factory, app_dir=settings.app_dir)
+    gc.collect()
+    gc.freeze()
+    log("application.imported", app=settings.app, duration_s=round(time.monotonic() - began_at, 3))
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How to leave: `timeout_s` is the whole budget, lifespan shutdown included; final: nobody else accepts."""
+
+    timeout_s: float
+    final: bool
+
+
+class Service:
+    """Boots, serves and ends one application. Every method is for the loop's thread."""
+
+    def __init__(
+        self,
+        app: Application,
+        settings: ServerSettings,
+        scoreboard: Scoreboard,
+        *,
+        log: Log,
+        generation: int,
+        beat_s: float,
+        on_max_requests: Callable[[str], None] | None = None,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._lifespan = Lifespan(app, settings.lifespan, name=settings.app, log=log)
+        self._log = log
+        self._scoreboard = scoreboard
+        self._generation = generation
+        self._beat_s = beat_s
+        self._on_max_requests = on_max_requests
+        self._beat: LoopBeat | None = None
+        self._server: Server | None = None
+        self._step: asyncio.Task[object] | None = None
+
+    async def boot(self, ending: asyncio.Future[Ending], started: Callable[[], object]) -> Server | None:
+        """The server, once lifespan start-up and the health probe are through; BootError if one is not.
+
+        `started` is called between the two. None if `ending` came first: then whatever had begun has been undone.
+        """
+        boot = asyncio.get_running_loop().create_task(self._start(started))
+        either: set[asyncio.Future[Server] | asyncio.Future[Ending]] = {boot, ending}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if boot.done():
+            self._server = boot.result()
+            return self._server
+        boot.cancel()
+        with contextlib.suppress(asyncio.CancelledError, BootError):
+            await boot
+        return None
+
+    async def _start(self, started: Callable[[], object]) -> Server:
+        await self._lifespan.startup()
+        started()
+        state = self._lifespan.state if self._lifespan.is_started else None
+        if self._settings.health_path:
+            await self._prove(state)
+        server = Server(
+            self._app,
+            self._settings,
+            asyncio.get_running_loop(),
+            log=self._log,
+            state=state,
+            on_max_requests=self._on_max_requests,
+        )
+        self._beat = LoopBeat(
+            self._scoreboard, server, beat_s=self._beat_s, pid=os.getpid(), generation=self._generation
+        )
+        self._beat.start()
+        return server
+
+    async def _prove(self, state: dict[str, object] | None) -> None:
+        try:
+            await probe(self._app, self._settings.health_path, root_path=self._settings.root_path, state=state)
+        except BaseException:  # cancelled, too: whatever was started is to be shut down
+            await self._lifespan.shutdown(LIFESPAN_SHARE_MAX_S)
+            raise
+
+    async def end(self, ending: Ending, left: Callable[[], object]) -> None:
+        """Leave the listeners, call `left`, finish or give up the requests, run the lifespan shutdown."""
+        deadline = time.monotonic() + ending.timeout_s
+        if self._server is not None:
+            self._server.leave(final=ending.final)
+        left()
+        if self._server is not None:
+            await self._give_time_to(self._drain(self._server, ending))
+            await self._give_time_to(self._lifespan.shutdown(max(GIVE_UP_S, deadline - time.monotonic())))
+        if self._beat is not None:
+            self._beat.stop()
+
+    def cut_short(self) -> None:
+        """Give up the step of the end that is under way: the requests first, then the lifespan shutdown."""
+        if self._step is not None:
+            self._step.cancel()
+
+    async def _give_time_to(self, step: Coroutine[object, object, None]) -> None:
+        self._step = asyncio.get_running_loop().create_task(step)
+        await asyncio.wait({self._step})
+        if not self._step.cancelled():
+            self._step.result()
+
+    async def _drain(self, server: Server, ending: Ending) -> None:
+        """Finish the requests within their part of the budget, or give them up."""
+        reserve_s = min(ending.timeout_s * LIFESPAN_SHARE, LIFESPAN_SHARE_MAX_S) if self._lifespan.is_started else 0.0
+        finished = False
+        try:
+            finished = await server.drain(max(0.0, ending.timeout_s - reserve_s), final=ending.final)
+        finally:
+            if not finished:
+                server.abort()
