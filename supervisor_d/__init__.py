@@ -3,3 +3,29 @@
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+
+def run(app: str, **settings: object) -> None:
+    """Serve `app` from a supervised set of workers until this process is told to stop.
+
+    Keywords are the settings by their names with underscores (`bind=["127.0.0.1:8000"]`, `workers=4`,
+    `graceful_timeout="30s"`); file and environment are read as on the command line. Returns when stopped as asked.
+    Raises SystemExit with the exit code otherwise, so that a script that ends with this call fails when the daemon
+    does; what was wrong is on standard error by then.
+
+    Workers import the application's module afresh, so the call belongs under `if __name__ == "__main__":`.
+    """
+    import sys  # these here: importing the package imports nothing
+
+    from supervisor_d.launch import launch
+    from supervisor_d.settings.source import Origin
+
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    if main is not None and main.name == "server_core.worker":
+        raise RuntimeError(
+            "supervisor_d.run() was called while a worker imported the application; "
+            'put the call under `if __name__ == "__main__":`'
+        )
+    code = launch({**settings, "app": app}, Origin.ARGUMENT)
+    if code != 0:
+        raise SystemExit(code)

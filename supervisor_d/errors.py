@@ -46,5 +46,11 @@ class ControlSocketError(SupervisorError):
     exit_code = EXIT_CONFIGURATION
 
 
+class BootError(SupervisorError):
+    """The application's: it cannot be imported, its lifespan fails, or it is not ready in time."""
+
+    exit_code = EXIT_BOOT_FAILED
+
+
 class SpawnError(SupervisorError):
     """The host's: no process, descriptor or memory for a worker. A fact to the policy, never the end of the master."""

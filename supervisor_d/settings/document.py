@@ -52,7 +52,9 @@ def accept(content: dict[str, object], path: Path, problems: list[str]) -> dict[
     given: dict[str, Given] = {}
     for key, value in content.items():
         source = Source(Origin.FILE, f"{path}: {key}")
-        if key in names:
+        if isinstance(value, dict):
+            problems.append(f"{key}: is a table; settings stand at the top level ({source})")
+        elif key in names:
             given[names[key]] = Given(value, source)
         elif key in NOT_IN_FILES:
             problems.append(f"{key}: cannot be set in a file; give --config or SUPERVISOR_D_CONFIG ({source})")

@@ -1,0 +1,176 @@
+"""`supervisor-d ctl`: each command asks a running daemon over its control socket and shows the answer.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no daemon there. What was asked for goes to standard output, what
+went wrong to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+
+import click
+
+from supervisor_d.control import client, render
+from supervisor_d.control.commands import summary_of
+from supervisor_d.control.terminal import printable
+from supervisor_d.errors import SupervisorError
+
+Object = Mapping[str, object]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="The object itself, as JSON.")
+
+
+class Failed(SupervisorError):
+    """The daemon's: it refused, or could not do, what was asked."""
+
+
+@click.group(short_help="Ask and steer a running daemon.")
+@click.option(
+    "--socket",
+    "socket",
+    metavar="PATH|@NAME|NAME",
+    default="",
+    help=f"Which daemon: its control socket or its name.  [variable {client.VARIABLE}; default: the only one]",
+)
+@click.pass_context
+def ctl(ctx: click.Context, socket: str) -> None:
+    """Ask and steer a running daemon. Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no daemon there."""
+    ctx.obj = socket
+
+
+@ctl.command("status", help=summary_of("status"))
+@as_json
+def status(as_json: bool) -> None:
+    show(ask("GET", "/v1/status"), as_json, lambda told: render.status(told, colour=colour()))
+
+
+@ctl.command("workers", help=summary_of("workers"))
+@as_json
+def workers(as_json: bool) -> None:
+    show(ask("GET", "/v1/workers"), as_json, lambda told: render.workers(told, colour=colour()))
+
+
+@ctl.command("config", help=summary_of("config"))
+@as_json
+def config(as_json: bool) -> None:
+    show(ask("GET", "/v1/config"), as_json, render.config)
+
+
+@ctl.command("incidents", help=summary_of("incidents"))
+@as_json
+def incidents(as_json: bool) -> None:
+    show(ask("GET", "/v1/incidents"), as_json, render.incidents)
+
+
+@ctl.command("events", help=summary_of("events"))
+@click.option("--follow", "-f", is_flag=True, help="Go on with each new event until interrupted.")
+@as_json
+def events(follow: bool, as_json: bool) -> None:
+    if not follow:
+        show(ask("GET", "/v1/events"), as_json, lambda told: render.events(told, colour=colour()))
+        return
+    try:
+        for told in client.stream(daemon(), "GET", "/v1/events?follow=1"):
+            if "event" not in told:
+                raise Failed(render.refusal(told))
+            click.echo(json.dumps(told) if as_json else render.event(told, colour=colour()))
+    except KeyboardInterrupt:
+        return  # how following ends
+
+
+def change(_: click.Context, __: click.Parameter, value: str) -> Object:
+    """A number of workers, or with its sign a difference, as the request's body."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", value):
+        raise click.BadParameter(f"must be N, +N or -N, not {value!r}")
+    return {"by" if value[0] in "+-" else "workers": int(value)}
+
+
+# -2 is no option of ours, so ignoring unknown options lets it be the argument that it is.
+@ctl.command("scale", help=summary_of("scale"), context_settings={"ignore_unknown_options": True})
+@click.argument("wanted", metavar="N|+N|-N", callback=change)
+def scale(wanted: Object) -> None:
+    told = ask("POST", "/v1/scale", wanted)
+    click.echo(f"workers: {render.text(told, 'old')} -> {render.text(told, 'target')}")
+
+
+@ctl.command("reload", help=summary_of("reload"))
+@click.option("--no-wait", is_flag=True, help="Do not wait for the verdict.")
+@click.option("--dry-run", is_flag=True, help="Boot one new worker, probe it, discard it.")
+def reload(no_wait: bool, dry_run: bool) -> None:
+    if no_wait:
+        if dry_run:
+            raise click.UsageError("--dry-run needs its verdict waited for; leave out --no-wait")
+        ask("POST", "/v1/reload", {"wait": False})
+        click.echo("reload asked for")
+        return
+    for told in client.stream(daemon(), "POST", "/v1/reload", {"dry_run": dry_run}):
+        if "status" not in told:
+            click.echo(render.progress(told))
+            continue
+        judge(told)
+        return
+    raise Failed("the daemon went away before it had a verdict")
+
+
+def judge(told: Object) -> None:
+    """Show how a reload ended; Failed, after its traceback, if not well."""
+    if told["status"] == 200:
+        click.echo(render.verdict(told, colour=colour()))
+        return
+    show_traceback(told)
+    raise Failed(render.verdict(told))
+
+
+@ctl.command("restart", help=summary_of("restart"))
+@click.argument("slot", type=int)
+def restart(slot: int) -> None:
+    told = ask("POST", f"/v1/workers/{slot}/restart")
+    click.echo(render.progress(told) or f"slot {slot}: replaced")
+
+
+@ctl.command("stop", help=summary_of("stop"))
+@click.option("--fast", is_flag=True, help="Give up unfinished requests.")
+def stop(fast: bool) -> None:
+    ask("POST", "/v1/stop", {"fast": fast})
+    click.echo("stopping")
+
+
+@ctl.command("dump", help=summary_of("dump"))
+@click.argument("slot", type=int)
+@as_json
+def dump(slot: int, as_json: bool) -> None:
+    show(ask("POST", f"/v1/workers/{slot}/dump"), as_json, render.incident)
+
+
+def daemon() -> str:
+    """The address of the daemon that is meant; it is looked for when it is needed, after the usage was checked."""
+    return client.find(click.get_current_context().obj, os.environ)
+
+
+def ask(method: str, path: str, body: Object | None = None) -> Object:
+    """The answer's object; Failed with its reason if it is a refusal or a failure."""
+    status, told = client.call(daemon(), method, path, body)
+    if not 200 <= status < 300 or not isinstance(told, Mapping):
+        show_traceback(told)
+        raise Failed(render.refusal(told))
+    return told
+
+
+def show_traceback(told: object) -> None:
+    """The application's own account of what went wrong, if the answer has one."""
+    traceback = told.get("traceback") if isinstance(told, Mapping) else None
+    for line in str(traceback or "").splitlines():
+        click.echo(printable(line), err=True)
+
+
+def show(told: Object, as_json: bool, rendering: Callable[[Object], str]) -> None:
+    click.echo(json.dumps(told, indent=2) if as_json else rendering(told))
+
+
+def colour() -> bool:
+    """Colours for a terminal alone, and not where NO_COLOR is set (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

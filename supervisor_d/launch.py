@@ -1,0 +1,30 @@
+"""From intent to a running daemon and its exit code: what the command line and a Python call share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from supervisor_d.errors import ConfigurationError, SupervisorError
+from supervisor_d.settings.resolve import resolve
+from supervisor_d.settings.source import Origin
+
+PROGRAM = "supervisor-d"
+
+
+def launch(flags: Mapping[str, object], origin: Origin) -> int:
+    """Run the daemon in this process until it ends; its exit code. What is wrong is told on standard error."""
+    from supervisor_d.daemon import run_daemon  # here, so that a refused setting does not load the whole daemon
+
+    try:
+        return run_daemon(resolve(flags, os.environ, origin=origin))
+    except SupervisorError as error:
+        complain(error)
+        return error.exit_code
+
+
+def complain(error: SupervisorError) -> None:
+    """One line on standard error for each thing that is wrong."""
+    for line in error.problems if isinstance(error, ConfigurationError) and error.problems else (str(error),):
+        print(f"{PROGRAM}: {line}", file=sys.stderr)

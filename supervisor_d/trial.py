@@ -1,0 +1,183 @@
+"""Boot the application once, as a worker would, without a listener; then stop it, and say how that went.
+
+A worker of the real kind is spoken to by the contract, one message after the other: nothing else happens meanwhile,
+so this may wait, and needs no policy. The application's own output goes where ours goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from server_core import contract
+from server_core.contract import Message, WorkerSpec
+from server_core.option import plain
+from supervisor_d import clock
+from supervisor_d.errors import BootError, SpawnError
+from supervisor_d.host.heartbeat import socket_pair
+from supervisor_d.host.interpreter import worker_command, worker_environment
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.vocabulary import Instant, Terms
+
+SLOT = 1
+KILL_GRACE_S = 2.0
+"""Beyond graceful-timeout, for the exit itself; chosen, as the daemon's own last step."""
+STACKS_S = 0.5
+"""How long a worker may take to write its stacks; measured elsewhere: about a millisecond each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How long one life took, in seconds."""
+
+    boot_s: float
+    stop_s: float
+
+
+def boot_once(settings: Settings, terms: Terms) -> Boot:
+    """Boot, probe and stop one worker; BootError says why that did not work."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (stack.enter_context(end) for end in socket_pair())
+        scoreboard, stacks = stack.enter_context(memory()), stack.enter_context(memory())
+        os.ftruncate(scoreboard, contract.record_offset(SLOT) + contract.RECORD_BYTES)
+        began = clock.now()
+        process = spawn(theirs, (scoreboard, stacks))
+        stack.callback(put_away, process)
+        theirs.close()
+        worker = Conversation(process, ours, stacks)
+        worker.say(spec(settings, terms, scoreboard, stacks).as_message())
+        worker.hear(
+            "ready", Instant(began + terms.boot_timeout), f"ready within boot-timeout ({terms.boot_timeout:g} s)"
+        )
+        booted = clock.now()
+        worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
+        until = Instant(booted + terms.graceful_timeout + KILL_GRACE_S)
+        worker.hear("drained", until, f"stopped within graceful-timeout ({plain(terms.graceful_timeout)} s)")
+        worker.expect_end(until)
+        return Boot(boot_s=booted - began, stop_s=clock.now() - booted)
+
+
+class Conversation:
+    """The master's side of one worker's pipe, and the process at its other end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: socket.socket, stacks: int) -> None:
+        self.process = process
+        self.pipe = pipe
+        self.stacks = stacks
+        self.unread = b""
+
+    def say(self, line: bytes) -> None:
+        try:
+            self.pipe.sendall(line)
+        except OSError:  # EPIPE, ECONNRESET: it is gone, and hear() tells how
+            return
+
+    def hear(self, verb: str, until: Instant, wanted: str) -> None:
+        """Wait for one verb; BootError with the worker's own account if something else comes first."""
+        while (message := self.next_message(until, wanted)).verb != verb:
+            if message.verb == "failed":
+                stage, traceback = message.fields.get("stage"), str(message.fields.get("traceback"))
+                raise BootError(f"the application could not boot ({stage}):\n{traceback.rstrip()}")
+
+    def next_message(self, until: Instant, wanted: str) -> Message:
+        while b"\n" not in self.unread:
+            data = self.receive(until)
+            if data is None:
+                raise BootError(f"the application was not {wanted}; its threads:\n{self.ask_for_stacks()}")
+            if not data:
+                raise BootError(f"the worker ended before it was {wanted}: {ending(self.process.wait())}")
+            self.unread += data
+        line, _, self.unread = self.unread.partition(b"\n")
+        return contract.decode(line)
+
+    def receive(self, until: Instant) -> bytes | None:
+        """What the pipe has next, nothing at its end, None if `until` comes first."""
+        readable = select.poll()
+        readable.register(self.pipe, select.POLLIN)
+        if not readable.poll(max(0.0, until - clock.now()) * 1000):
+            return None
+        try:
+            return self.pipe.recv(contract.MESSAGE_LIMIT)
+        except ConnectionResetError:  # it died with our message unread
+            return b""
+
+    def ask_for_stacks(self) -> str:
+        """What every thread of the worker is doing, if it can still tell."""
+        self.process.send_signal(contract.STACKS_SIGNAL)
+        self.receive(Instant(clock.now() + STACKS_S))
+        os.lseek(self.stacks, 0, os.SEEK_SET)
+        return os.read(self.stacks, contract.TRACEBACK_LIMIT).decode("utf-8", "replace").rstrip() or "(not told)"
+
+    def expect_end(self, until: Instant) -> None:
+        try:
+            code = self.process.wait(max(0.1, until - clock.now()))
+        except subprocess.TimeoutExpired:
+            raise BootError("the worker said it had stopped, but its process did not end") from None
+        if code != 0:
+            raise BootError(f"the worker did not stop in order: {ending(code)}")
+
+
+def spec(settings: Settings, terms: Terms, scoreboard: int, stacks: int) -> WorkerSpec:
+    return WorkerSpec(
+        slot=SLOT,
+        generation=1,
+        name=settings.daemon.name,
+        listeners=(),
+        scoreboard_fd=scoreboard,
+        stacks_fd=stacks,
+        beat_s=terms.beat_s,
+        settings=settings.server,
+    )
+
+
+def spawn(pipe: socket.socket, more: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    """A worker with every signal blocked until it has handlers, as the contract has it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        return subprocess.Popen(
+            worker_command(pipe.fileno()),
+            env=worker_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            pass_fds=(pipe.fileno(), *more),
+        )
+    except OSError as error:
+        raise SpawnError(f"no worker could be started: {error.strerror}") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def put_away(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def ending(code: int) -> str:
+    """An exit status for a person; Popen gives a signal as its negative number."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-code}"
+
+
+@contextlib.contextmanager
+def memory() -> Iterator[int]:
+    """A descriptor of an empty file that has no name."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("supervisor-d-check")
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryFile() as file:  # macOS
+        yield file.fileno()

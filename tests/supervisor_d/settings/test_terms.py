@@ -1,0 +1,52 @@
+"""Settings as the policy's terms."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from server_core.settings import ServerSettings
+from supervisor_d.settings.capacity import usable_cpus
+from supervisor_d.settings.declaration import AUTO, DaemonSettings, Settings
+from supervisor_d.settings.terms import terms
+from supervisor_d.vocabulary import Terms
+
+
+def test_every_term_is_the_setting_of_its_name() -> None:
+    daemon = DaemonSettings(
+        workers=7,
+        timeout=40.0,
+        boot_timeout=41.0,
+        shutdown_delay=42.0,
+        soak=43.0,
+        surge=44,
+        park=False,
+        max_age=45.0,
+        max_memory=46,
+    )
+    made = terms(Settings(daemon=daemon, server=ServerSettings(graceful_timeout=47.0)), pid1=False)
+    for field in dataclasses.fields(Terms):
+        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout"):
+            assert getattr(made, field.name) == getattr(daemon, field.name), field.name
+    assert made.graceful_timeout == 47.0
+
+
+def test_auto_workers_are_counted() -> None:
+    made = terms(Settings(daemon=DaemonSettings(workers=AUTO), server=ServerSettings()), pid1=False)
+    assert made.workers == usable_cpus().count
+
+
+@pytest.mark.parametrize(("timeout", "beat_s"), [(30.0, 1.0), (4.0, 1.0), (3.0, 0.75), (1.0, 0.25)])
+def test_a_timeout_holds_four_beats_and_none_is_longer_than_a_second(timeout: float, beat_s: float) -> None:
+    made = terms(Settings(daemon=DaemonSettings(timeout=timeout), server=ServerSettings()), pid1=False)
+    assert made.beat_s == beat_s
+
+
+@pytest.mark.parametrize(
+    ("setting", "pid1", "exits"),
+    [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)],
+)
+def test_exit_when_failed_is_on_as_pid_1_unless_said_otherwise(setting: str, pid1: bool, exits: bool) -> None:
+    made = terms(Settings(daemon=DaemonSettings(exit_when_failed=setting), server=ServerSettings()), pid1=pid1)
+    assert made.exit_when_failed is exits
