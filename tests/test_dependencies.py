@@ -1,0 +1,191 @@
+"""Who may import whom, how long a module may be, and what tests may not use: read from the sources.
+
+The rules are contrib/docs/DESIGN.md's; here they are tables, and each rule has a test that it can refuse something.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("server_core", "supervisor_d")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted(
+    path
+    for path in (ROOT / "tests").rglob("*.py")
+    if not {"apps", "bench"} & set(path.relative_to(ROOT / "tests").parts[:-1])
+)
+"""Applications under test hang on purpose, and benches pace a load: neither are tests."""
+
+LENGTH = 300
+LENGTH_WITH_A_REASON = 400
+"""With a line that begins with "Length:" in the module's docstring."""
+FUNCTION_LENGTH = 40
+
+SHARED = ("server_core.contract", "server_core.settings", "server_core.option", "server_core.log")
+"""What the daemon may use of the server core."""
+
+ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
+"""The modules that may know both policy and host."""
+
+WIRES = ("server_core.http",)
+WITH_AN_EVENT_LOOP = ("server_core.http.exchange",)
+"""In server_core.http everything is a wire's, and never waits, except what runs the application."""
+
+BANNED_IN_TESTS = ("time.sleep", "asyncio.sleep", "unittest.mock", "mock")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every name that is imported, wherever in the module; `from a import b` gives a.b, relative imports fail."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where a name is from"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name: str, *modules: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def refusal(importer: str, imported: str) -> str | None:
+    """Why this module must not import that one, or None if it may."""
+    if is_in(imported, "supervisor_d.cli") and importer not in ("supervisor_d.__main__", "supervisor_d.cli"):
+        return "nobody imports cli"
+    if is_in(importer, "server_core"):
+        return refusal_in_the_server(importer, imported)
+    if is_in(imported, "server_core") and not is_in(imported, *SHARED):
+        return f"the daemon uses of the server core only {', '.join(SHARED)}"
+    if is_in(importer, "supervisor_d.policy"):
+        return refusal_in_policy(imported)
+    if is_in(importer, "supervisor_d.host") and is_in(imported, "supervisor_d.policy"):
+        return "host never imports policy"
+    if is_in(importer, "supervisor_d.control") and is_in(imported, "supervisor_d.policy"):
+        return None if is_in(imported, "supervisor_d.policy.status") else "control sees of the policy only its status"
+    if is_in(importer, "supervisor_d.vocabulary") and is_in(imported, "supervisor_d"):
+        return None if is_in(imported, "supervisor_d.vocabulary") else "vocabulary is below everything"
+    return None
+
+
+def refusal_in_the_server(importer: str, imported: str) -> str | None:
+    if is_in(imported, "supervisor_d"):
+        return "the server core never imports the daemon"
+    if is_in(importer, *WIRES) and not is_in(importer, *WITH_AN_EVENT_LOOP) and is_in(imported, "asyncio"):
+        return "a wire never waits"
+    return None
+
+
+def refusal_in_policy(imported: str) -> str | None:
+    if is_in(imported, "supervisor_d.policy", "supervisor_d.vocabulary", "supervisor_d.errors"):
+        return None
+    if imported.split(".")[0] in sys.stdlib_module_names:
+        return None if not is_in(imported, "time", "random", "os", "socket", "logging", "asyncio") else "policy is pure"
+    return "policy knows only vocabulary, errors and the standard library"
+
+
+def read(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_module_imports_only_what_it_may(path: Path) -> None:
+    importer = module_name(path)
+    wrong = {imported: why for imported in imports(read(path)) if (why := refusal(importer, imported))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
+    names = set(imports(read(path)))
+    knows_policy = any(
+        is_in(name, "supervisor_d.policy") and not is_in(name, "supervisor_d.policy.status") for name in names
+    )
+    knows_host = any(is_in(name, "supervisor_d.host") for name in names)
+    assert not (knows_policy and knows_host) or module_name(path) in ASSEMBLY
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("server_core.worker", "supervisor_d.log"),
+        ("supervisor_d.host.children", "supervisor_d.policy.slot"),
+        ("supervisor_d.host.children", "server_core.server"),
+        ("supervisor_d.policy.slot", "supervisor_d.host.children"),
+        ("supervisor_d.policy.slot", "supervisor_d.control.view"),
+        ("supervisor_d.policy.slot", "supervisor_d.clock"),
+        ("supervisor_d.policy.slot", "time.monotonic"),
+        ("supervisor_d.policy.slot", "structlog"),
+        ("supervisor_d.control.view", "supervisor_d.policy.supervisor"),
+        ("supervisor_d.vocabulary.facts", "supervisor_d.errors"),
+        ("supervisor_d.launch", "supervisor_d.cli.main"),
+        ("server_core.http.h1_h11", "asyncio"),
+    ],
+)
+def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> None:
+    assert refusal(importer, imported) is not None
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("server_core.http.exchange", "asyncio"),
+        ("supervisor_d.control.view", "supervisor_d.policy.status.Status"),
+        ("supervisor_d.master", "supervisor_d.policy.supervisor"),
+        ("supervisor_d.policy.slot", "collections.abc.Mapping"),
+        ("supervisor_d.__main__", "supervisor_d.cli.main"),
+    ],
+)
+def test_the_rules_allow_what_is_needed(importer: str, imported: str) -> None:
+    assert refusal(importer, imported) is None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_module_is_short_or_says_why_not(path: Path) -> None:
+    tree = read(path)
+    reason = any(line.startswith("Length:") for line in (ast.get_docstring(tree) or "").splitlines())
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= (LENGTH_WITH_A_REASON if reason else LENGTH)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_function_is_short(path: Path) -> None:
+    assert too_long(read(path)) == {}
+
+
+def too_long(tree: ast.AST) -> Mapping[str, int]:
+    """Functions by name and lines, without their docstrings, which may take the room they need."""
+    lengths = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if is_docstring else 0
+            lengths[node.name] = (node.end_lineno or 0) - node.lineno + 1 - docstring
+    return {name: lines for name, lines in lengths.items() if lines > FUNCTION_LENGTH}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(read(path))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_test_waits_for_facts_and_fakes_nothing(path: Path) -> None:
+    tree = read(path)
+    used = {f"{node.value.id}.{node.attr}" for node in ast.walk(tree) if is_dotted(node)}
+    assert [name for name in {*imports(tree), *used} if is_in(name, *BANNED_IN_TESTS)] == []
+
+
+def is_dotted(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)

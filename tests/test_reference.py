@@ -1,0 +1,36 @@
+"""The generated pages say what the tables say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supervisor_d.log import ALL_EVENTS
+from supervisor_d.settings.reference import pages
+from supervisor_d.settings.rows import ROWS
+
+DOCS = Path(__file__).parents[1] / "contrib" / "docs"
+ANEW = "run `python -m supervisor_d.settings.reference`"
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_a_generated_page_is_current(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], f"{name} is stale: {ANEW}"
+
+
+def test_every_setting_and_every_event_is_on_its_page() -> None:
+    assert [row.long for row in ROWS.values() if f"| `{row.long}`" not in pages()["SETTINGS.md"]] == []
+    assert [name for name in ALL_EVENTS if f"| `{name}` |" not in pages()["EVENTS.md"]] == []
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading(name: str) -> None:
+    width = 0
+    for line in pages()[name].splitlines():
+        if not line.startswith("|"):
+            width = 0
+            continue
+        cells = line.replace("\\|", "").count("|")
+        width = width or cells
+        assert cells == width, line
