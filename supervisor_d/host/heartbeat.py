@@ -100,11 +100,14 @@ class Pipe:
         """Tell what is still in the pipe of a process that has exited, and close it."""
         while not self._is_detached and self._hang_up is None and self._read():
             pass
-        if self._hang_up is not None:
-            self._hang_up.cancel()
         self.close()
 
     def close(self) -> None:
+        """Close our end; nothing if that is done."""
+        if self._end.fileno() < 0:
+            return
+        if self._hang_up is not None:
+            self._hang_up.cancel()
         self._is_detached = True
         self._watcher.forget(self._end.fileno())
         self._end.close()

@@ -1,0 +1,40 @@
+"""Waits for facts from a real watcher: one generous deadline, paid only on failure, which shows all that was told."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from supervisor_d import clock
+from supervisor_d.host.watcher import Watcher
+from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
+
+DEADLINE_S: Final = 20.0
+
+F = TypeVar("F")
+
+
+class Told:
+    """Everything a watcher has told, in order."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self.facts: list[Fact] = []
+        self._seen = 0
+
+    def expect(self, kind: type[F]) -> F:
+        """The next fact of this kind after the last one expected."""
+        give_up_at = Instant(clock.now() + DEADLINE_S)
+        while True:
+            while self._seen < len(self.facts):
+                fact = self.facts[self._seen]
+                self._seen += 1
+                if isinstance(fact, kind):
+                    return fact
+            told = self._watcher.wait(give_up_at)
+            self.facts += [fact for fact in told if not isinstance(fact, DeadlineReached)]
+            assert not any(isinstance(fact, DeadlineReached) for fact in told), (
+                f"no {kind.__name__} in {DEADLINE_S} s; told: {self.facts}"
+            )
+
+    def kinds(self) -> list[str]:
+        return [type(fact).__name__ for fact in self.facts]
