@@ -15,12 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("server_core", "supervisor_d")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+PACED = ("apps", "bench", "chaos")
+"""Applications under test hang on purpose, and load clients pause between requests; neither are tests."""
 TESTS = sorted(
     path
     for path in (ROOT / "tests").rglob("*.py")
-    if not {"apps", "bench"} & set(path.relative_to(ROOT / "tests").parts[:-1])
+    if path.name.startswith("test_") or not set(PACED) & set(path.relative_to(ROOT / "tests").parts[:-1])
 )
-"""Applications under test hang on purpose, and benches pace a load: neither are tests."""
 
 LENGTH = 300
 LENGTH_WITH_A_REASON = 400
@@ -107,10 +108,8 @@ def test_a_module_imports_only_what_it_may(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
-    names = set(imports(read(path)))
-    knows_policy = any(
-        is_in(name, "supervisor_d.policy") and not is_in(name, "supervisor_d.policy.status") for name in names
-    )
+    names = {name for name in imports(read(path)) if not is_in(name, "supervisor_d.policy.status")}
+    knows_policy = any(is_in(name, "supervisor_d.policy") for name in names)
     knows_host = any(is_in(name, "supervisor_d.host") for name in names)
     assert not (knows_policy and knows_host) or module_name(path) in ASSEMBLY
 
@@ -183,9 +182,9 @@ def test_a_module_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_test_waits_for_facts_and_fakes_nothing(path: Path) -> None:
     tree = read(path)
-    used = {f"{node.value.id}.{node.attr}" for node in ast.walk(tree) if is_dotted(node)}
+    used = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
     assert [name for name in {*imports(tree), *used} if is_in(name, *BANNED_IN_TESTS)] == []
-
-
-def is_dotted(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)

@@ -30,7 +30,9 @@ class FullHost:
         return bool(path)
 
 
-IMPOSSIBLE = [
+Given = dict[str, object]
+
+IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"max_requests_jitter": 5}, {}, "max_requests_jitter", "give max-requests, too"),
     ({"drain_spread": 31.0}, {}, "drain_spread", "must be at most graceful-timeout (30s), not 31s"),
     ({"limit_request_line": 70000}, {}, "limit_request_line", "must be at most limit-header-bytes (65536), not 70000"),
@@ -43,7 +45,7 @@ IMPOSSIBLE = [
     ({"loop": "uvloop"}, {}, "loop", "must be auto or asyncio here: uvloop is not installed"),
 ]
 
-POSSIBLE = [
+POSSIBLE: list[tuple[Given, Given]] = [
     ({}, {}),
     ({"max_requests": 10, "max_requests_jitter": 5}, {}),
     ({"drain_spread": 30.0}, {}),
