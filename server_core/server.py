@@ -1,20 +1,48 @@
-"""The server of one process: listeners in, connections served, one sweep for all deadlines, and the drain."""
+"""The server of one process: listeners in, connections served, one sweep for all deadlines, and the drain.
+
+Accepting.  One accept per wake-up of a listener: greedy accepting gives one worker of several nearly all of a burst.
+Draining.   A kept-alive client may send its next request at any moment, and a connection closed under it loses that
+            request. So idle connections stay readable for a while, each closes at its own moment, and the kernel is
+            asked for unread bytes just before (see contrib/docs/DESIGN.md, Drain).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import random
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import NamedTuple
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine, Mapping
+from email.utils import formatdate
+from time import monotonic
+from typing import Final, NamedTuple
 
-from server_core.contract import InFlight
+from server_core.access_log import AccessLog
+from server_core.connection import Connection
+from server_core.contract import LATENCY_BOUNDS_S, InFlight
+from server_core.http.exchange import Application, Exchange
+from server_core.http.h1_h11 import H11Headers
+from server_core.http.h1_rules import RequestLines
+from server_core.http.wire import Head, HeaderParser
 from server_core.log import Log
+from server_core.proxy import parse_trusted
 from server_core.settings import ServerSettings
 
-Message = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, object], Receive, Send], Awaitable[None]]
+try:
+    from server_core.http.h1_httptools import HttptoolsHeaders
+except ImportError:  # no wheel for this platform: h11 is plain Python
+    HttptoolsHeaders = None  # type: ignore[assignment,misc]  # the absence is the value
+
+SPREAD_MAX_S: Final = 5.0
+"""How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
+
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
+"""Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
+
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class ServerFigures(NamedTuple):
@@ -39,49 +67,281 @@ class Server:
         log: Log,
         state: Mapping[str, object] | None = None,
         on_max_requests: Callable[[str], None] | None = None,
+        upgrade: Callable[[Connection, Head], bool] | None = None,
     ) -> None:
-        raise NotImplementedError
+        """`upgrade` may take a request that offers Upgrade off a connection, by returning True, before it is served."""
+        self.app = app
+        self.settings = settings
+        self.loop = loop
+        self.log = log
+        self.state = state
+        self.upgrade = upgrade
+        self.root_path = settings.root_path.rstrip("/")
+        self.trusted = parse_trusted(settings.forwarded_allow_ips)
+        self.new_parser = _parser_factory(settings)
+        self.lines = RequestLines(self.root_path, self.new_parser().knows)
+        self.connections: dict[Connection, None] = {}
+        """Open connections, in the order of their making."""
+        self.background: set[Exchange] = set()
+        """Exchanges whose application still runs without a connection: answered, or left by the client."""
+        self.responses = [0, 0, 0, 0, 0]
+        self.draining = False
+        self.announcing = False
+        """Whether responses say Connection: close, so that clients move to another worker."""
+        self.date = b""
+        self.signature = b"server: supervisor-d\r\n" if settings.server_header else b""
+        self.now = loop.time()
+        self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self._requests_total = 0
+        self._max_requests = settings.max_requests and settings.max_requests + random.randint(
+            0, settings.max_requests_jitter
+        )
+        self._on_max_requests = on_max_requests
+        self._listeners: list[socket.socket] = []
+        self._serving = False
+        self._retry_s = RETRY_MIN_S
+        self._retry: asyncio.TimerHandle | None = None
+        self._adopting: set[asyncio.Task[None]] = set()
+        self._drained: asyncio.Future[None] | None = None
+        self._closes_until = 0.0
+        self._access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
+        self.sweep(self.now)
+
+    # Listeners
 
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
-        raise NotImplementedError
-
-    async def adopt(self, sock: socket.socket, peer: object = None) -> None:
-        """Serve one connected socket (a health probe's half of a socketpair), listeners or not."""
-        raise NotImplementedError
+        sock.setblocking(False)
+        self._listeners.append(sock)
+        if self._serving:
+            self.loop.add_reader(sock.fileno(), self._accept, sock)
 
     def serve(self) -> None:
         """Join the listeners; again after park(). Idempotent."""
-        raise NotImplementedError
+        self.announcing = self.draining
+        if not self._serving and not self.draining:
+            self._serving = True
+            self._watch()
 
     def park(self) -> None:
         """Leave the listeners; what is connected goes on being served. Idempotent."""
-        raise NotImplementedError
+        self.announcing = True
+        self._unwatch()
+        self._serving = False
+
+    def _watch(self) -> None:
+        for listener in self._listeners:
+            self.loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _unwatch(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        elif self._serving:
+            for listener in self._listeners:
+                self.loop.remove_reader(listener.fileno())
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Take one connection off the queue; False if there was none to take."""
+        try:
+            sock, peer = listener.accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._pause_accepting(error)
+            # else: EAGAIN, another worker was faster; ECONNABORTED and the network's errors, that client has gone
+            return error.errno == errno.ECONNABORTED
+        self._retry_s = RETRY_MIN_S
+        sock.setblocking(False)
+        task = self.loop.create_task(self.adopt(sock, peer))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+        return True
+
+    def _pause_accepting(self, error: OSError) -> None:
+        if self._serving:
+            self.log("accept.failed", error=str(error), retry_s=self._retry_s)
+            self._unwatch()
+            self._retry = self.loop.call_later(self._retry_s, self._resume_accepting)
+            self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
+
+    def _resume_accepting(self) -> None:
+        self._retry = None
+        self._watch()
+
+    async def adopt(self, sock: socket.socket, peer: object = None) -> None:
+        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
+
+        Both loops set TCP_NODELAY on the sockets they take.
+        """
+        try:
+            await self.loop.connect_accepted_socket(lambda: Connection(self, peer), sock)
+        except OSError:  # the client has gone between accept and here
+            sock.close()
+
+    # What connections tell
+
+    def new_task(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """One real Task for one request, started at once where Python can (3.12)."""
+        return _new_task(coroutine, self.loop)
+
+    def count_request(self) -> None:
+        self._requests_total += 1
+        if self._requests_total == self._max_requests and self._on_max_requests is not None:
+            self._on_max_requests(f"max-requests {self._max_requests} reached")
+
+    def count_response(self, exchange: Exchange) -> None:
+        duration = monotonic() - exchange.started_at
+        self._latency[0 if duration <= 0.001 else bisect_left(LATENCY_BOUNDS_S, duration)] += 1
+        if self._access_log is not None:
+            scope = exchange.scope
+            self._access_log.record(
+                _client_text(scope["client"]),
+                str(scope["method"]),
+                exchange.target,
+                exchange.version,
+                exchange.status,
+                exchange.sent_bytes,
+                duration,
+            )
+
+    def count_refusal(self, status: int, peer: object, sent_bytes: int) -> None:
+        self.responses[status // 100 - 1] += 1
+        if self._access_log is not None:
+            self._access_log.record(_client_text(peer), "-", "-", "-", status, sent_bytes, 0.0)
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.pop(connection, None)
+        self.check_drained()
+
+    def check_drained(self) -> None:
+        if self._drained is not None and not self._drained.done() and self._is_finished():
+            self._drained.set_result(None)
+
+    def _is_finished(self) -> bool:
+        return not (self.connections or self.background or self._adopting)
+
+    # The end
 
     def leave(self, *, final: bool) -> None:
-        """The synchronous first half of drain(): leave and close the listeners, announce close. Idempotent."""
-        raise NotImplementedError
+        """The synchronous first half of drain(): leave and close the listeners, announce close. Idempotent.
+
+        `final`: no other worker follows, so whoever waits in an accept queue is taken along.
+        """
+        if self.draining:
+            return
+        self.draining = self.announcing = True
+        self._unwatch()
+        self._serving = False
+        for listener in self._listeners:
+            while final and self._accept(listener):
+                pass
+            listener.close()
+        self._listeners.clear()
 
     async def drain(self, timeout_s: float, *, final: bool) -> bool:
         """Leave, finish every request, close; True if all was finished in time. Lifespan is not ours to run."""
-        raise NotImplementedError
+        self.leave(final=final)
+        self._plan_closes(timeout_s)
+        self._drained = self.loop.create_future()
+        self.check_drained()
+        timer = self.loop.call_later(timeout_s, _resolve, self._drained)
+        try:
+            await self._drained
+        finally:
+            timer.cancel()
+            if self._access_log is not None:
+                self._access_log.flush()
+        return self._is_finished()
+
+    def _plan_closes(self, timeout_s: float) -> None:
+        """Give each idle connection its moment, evenly over the second half of the window, oldest first."""
+        spread = self.settings.drain_spread or min(SPREAD_MAX_S, self.settings.graceful_timeout / 3)
+        spread = min(spread, timeout_s / 2)
+        now = self.loop.time()
+        self._closes_until = now + spread
+        idle = [connection for connection in self.connections if connection.is_idle]
+        for number, connection in enumerate(idle, 1):
+            self.loop.call_at(now + spread * (1 + number / len(idle)) / 2, connection.close_if_idle)
+
+    def close_later(self, connection: Connection) -> None:
+        """A moment for a connection that became idle in a drain, because its head had gone out before."""
+        now = self.loop.time()
+        self.loop.call_at(
+            max(self._closes_until, now + min(1.0, self.settings.graceful_timeout / 6)), connection.close_if_idle
+        )
 
     def abort(self) -> None:
         """Cancel what is unfinished and close every connection at once."""
-        raise NotImplementedError
+        for connection in list(self.connections):
+            connection.abort()
+        for exchange in list(self.background):
+            if exchange.task is not None:
+                exchange.task.cancel()
+        if self._access_log is not None:
+            self._access_log.flush()
+
+    # The sweep and the figures
 
     def sweep(self, now: float) -> None:
         """To be called about once a second with loop.time(): every deadline, the date, the access log."""
-        raise NotImplementedError
+        self.now = now
+        if self.settings.date_header:
+            self.date = b"date: " + formatdate(time.time(), usegmt=True).encode("ascii") + b"\r\n"
+        for connection in list(self.connections):
+            connection.check(now)
+        if self._access_log is not None:
+            self._access_log.renew_clock()
+            self._access_log.flush()
 
     def figures(self) -> ServerFigures:
         """The numbers for the scoreboard."""
-        raise NotImplementedError
+        first, second, third, fourth, fifth = self.responses
+        return ServerFigures(
+            len(self.connections),
+            sum(connection.is_busy for connection in self.connections) + len(self.background),
+            self._requests_total,
+            (first, second, third, fourth, fifth),
+            tuple(self._latency),
+        )
 
     def in_flight(self) -> list[InFlight]:
         """Unfinished requests, oldest first; may be called from another thread."""
-        raise NotImplementedError
+        running = [connection.exchange for connection in list(self.connections)]
+        exchanges = [exchange for exchange in running if exchange is not None and exchange.task is not None]
+        exchanges.extend(list(self.background))
+        return sorted(
+            InFlight(exchange.started_at, str(exchange.scope["method"]), str(exchange.scope["path"]))
+            for exchange in exchanges
+        )
 
     def reopen(self) -> None:
         """Reopen the access log's file."""
-        raise NotImplementedError
+        if self._access_log is not None:
+            self._access_log.reopen()
+
+
+if sys.version_info >= (3, 12):
+
+    def _new_task(coroutine: Coroutine[object, object, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def _new_task(coroutine: Coroutine[object, object, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop)
+
+
+def _parser_factory(settings: ServerSettings) -> Callable[[], HeaderParser]:
+    if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
+        limit = settings.limit_header_bytes + settings.limit_request_line
+        return lambda: H11Headers(limit)
+    return HttptoolsHeaders
+
+
+def _client_text(client: object) -> str:
+    return str(client[0]) if isinstance(client, tuple) else "-"
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,183 @@
+"""One request and its response: the only class that knows ASGI http.
+
+It sits between an application and an outlet, which is a connection today and may be a stream tomorrow. Futures are
+made only when receive() or send() really has to wait: most requests are complete when the application starts, and
+most responses fit into the transport's buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Final, Protocol
+
+from server_core.http.response import AWAITING_BODY, AWAITING_START, COMPLETE, START, ResponseError, illegal
+
+Message = MutableMapping[str, object]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[MutableMapping[str, object], Receive, Send], Awaitable[None]]
+
+ASGI_VERSION: Final = "3.0"
+SPEC_VERSION: Final = "2.5"
+"""Since 2.4 send() after a disconnect raises OSError; 2.5 changes WebSocket only."""
+
+
+class ClientDisconnected(ConnectionError):
+    """The client is gone: send() raises it, and nobody is to blame."""
+
+
+class Outlet(Protocol):
+    """Where an exchange's response goes, and where its request comes from."""
+
+    def start(self, status: object, headers: Iterable[object]) -> None:
+        """Check and hold the head; ResponseError if it may not go out."""
+
+    def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
+        """Frame and write a part of the body, after the head if that is still held."""
+
+    def is_full(self) -> bool:
+        """Whether the client takes the response more slowly than the application makes it."""
+
+    def future(self) -> asyncio.Future[None]:
+        """A future of the loop."""
+
+    def wanted(self, exchange: Exchange) -> None:
+        """The application waits for the body."""
+
+    def taken(self) -> None:
+        """The application has taken what there was of the body."""
+
+    def finished(self, exchange: Exchange) -> None:
+        """The application has returned, or failed before its response was complete."""
+
+    def failed(self, exchange: Exchange, error: BaseException) -> None:
+        """The application raised, or left its response incomplete. Called before finished()."""
+
+
+class Exchange:
+    """One request, from its head to the return of the application."""
+
+    __slots__ = (
+        "_outlet",
+        "_waiters",
+        "answered",
+        "body",
+        "gone",
+        "phase",
+        "received",
+        "scope",
+        "sent_bytes",
+        "started_at",
+        "status",
+        "target",
+        "task",
+        "version",
+    )
+
+    def __init__(self, outlet: Outlet, scope: dict[str, object], target: str, version: str, now: float) -> None:
+        self._outlet = outlet
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self.scope = scope
+        self.target = target
+        self.version = version
+        self.started_at = now
+        self.task: asyncio.Task[None] | None = None
+        self.body = b""
+        self.received = False
+        """The request's body is complete."""
+        self.answered = False
+        """Its end was handed to the application."""
+        self.gone = False
+        """The client is not there any more, as far as the application is concerned."""
+        self.phase = AWAITING_START
+        self.status = 0
+        self.sent_bytes = 0
+
+    async def run(self, app: Application) -> None:
+        """Run the application to its end; whatever it does, the outlet hears of it."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if self.phase is not COMPLETE and not self.gone:
+                raise ResponseError("the application returned before its response was complete")
+        except BaseException as error:  # noqa: BLE001 - SystemExit in one request must not end the others'
+            self._outlet.failed(self, error)
+        self.task = None
+        self._outlet.finished(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the application waits in receive() or send()."""
+        return bool(self._waiters)
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def leave(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        if self._waiters:
+            self.wake()
+
+    async def receive(self) -> Message:
+        """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
+        while True:
+            if self.body or (self.received and not self.answered):
+                body, self.body = self.body, b""
+                self.answered = self.received
+                if body:
+                    self._outlet.taken()
+                return {"type": "http.request", "body": body, "more_body": not self.received}
+            if self.gone or self.phase is COMPLETE:
+                return {"type": "http.disconnect"}
+            if not self.received:
+                self._outlet.wanted(self)
+            await self._wait()
+
+    async def send(self, message: Message) -> None:
+        """ASGI send(). Returns when there is room for more."""
+        kind = message["type"]
+        if kind not in self.phase:
+            raise illegal(self.phase, kind)
+        if self.gone:
+            raise ClientDisconnected("the client has closed the connection")
+        if kind == START:
+            status = message["status"]
+            self._outlet.start(status, message.get("headers", ()))  # type: ignore[arg-type]  # checked there
+            self.status = status  # type: ignore[assignment]  # an int, or start() had raised
+            self.phase = AWAITING_BODY
+            return
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        more = message.get("more_body", False)
+        self.sent_bytes += len(data)
+        if more:
+            self._outlet.respond(self, data, True)
+            while self._outlet.is_full():
+                await self._wait()
+                if self.gone:
+                    raise ClientDisconnected("the client has closed the connection")
+            return
+        self._outlet.respond(self, data, False)
+        self.phase = COMPLETE
+        if self._waiters:
+            self.wake()
+
+    async def _wait(self) -> None:
+        waiter = self._outlet.future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        await waiter
+
+
+def _as_bytes(data: object) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ResponseError(f"body: must be bytes, not {type(data).__name__}")
+    return bytes(data)

@@ -1,0 +1,44 @@
+"""Request heads by h11: the reference, and the way out where httptools cannot be installed."""
+
+from __future__ import annotations
+
+import h11
+
+from server_core.http.h1_rules import FIELD_LINE, check_line_ends, special_fields
+from server_core.http.wire import Fields, Refused
+
+
+class H11Headers:
+    """The HeaderParser over h11, which knows every method.
+
+    h11 merges repeated and listed Content-Length values, so the fields that frame a message are read from the bytes.
+    """
+
+    __slots__ = ("_limit", "special")
+
+    def __init__(self, limit: int) -> None:
+        self.special: Fields = []
+        self._limit = limit
+
+    def knows(self, method: bytes) -> bool:  # noqa: ARG002 - the seam's question; h11 takes any token
+        return True
+
+    def parse(self, head: bytes) -> Fields:
+        self.special = special_fields(head)
+        parser = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limit)
+        try:
+            parser.receive_data(head)
+            event = parser.next_event()
+        except h11.RemoteProtocolError as error:
+            raise Refused(400, "malformed header fields") from error
+        if not isinstance(event, h11.Request):
+            raise Refused(400, "malformed header fields")
+        # h11 lets control characters through in values
+        if not all(FIELD_LINE.fullmatch(line) for line in head.split(b"\r\n")[1:-2]):
+            raise Refused(400, "malformed header fields")
+        fields = list(event.headers)
+        check_line_ends(head, len(fields))
+        return fields
+
+    def renew(self) -> None:
+        """Nothing to forget: each head has a parser of its own."""

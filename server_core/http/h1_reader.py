@@ -1,0 +1,161 @@
+"""Reads HTTP/1.1 requests from bytes: finds the head, has it parsed and judged, takes the body's framing off.
+
+One request at a time: what follows a complete request is held, unread, until next() is called, so pipelined requests
+are answered in order and cost their bytes only. Whoever feeds a reader stops when `held` grows too large.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from server_core.http.h1_chunked import ChunkedBody
+from server_core.http.h1_rules import FIRST_BYTE, RequestLines, check_partial, judge
+from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, Sink
+from server_core.settings import ServerSettings
+
+_HEAD_END: Final = b"\r\n\r\n"
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
+_IN_HEAD, _IN_BODY, _DONE = range(3)
+
+
+class H1Reader:
+    """The reading half of one HTTP/1.1 connection."""
+
+    __slots__ = (
+        "_chunked",
+        "_head",
+        "_lines",
+        "_parser",
+        "_remaining",
+        "_scanned",
+        "_settings",
+        "_sink",
+        "_state",
+        "held",
+    )
+
+    def __init__(self, parser: HeaderParser, lines: RequestLines, settings: ServerSettings, sink: Sink) -> None:
+        self._parser = parser
+        self._lines = lines
+        self._settings = settings
+        self._sink = sink
+        self._head = Head()
+        self._state = _IN_HEAD
+        self._chunked: ChunkedBody | None = None
+        self._remaining = 0
+        self._scanned = 0
+        self.held = b""
+        """Bytes that were fed and not yet read: a partial head, or what follows a complete request."""
+
+    def feed(self, data: bytes) -> None:
+        """Read on. Raises Refused when the bytes break a rule; nothing may be fed after that."""
+        if self._state == _IN_HEAD:
+            self._read_head(self.held + data if self.held else data)
+        elif self._state == _DONE:
+            self.held += data
+        else:
+            self._read_body(data)
+
+    def next(self) -> None:
+        """Let the next request be read; feed(b"") reads it from what is held."""
+        self._state = _IN_HEAD
+        self._scanned = 0
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether not a byte of a next request has come yet."""
+        return self._state == _IN_HEAD and not self.held
+
+    @property
+    def is_in_body(self) -> bool:
+        return self._state == _IN_BODY
+
+    def _read_head(self, data: bytes) -> None:
+        end = data.find(_HEAD_END, self._scanned)
+        if end <= 0 or data[0] == 13:
+            # RFC 9112 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
+            empty = _EMPTY_LINES.match(data)
+            if empty is not None:
+                self._scanned = 0
+                self._read_head(data[empty.end() :])
+                return
+            if end < 0:
+                self._hold_head(data)
+                return
+        end += 4
+        line_end = data.find(b"\r\n")
+        if line_end > self._settings.limit_request_line:
+            raise Refused(414, "request line too long")
+        if end > self._settings.limit_header_bytes:
+            raise Refused(431, "request head too large")
+        if end == len(data):
+            self.held = b""
+            self._parse(line_end, data)
+        else:
+            self.held = data[end:]
+            self._parse(line_end, data[:end])
+        self._begin()
+
+    def _begin(self) -> None:
+        head = self._head
+        self._sink.begin(head)
+        if head.length == 0:
+            self._state = _DONE
+            self._sink.end()
+            return
+        self._parser.renew()
+        self._state = _IN_BODY
+        if head.length == CHUNKED:
+            self._chunked = ChunkedBody(self._settings.limit_header_bytes)
+        self._remaining = head.length
+        if self.held:
+            data, self.held = self.held, b""
+            self._read_body(data)
+
+    def _read_body(self, data: bytes) -> None:
+        if self._chunked is not None:
+            body = self._chunked.feed(data)
+            rest = self._chunked.rest
+        elif len(data) < self._remaining:
+            self._remaining -= len(data)
+            body, rest = data, None
+        else:
+            body, rest = data[: self._remaining], data[self._remaining :]
+        if body:
+            self._sink.body(body)
+        if rest is not None:
+            self._chunked = None
+            self._state = _DONE
+            self.held = rest
+            self._sink.end()
+
+    def _parse(self, line_end: int, data: bytes) -> None:
+        line = self._lines.get(data[:line_end])
+        parser = self._parser
+        if not line.is_known:
+            data = b"POST / HTTP/" + line.version.encode("ascii") + data[line_end:]
+        try:
+            fields = parser.parse(data)
+        except Refused:
+            # A parser's own refusal does not say whose rule was broken; the rules' may say it better.
+            judge(line, parser.special, [], self._head)
+            raise
+        if len(fields) > self._settings.limit_request_fields:
+            raise Refused(431, "too many header fields")
+        judge(line, parser.special, fields, self._head)
+
+    def _hold_head(self, data: bytes) -> None:
+        """Keep a partial head, unless it already breaks a rule that its rest could not mend."""
+        line_end = data.find(b"\r\n")
+        if (line_end if line_end >= 0 else len(data)) > self._settings.limit_request_line:
+            raise Refused(414, "request line too long")
+        if len(data) > self._settings.limit_header_bytes:
+            raise Refused(431, "request head too large")
+        if line_end >= 0:
+            self._lines.get(data[:line_end])
+        elif data and FIRST_BYTE.match(data) is None:
+            raise Refused(400, "malformed request line")
+        check_partial(data, self._scanned)
+        self._scanned = max(0, len(data) - 3)
+        self.held = data

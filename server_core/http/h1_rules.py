@@ -1,0 +1,223 @@
+"""What a request head must be, whichever parser reads it: the strict rules of RFC 9110 and 9112.
+
+A parser only says that a head is well-formed. Whether it may be served is said here, once, for all of them: each
+laxity of one parser, and each difference between two, is a place where a proxy in front and this server could
+disagree about where a request ends.
+
+Request lines and Host values repeat, so what was checked is remembered, within bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote
+
+from server_core.http.wire import CHUNKED, Fields, Head, Refused, RequestLine
+
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+FIELD_LINE: Final = re.compile(TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
+_METHOD: Final = re.compile(TOKEN)
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but #: a fragment is never sent (RFC 9110 4.2.5)
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?")
+FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
+_LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+
+REMEMBERED: Final = 1024
+"""Request lines, hosts and names kept; then all are forgotten. Chosen; no evidence: the whole costs under 1 MB."""
+REMEMBERED_BYTES: Final = 256
+"""Longest line that is remembered, so that long query strings do not fill memory."""
+
+SPECIAL: Final = frozenset(
+    (
+        b"host",
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"upgrade",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+    )
+)
+"""Names that mean something to the server itself."""
+
+
+class RequestLines:
+    """Request lines, checked and taken apart; one for all the connections of a server."""
+
+    def __init__(self, root_path: str, knows: Callable[[bytes], bool]) -> None:
+        self._root_path = root_path
+        self._knows = knows
+        self._seen: dict[bytes, RequestLine] = {}
+
+    def get(self, line: bytes) -> RequestLine:
+        """The parts of a line without its CRLF; Refused if it is none that may be served."""
+        known = self._seen.get(line)
+        if known is not None:
+            return known
+        parsed = self._parse(line)
+        if len(line) <= REMEMBERED_BYTES:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[line] = parsed
+        return parsed
+
+    def _parse(self, line: bytes) -> RequestLine:
+        parts = line.split(b" ")
+        if len(parts) != 3 or _METHOD.fullmatch(parts[0]) is None:
+            raise Refused(400, "malformed request line")
+        method, target, version = parts
+        if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+            if _VERSION.fullmatch(version):
+                raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
+            raise Refused(400, "malformed request line")
+        if method == b"CONNECT":
+            raise Refused(501, "CONNECT is not served")
+        if _TARGET.fullmatch(target) is None:
+            raise Refused(400, "malformed request target")
+        path, authority = self._resolve(method, target)
+        raw_path, _, query_string = path.partition(b"?")
+        text = raw_path.decode("ascii")
+        decoded = unquote(text) if "%" in text else text
+        # ASGI, HTTP connection scope: root_path is "the root path this application is mounted at; same as SCRIPT_NAME
+        # in WSGI", and path is the whole path, so that it begins with root_path; a proxy that uses root_path has
+        # taken the prefix off. raw_path stays "unmodified from the bytes that were received by the web server".
+        return RequestLine(
+            method.decode("ascii"),
+            self._root_path + decoded if raw_path != b"*" else decoded,
+            raw_path,
+            query_string,
+            version[5:].decode("ascii"),
+            authority,
+            self._knows(method),
+            target.decode("ascii"),
+        )
+
+    def _resolve(self, method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+        """Path with query, and the authority of an absolute form (RFC 9112 section 3.2)."""
+        if target.startswith(b"/"):
+            return target, None
+        if target == b"*" and method == b"OPTIONS":
+            return target, None
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None or not is_host(absolute[1]):
+            raise Refused(400, "malformed request target")
+        path = absolute[2] or b"/"
+        return path if path.startswith(b"/") else b"/" + path, absolute[1]
+
+
+_HOSTS: set[bytes] = set()
+
+
+def is_host(value: bytes) -> bool:
+    """Whether this is a host with or without a port (RFC 3986 section 3.2.2); empty is one."""
+    if value in _HOSTS:
+        return True
+    if _HOST.fullmatch(value) is None:
+        return False
+    if len(value) <= REMEMBERED_BYTES:
+        if len(_HOSTS) >= REMEMBERED:
+            _HOSTS.clear()
+        _HOSTS.add(value)
+    return True
+
+
+def judge(line: RequestLine, special: Fields, fields: Fields, head: Head) -> None:
+    """Fill `head` from a request's fields; Refused if they break a rule."""
+    head.line = line
+    head.fields = fields
+    head.length = 0
+    head.expects = False
+    head.upgrade = b""
+    head.forwarded = None
+    head.keep_alive = line.version == "1.1"
+    if not (len(special) == 1 and special[0][0] == b"host" and special[0][1] in _HOSTS):
+        _judge_each(line, special, head)
+    if line.authority is not None:
+        # RFC 9112 3.2.2: the origin server "MUST ignore the received Host header field (if any) and instead replace it"
+        head.fields = [(b"host", line.authority), *(field for field in fields if field[0] != b"host")]
+
+
+def _judge_each(line: RequestLine, special: Fields, head: Head) -> None:
+    hosts = 0
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    options = b""
+    for name, value in special:
+        if name == b"host":
+            hosts += 1
+            if not is_host(value):
+                raise Refused(400, "malformed Host")
+        elif name == b"connection":
+            options += b"," + value
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        elif name == b"upgrade":
+            head.upgrade = head.upgrade + b", " + value if head.upgrade else value
+        elif name == b"expect":
+            _judge_expect(line, value, head)
+        elif head.forwarded is None:
+            head.forwarded = [(name, value)]
+        else:
+            head.forwarded.append((name, value))
+    if hosts != 1 and (hosts or line.version == "1.1"):
+        raise Refused(400, "exactly one Host is required")
+    if options:
+        tokens = [token.strip(b" \t") for token in options.lower().split(b",")]
+        head.keep_alive = b"close" not in tokens and (head.keep_alive or b"keep-alive" in tokens)
+    if lengths or codings:
+        head.length = _framing(line, lengths, codings)
+
+
+def _judge_expect(line: RequestLine, value: bytes, head: Head) -> None:
+    if value.lower() != b"100-continue":
+        raise Refused(417, "only 100-continue can be expected")
+    # RFC 9110 10.1.1: a server that receives 100-continue in an HTTP/1.0 request MUST ignore it
+    head.expects = line.version == "1.1"
+
+
+def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> int:
+    """How long the body is (RFC 9112 section 6.3), where every doubt is an error."""
+    if codings:
+        if lengths:
+            raise Refused(400, "Transfer-Encoding and Content-Length exclude each other")
+        if line.version == "1.0":
+            raise Refused(400, "Transfer-Encoding is unknown to HTTP/1.0")
+        if len(codings) != 1 or codings[0].lower() != b"chunked":
+            raise Refused(501, "only the transfer coding chunked, once, is served")
+        return CHUNKED
+    value = lengths[0]
+    # Identical duplicates are refused too: RFC 9110 8.6 allows either, and only one reading is safe.
+    if len(lengths) != 1 or not (value.isdigit() and len(value) <= 18):
+        raise Refused(400, "malformed Content-Length")
+    return int(value)
+
+
+def special_fields(head: bytes) -> Fields:
+    """The special fields straight from the bytes of a head, for a parser that merges or drops some of them."""
+    found: Fields = []
+    for raw in head.split(b"\r\n")[1:-2]:
+        name, _, value = raw.partition(b":")
+        lowered = name.lower()
+        if lowered in SPECIAL:
+            found.append((lowered, value.strip(b" \t")))
+    return found
+
+
+def check_line_ends(head: bytes, fields: int) -> None:
+    """Refused unless each field is one line, each line ended by CRLF: no bare CR or LF, no obsolete folding."""
+    lines = fields + 2
+    if head.count(b"\r\n") != lines or head.count(b"\n") != lines or head.count(b"\r") != lines:
+        raise Refused(400, "malformed header lines")
+
+
+def check_partial(data: bytes, scanned: int) -> None:
+    """Refused as soon as an unfinished head shows a line end that will not be forgiven when it is finished."""
+    if _LONE.search(data, max(0, scanned - 1)):
+        raise Refused(400, "malformed header lines")

@@ -1,0 +1,85 @@
+"""The seam between bytes and exchanges: what a request reader tells, and to whom. No I/O, no asyncio.
+
+A reader calls its sink directly, in the order of the bytes: begin, body (any number of times), end. There are no
+event objects: one request would cost four of them, and each would be taken apart at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+CHUNKED: Final = -1
+"""Value of Head.length for a body whose length only its last chunk tells."""
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class Refused(Exception):
+    """The bytes are not a request that may be served: the client's fault, answered with `status` and one line."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+class RequestLine(NamedTuple):
+    """A checked request line, and everything that can be said from it alone."""
+
+    method: str
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    version: str
+    authority: bytes | None
+    """The host of an absolute-form target, which wins over the Host field (RFC 9112 section 3.2.2)."""
+    is_known: bool
+    """Whether the header parser knows the method; if not, it is shown another one."""
+    target: str
+
+
+class Head:
+    """The head of the request being read; one object per connection, overwritten by each request."""
+
+    __slots__ = ("expects", "fields", "forwarded", "keep_alive", "length", "line", "upgrade")
+
+    line: RequestLine
+    fields: Fields
+    length: int
+    """Bytes of the body, or CHUNKED."""
+    keep_alive: bool
+    expects: bool
+    """The client waits for 100 Continue."""
+    upgrade: bytes
+    """The protocols offered in Upgrade, or nothing."""
+    forwarded: Fields | None
+    """X-Forwarded-For and -Proto in the order of the fields; whether they are believed is not decided here."""
+
+
+class HeaderParser(Protocol):
+    """Takes one whole request head apart: the part of a reader that httptools or h11 does."""
+
+    special: Fields
+    """After parse(): the fields that have a meaning to the server, lower-cased, in order."""
+
+    def knows(self, method: bytes) -> bool:
+        """Whether parse() takes this method; a reader shows it POST in place of others."""
+
+    def parse(self, head: bytes) -> Fields:
+        """All fields, names lower-cased and values stripped; Refused(400) if it is not well-formed."""
+
+    def renew(self) -> None:
+        """Forget the request whose head was parsed: its body is somebody else's business."""
+
+
+class Sink(Protocol):
+    """What a reader calls."""
+
+    def begin(self, head: Head) -> None:
+        """A request's head is complete and within the rules."""
+
+    def body(self, data: bytes) -> None:
+        """Some bytes of its body, chunk framing taken off."""
+
+    def end(self) -> None:
+        """The request is complete; the reader reads no further until it is told to."""
