@@ -35,6 +35,8 @@ class Ask:
     between_s: float = 0.0
     times: str = "whole"
     """What is timed: whole (all of it), upload (from the last piece on) or nothing."""
+    last: bool = False
+    """The client itself said that it will close."""
 
 
 class Client:
@@ -48,6 +50,7 @@ class Client:
         self.rng = random.Random(f"{seed}/{self.name}")
         self.wire: Wire | None = None
         self.pausing = False
+        self.retired = False
         self.asked = 0
 
     def nonce(self) -> str:
@@ -85,9 +88,8 @@ class Client:
         """Writes these requests at once, reads their answers in order, and books each as right or lost."""
         loop = asyncio.get_running_loop()
         decided_at = loop.time()
-        booked = 0
-        before = self.wire
-        idle_s = decided_at - before.quiet_since if before is not None else 0.0
+        idle_s = decided_at - self.wire.quiet_since if self.wire is not None else 0.0
+        booked, closing = 0, False
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 wire = await self.connection()
@@ -95,21 +97,18 @@ class Client:
                 for ask in asks:
                     answer = await wire.answer()
                     self._check(ask, answer)
-                    latency = loop.time() - timed_from if ask.times != "nothing" else None
-                    self.tally.answered(self.kind, latency)
+                    if answer.pid is not None:
+                        self.tally.pids.add(answer.pid)
+                    self.tally.answered(self.kind, loop.time() - timed_from if ask.times != "nothing" else None)
                     booked += 1
-                    if answer.closing:
-                        self.tally.announced_closes += 1
-                        closing = wire
-                        self.wire = None if booked == len(asks) else self.wire
-                        if self.wire is None:
-                            closing.close()
+                    closing = answer.closing
         except (Lost, TimeoutError) as error:
             for ask in asks[booked:]:
                 self._lose(ask, error, decided_at, idle_s)
-            if self.wire is not None:
-                self.wire.abort()
-                self.wire = None
+            closing = True
+        if closing:
+            self.tally.announced_closes += booked == len(asks) and not asks[-1].last
+            self.drop()
 
     async def _write(self, wire: Wire, asks: tuple[Ask, ...]) -> float | None:
         """Writes all pieces; the instant of the last one if that is what is timed."""
@@ -132,7 +131,7 @@ class Client:
     def _lose(self, ask: Ask, error: Lost | TimeoutError, decided_at: float, idle_s: float) -> None:
         wire = self.wire
         late = isinstance(error, TimeoutError)
-        self.tally.lose(
+        self.retired |= self.tally.lose(
             Loss(
                 kind=self.kind,
                 what=ask.what,

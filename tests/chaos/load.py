@@ -18,10 +18,9 @@ OWN_STALL_INTERVAL_S = 0.005
 async def one_shot(client: Client) -> None:
     """A new connection for every request; every other one says so."""
     nonce = client.nonce()
-    fields = ("connection: close",) if client.asked % 2 else ()
-    await client.ask(
-        Ask("GET /hello", (client.head("GET", f"/hello?n={nonce}", *fields),), hello_body(nonce)),
-    )
+    last = client.asked % 2 == 1
+    head = client.head("GET", f"/hello?n={nonce}", *(("connection: close",) if last else ()))
+    await client.ask(Ask("GET /hello", (head,), hello_body(nonce), last=last))
     client.drop()
     await client.pause(0.010, 0.090)
 
@@ -144,7 +143,7 @@ class Load:
 
     async def _turns(self, client: Client) -> None:
         turn = KINDS[client.kind]
-        while self.running:
+        while self.running and not client.retired:
             await turn(client)
 
     async def _measure_own_stalls(self) -> None:

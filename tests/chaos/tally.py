@@ -65,7 +65,11 @@ QUIET = "quiet"
 
 
 class Tally:
-    """The sums of one run. `during` names what is being done to the server right now; QUIET is nothing."""
+    """The sums of one run. `during` names what is being done to the server right now; QUIET is nothing.
+
+    Once the server was told to stop (`stopping`), a connection that is refused is what it should be, and counted as
+    `refused`; a connection that was let in and got no answer is still lost.
+    """
 
     def __init__(self) -> None:
         self.began_at = time.monotonic()
@@ -76,7 +80,10 @@ class Tally:
         self.opened = 0
         self.announced_closes = 0
         self.idle_closes = 0
+        self.stopping = False
+        self.refused = 0
         self.own_stall_s = 0.0
+        self.pids: set[int] = set()
         self._doomed: set[int] = set()
         self._latencies: dict[bool, array[float]] = {True: array("d"), False: array("d")}
 
@@ -94,8 +101,13 @@ class Tally:
         if latency_s is not None:
             self._latencies[self.during == QUIET].append(latency_s)
 
-    def lose(self, loss: Loss) -> None:
+    def lose(self, loss: Loss) -> bool:
+        """Books a loss; True if it is none, because the server was told to stop and says so."""
+        if self.stopping and loss.phase == "connect" and loss.why == "ECONNREFUSED":
+            self.refused += 1
+            return True
         (self.unsavable if loss.port in self._doomed else self.lost).append(loss)
+        return False
 
     def connected(self, port: int) -> None:
         """A connection from this port is new: whatever befell an older one from the same port is past."""

@@ -1,0 +1,304 @@
+"""The scenarios: what is promised, as a run that ends with claims that are met or not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.apps.chaos_app import stream_piece
+from tests.chaos.actions import Outcome, Stage, requests_reach
+from tests.chaos.daemon import Daemon, Deploy
+from tests.chaos.load import Load
+from tests.chaos.tally import Tally
+from tests.chaos.wire import Lost, Wire
+
+STALL_LIMIT_S = 0.100
+"""The longest that a request may take where a scenario promises no stall."""
+
+QUIET_S = 10.0
+"""Length of the quiet phase that latencies are compared with: about 10,000 requests, so that a 99.9th percentile
+rests on ten of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything: the long form by default. `loop` and `http` are the server's settings."""
+
+    requests: int = 100_000
+    reloads: int = 50
+    loop: str = "auto"
+    http: str = "auto"
+    quiet_s: float = QUIET_S
+    startup_s: float = 5.0
+    stream_s: float = 60.0
+    slow_reloads: int = 20
+    recycled_requests: int = 50_000
+
+    def options(self, *more: str) -> tuple[str, ...]:
+        return ("--loop", self.loop, "--http", self.http, *more)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One promise and what was measured."""
+
+    text: str
+    met: bool
+    measured: str
+
+
+@dataclass(slots=True)
+class Result:
+    """One scenario as it was run."""
+
+    name: str
+    options: tuple[str, ...]
+    tally: Tally
+    done: list[Outcome]
+    duration_s: float
+    claims: list[Claim] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return all(claim.met for claim in self.claims)
+
+
+@contextlib.asynccontextmanager
+async def staged(name: str, options: Sequence[str], *, startup_s: float = 0.0) -> AsyncIterator[tuple[Stage, Result]]:
+    """A daemon under load, and the result that fills; at the end the load stops first, then the daemon."""
+    began_at = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+        deploy = Deploy(Path(directory))
+        deploy.sound(startup_s=startup_s)
+        daemon = await Daemon.start(deploy, *options)
+        stage = Stage(daemon, deploy, Tally())
+        result = Result(name, tuple(options), stage.tally, stage.done, 0.0)
+        load = Load(daemon.address, stage.tally)
+        try:
+            load.start()
+            yield stage, result
+            await load.stop()
+            code = await daemon.stop()
+        finally:
+            await load.stop()
+            await daemon.end()
+    result.duration_s = time.monotonic() - began_at
+    result.claims[:0] = [nothing_lost(stage.tally), all_done(stage.done)]
+    result.claims.append(Claim("TERM ends the daemon with 0", code == 0, f"exit code {code}"))
+
+
+def nothing_lost(tally: Tally) -> Claim:
+    return Claim("no request is lost", not tally.lost, f"{len(tally.lost)} of {tally.requests}")
+
+
+def all_done(done: Sequence[Outcome]) -> Claim:
+    failed = [outcome for outcome in done if outcome.error]
+    measured = f"{len(done) - len(failed)} of {len(done)}"
+    for outcome in failed[:3]:
+        measured += f"; {outcome.name} at {outcome.at_s} s: {outcome.error[:2000]}"
+    return Claim("every action has the outcome it should", not failed, measured)
+
+
+def no_stall(tally: Tally) -> Claim:
+    longest = max(tally.spread(quiet=True).maximum, tally.spread(quiet=False).maximum)
+    measured = f"{longest * 1000:.1f} ms (the client's own longest stall: {tally.own_stall_s * 1000:.1f} ms)"
+    return Claim(f"no request takes over {STALL_LIMIT_S * 1000:g} ms", longest <= STALL_LIMIT_S, measured)
+
+
+def latency_kept(tally: Tally) -> Claim:
+    quiet, acting = tally.spread(quiet=True), tally.spread(quiet=False)
+    limit = 3 * quiet.p999 + 0.050
+    measured = (
+        f"{acting.maximum * 1000:.1f} ms, limit {limit * 1000:.1f} ms "
+        f"(the client's own longest stall: {tally.own_stall_s * 1000:.1f} ms)"
+    )
+    text = "the longest latency stays under 3 x the quiet 99.9th percentile + 50 ms"
+    return Claim(text, acting.maximum < limit, measured)
+
+
+async def reload_storm(plan: Plan) -> list[Result]:
+    """So many requests over so many reloads, by HUP and by ctl in turn."""
+    async with staged("reload-storm", plan.options("--workers", "2")) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        first = stage.tally.requests
+        for number in range(plan.reloads):
+            await requests_reach(stage.tally, first + number * plan.requests // plan.reloads)
+            await stage.perform("HUP" if number % 2 == 0 else "ctl reload")
+        await requests_reach(stage.tally, plan.requests)
+        await stage.perform("rest")
+        reloads = sum(not outcome.error for outcome in stage.done if outcome.name != "rest")
+        enough = stage.tally.requests >= plan.requests and reloads >= plan.reloads
+        text = f"at least {plan.requests:,} requests over at least {plan.reloads} reloads"
+        result.claims += [
+            Claim(text, enough, f"{stage.tally.requests:,} over {reloads}"),
+            latency_kept(stage.tally),
+        ]
+    return [result]
+
+
+async def bad_deploys(plan: Plan) -> list[Result]:
+    """Deployments that cannot be imported, answer 500, or hang at start; then a sound one."""
+    options = plan.options("--workers", "2", "--health-path", "/healthz", "--boot-timeout", "4")
+    async with staged("bad-deploys", options) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        for _ in range(3):
+            for name in ("deploy with a broken import", "deploy that answers 500", "deploy that hangs at start"):
+                await stage.perform(name)
+            await stage.perform("ctl reload")
+        await stage.perform("rest")
+    return [result]
+
+
+async def steering(plan: Plan) -> list[Result]:
+    """Everything else that production does: scaling, restarts, coalesced reloads, a crash, a hang."""
+    async with staged("steering", plan.options("--workers", "2", "--timeout", "2")) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        for _ in range(3):
+            for name in (
+                "ctl scale +1",
+                "TTIN",
+                "ctl restart",
+                "kill -9",
+                "TTOU",
+                "three HUPs",
+                "ctl scale -1",
+                "hang",
+            ):
+                await stage.perform(name)
+        await stage.perform("rest")
+    return [result]
+
+
+async def slow_start(plan: Plan) -> list[Result]:
+    """One worker whose application takes long to start: reloads must not be felt."""
+    options = plan.options("--workers", "1")
+    async with staged("slow-start", options, startup_s=plan.startup_s) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        for _ in range(plan.slow_reloads):
+            await stage.perform("HUP")
+        await stage.perform("rest")
+        result.claims.append(no_stall(stage.tally))
+    return [result]
+
+
+async def recycle(plan: Plan) -> list[Result]:
+    """Workers that are replaced after so many requests, with one worker and with two."""
+    results = []
+    for workers in (1, 2):
+        options = plan.options("--workers", str(workers), "--max-requests", "500", "--max-requests-jitter", "100")
+        async with staged(f"recycle, {workers} worker{'s' * (workers > 1)}", options) as (stage, result):
+            stage.tally.during = "recycling"
+            await requests_reach(stage.tally, plan.recycled_requests // 2)
+            count = len(stage.daemon.heard("worker.recycled"))
+            result.claims += [
+                Claim("workers were recycled", count > 0, f"{count} times in {stage.tally.requests} requests"),
+                no_stall(stage.tally),
+            ]
+        results.append(result)
+    return results
+
+
+async def long_stream(plan: Plan) -> list[Result]:
+    """One connection that streams through a reload and a TERM; then one that is longer than the whole budget."""
+    results = []
+    for budget_s, whole in ((plan.stream_s * 1.5, True), (4.0, False)):
+        options = plan.options("--workers", "1", "--graceful-timeout", f"{budget_s:g}")
+        with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+            began_at = time.monotonic()
+            deploy = Deploy(Path(directory))
+            daemon = await Daemon.start(deploy, *options)
+            stage = Stage(daemon, deploy, Tally())
+            stream = asyncio.create_task(_stream(daemon, plan.stream_s))
+            try:
+                await asyncio.sleep(plan.stream_s / 12)
+                await stage.perform("HUP")
+                await asyncio.sleep(plan.stream_s / 12)
+                stopped_at = time.monotonic()
+                code = await daemon.stop(within_s=budget_s + 10.0)
+                took_s = time.monotonic() - stopped_at
+                complete = await stream
+            finally:
+                stream.cancel()
+                await daemon.end()
+        name = f"long-stream, {plan.stream_s:g} s within {budget_s:g} s"
+        result = Result(name, options, stage.tally, stage.done, time.monotonic() - began_at)
+        result.claims = [
+            all_done(stage.done),
+            Claim("the stream is whole" if whole else "the stream is cut", complete == whole, f"whole: {complete}"),
+            Claim("TERM is obeyed within the budget (and 4 s to kill)", took_s < budget_s + 4.0, f"{took_s:.1f} s"),
+            Claim("TERM ends the daemon with 0", code == 0, f"exit code {code}"),
+        ]
+        results.append(result)
+    return results
+
+
+async def _stream(daemon: Daemon, length_s: float) -> bool:
+    """True if one response of this length came whole and right."""
+    pieces, size, every_s = int(length_s * 10), 1000, 0.1
+    wire = await Wire.open(daemon.address)
+    try:
+        target = f"/stream?n=long&pieces={pieces}&bytes={size}&every_s={every_s}"
+        wire.write(f"GET {target} HTTP/1.1\r\nhost: chaos\r\n\r\n".encode())
+        answer = await wire.answer()
+    except Lost:
+        return False
+    finally:
+        wire.close()
+    return answer.body == b"".join(stream_piece("long", index, size) for index in range(pieces))
+
+
+SHORT: Mapping[str, tuple[str, ...]] = {
+    "reloads": ("HUP", "ctl reload", "three HUPs"),
+    "bad deploys": ("deploy with a broken import", "deploy that answers 500", "deploy that hangs at start"),
+    "scaling": ("ctl scale +1", "TTIN", "ctl restart", "TTOU", "ctl scale -1"),
+    "deaths": ("kill -9", "HUP", "hang"),
+}
+"""The short form: four groups of actions, one for each pair of event loop and parser in the test suite."""
+
+
+async def short(plan: Plan, group: str) -> Result:
+    """One group of actions under load, then TERM under load."""
+    options = plan.options(
+        *("--workers", "2", "--timeout", "1", "--boot-timeout", "3", "--health-path", "/healthz"),
+        *("--drain-spread", "0.5", "--graceful-timeout", "10"),
+    )
+    async with staged(f"short, {group} ({plan.loop}, {plan.http})", options) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        for name in SHORT[group]:
+            await stage.perform(name)
+        await stage.perform("rest")
+        stage.tally.during = "TERM"
+        stage.tally.stopping = True
+        stage.daemon.signal(signal.SIGTERM)
+        await stage.daemon.expect("master.stopped")
+    return result
+
+
+SHORT_LOADS = (
+    ("reloads", "uvloop", "httptools"),
+    ("bad deploys", "asyncio", "h11"),
+    ("scaling", "uvloop", "h11"),
+    ("deaths", "asyncio", "httptools"),
+)
+
+
+async def short_all(plan: Plan) -> list[Result]:
+    return [await short(replace(plan, quiet_s=1.0, loop=loop, http=http), group) for group, loop, http in SHORT_LOADS]
+
+
+SCENARIOS: Mapping[str, Callable[[Plan], Awaitable[list[Result]]]] = {
+    "reload-storm": reload_storm,
+    "bad-deploys": bad_deploys,
+    "steering": steering,
+    "slow-start": slow_start,
+    "recycle": recycle,
+    "long-stream": long_stream,
+    "short": short_all,
+}
+LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream")
