@@ -6,6 +6,7 @@ boot, 4 could not bind or inherit a listener.
 
 from __future__ import annotations
 
+import importlib
 import os
 import traceback
 from typing import Final
@@ -57,7 +58,9 @@ _EXAMPLE: Final = _PACKAGE + "example.py"
 
 def is_own(filename: str) -> bool:
     """True for code that carried the application there: this package, and the import system."""
-    return filename.startswith("<frozen importlib") or (filename.startswith(_PACKAGE) and filename != _EXAMPLE)
+    if filename.startswith("<frozen importlib") or filename == importlib.__file__:
+        return True
+    return filename.startswith(_PACKAGE) and filename != _EXAMPLE
 
 
 def application_traceback(error: BaseException) -> str:

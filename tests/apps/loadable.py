@@ -1,0 +1,57 @@
+"""Applications, and things that are none, for what the loader says about each."""
+
+
+async def app(scope, receive, send):
+    """ASGI 3."""
+
+
+class Holder:
+    app = staticmethod(app)
+
+
+class Instance:
+    async def __call__(self, scope, receive, send):
+        """ASGI 3, as frameworks have it."""
+
+
+instance = Instance()
+
+
+def double(scope):
+    """ASGI 2: a callable per scope."""
+
+    async def instance(receive, send):
+        scope["called_with"] = (receive, send)
+
+    return instance
+
+
+def wsgi(environ, start_response):
+    return [b""]
+
+
+def make_app():
+    return app
+
+
+async def make_async():
+    return app
+
+
+def make_nothing():
+    return None
+
+
+def make_error():
+    raise LookupError("no database")
+
+
+def make_exit():
+    raise SystemExit(5)
+
+
+def four(scope, receive, send, more):
+    return None
+
+
+number = 42

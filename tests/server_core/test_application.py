@@ -1,0 +1,158 @@
+"""What the loader accepts, and what it says about everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from server_core.application import Target, load
+from server_core.errors import BootError, UsageError
+from tests.apps import loadable
+
+
+@pytest.fixture(autouse=True)
+def _import_path_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def refusal(name: str, **options: object) -> str:
+    with pytest.raises(BootError) as caught:
+        load(name, **options)  # type: ignore[arg-type]
+    assert caught.value.stage == "import"
+    assert caught.value.exit_code == 3
+    return caught.value.report
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("main:app", Target("main", "app", False)),
+        (" a.b:c.d ", Target("a.b", "c.d", False)),
+        ("main:make()", Target("main", "make", True)),
+    ],
+)
+def test_a_name_is_a_module_and_an_attribute(text: str, expected: Target) -> None:
+    assert Target.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("main", "did you mean 'main:app'"),
+        ("main.py", "did you mean 'main:app'"),
+        ("src/main.py:api", "did you mean 'src.main:api'"),
+        ("main:make(1)", "'main:make(1)'"),
+        (":app", "':app'"),
+        ("", "''"),
+    ],
+)
+def test_an_ill_formed_name_is_refused_with_what_was_probably_meant(text: str, meant: str) -> None:
+    with pytest.raises(UsageError, match="must be module:attribute") as caught:
+        Target.parse(text)
+    assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["app", "Holder.app", "instance"])
+def test_an_asgi_3_application_is_loaded_as_it_is(name: str) -> None:
+    expected: object = loadable
+    for part in name.split("."):
+        expected = getattr(expected, part)
+    assert load(f"tests.apps.loadable:{name}") == expected
+
+
+def test_a_factory_is_called_by_its_parentheses_or_by_the_option() -> None:
+    assert load("tests.apps.loadable:make_app()") is loadable.app
+    assert load("tests.apps.loadable:make_app", factory=True) is loadable.app
+
+
+def test_an_asgi_2_application_is_wrapped() -> None:
+    scope: dict[str, object] = {}
+
+    async def receive() -> dict[str, object]:
+        return {}
+
+    async def send(_message: object) -> None:
+        return
+
+    asyncio.run(load("tests.apps.loadable:double")(scope, receive, send))  # type: ignore[arg-type]
+    assert scope["called_with"] == (receive, send)
+
+
+def test_a_wsgi_application_is_refused_as_one() -> None:
+    assert "takes two arguments, as WSGI applications do" in refusal("tests.apps.loadable:wsgi")
+
+
+def test_a_factory_that_was_not_called_is_recognised() -> None:
+    assert "write tests.apps.loadable:make_app()" in refusal("tests.apps.loadable:make_app")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("number", "is not callable, but a int"),
+        ("number()", "is not callable, but a int"),
+        ("make_nothing()", "is not callable, but None"),
+        ("make_async()", "is async; it must be a plain function"),
+        ("four", "cannot be called with (scope, receive, send)"),
+        ("ap", "has no attribute 'ap'; did you mean 'app'"),
+        ("Holder.ap", "did you mean 'app'"),
+        ("nowhere_near", "has no attribute 'nowhere_near'"),
+    ],
+)
+def test_what_is_no_application_is_refused_with_the_reason(name: str, said: str) -> None:
+    assert said in refusal(f"tests.apps.loadable:{name}")
+
+
+@pytest.mark.parametrize("name", ["make_error()", "make_exit()"])
+def test_a_factory_that_raises_shows_its_own_traceback_and_none_of_ours(name: str) -> None:
+    report = refusal(f"tests.apps.loadable:{name}")
+    assert report.startswith("Traceback (most recent call last):\n  File ")
+    assert "loadable.py" in report.splitlines()[1]
+    assert "server_core" not in report
+
+
+def test_a_module_that_is_not_there_is_named_with_the_place_and_the_near_miss(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text("app = None\n")
+    report = refusal("servise:app", app_dir=str(tmp_path))
+    assert report == f"app: no module named 'servise' for servise:app, looked for first in {tmp_path}; did you mean 'service'?"
+
+
+def test_a_missing_import_inside_the_application_is_its_own_traceback(tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text("import surely_not_installed\n")
+    report = refusal("needy:app", app_dir=str(tmp_path))
+    assert "needy.py" in report.splitlines()[1]
+    assert report.endswith("ModuleNotFoundError: No module named 'surely_not_installed'")
+
+
+def test_a_syntax_error_shows_the_line(tmp_path: Path) -> None:
+    (tmp_path / "crooked.py").write_text("def app(:\n")
+    report = refusal("crooked:app", app_dir=str(tmp_path))
+    assert "def app(:" in report
+    assert "SyntaxError" in report
+
+
+def test_a_module_that_exits_when_imported_is_a_boot_failure(tmp_path: Path) -> None:
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
+    assert refusal("leaving:app", app_dir=str(tmp_path)).endswith("SystemExit: 0")
+
+
+def test_the_cause_of_an_error_is_stripped_of_our_frames_too(tmp_path: Path) -> None:
+    (tmp_path / "chained.py").write_text("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise OSError('x') from e\n")
+    report = refusal("chained:app", app_dir=str(tmp_path))
+    assert "ZeroDivisionError" in report
+    assert "server_core" not in report
+    assert "importlib" not in report
+
+
+def test_the_app_dir_is_the_first_place_of_the_import_path(tmp_path: Path) -> None:
+    (tmp_path / "placed.py").write_text("async def app(scope, receive, send): ...\n")
+    load("placed:app", app_dir=str(tmp_path))
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_an_app_dir_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="app-dir: .*nowhere' is not a directory"):
+        load("main:app", app_dir=str(tmp_path / "nowhere"))
