@@ -1,0 +1,48 @@
+"""What every part of the policy has in front of it: the fleet, what is wanted of it, the instant, and the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from supervisor_d.errors import EXIT_BOOT_FAILED
+from supervisor_d.policy.fleet import Fleet
+from supervisor_d.policy.outbox import Outbox
+from supervisor_d.policy.slot import NEVER, Handle
+from supervisor_d.vocabulary import Generation, Instant, Report, Terms
+
+FIRST_GENERATION: Final = Generation(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A worker failed unasked; whoever depends on it wants to know. Told once per process.
+
+    At the very first boot the daemon exits with `exit_code`, and `last_words` are the last thing it reports.
+    """
+
+    handle: Handle
+    reason: str
+    traceback: str = ""
+    last_words: Report | None = None
+    exit_code: int = EXIT_BOOT_FAILED
+
+
+@dataclass(slots=True)
+class Desk:
+    """One per Supervisor. `generation` is the committed one; `now` is the instant of the fact in hand.
+
+    `moves` counts what changed, so that comparing the fleet with what is wanted can go on until nothing does.
+    """
+
+    terms: Terms
+    seed: int
+    target: int
+    generation: Generation = FIRST_GENERATION
+    now: Instant = NEVER
+    fleet: Fleet = field(default_factory=Fleet)
+    outbox: Outbox = field(default_factory=Outbox)
+    failures: list[Failure] = field(default_factory=list)
+    deaths: dict[Generation, list[Instant]] = field(default_factory=dict)
+    ever_ready: bool = False
+    moves: int = 0

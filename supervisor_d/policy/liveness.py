@@ -1,0 +1,139 @@
+"""Whose beats are overdue, why, and what follows: suspicion at the soft limit, SIGKILL at the hard one.
+
+Beats are looked at only when one could be overdue: at the last known beat plus the timeout. The look then tells the
+real last beat, and nearly always the next look is simply later. A silence that the worker could not help (its cgroup
+was throttled, the machine was suspended) extends the limit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from supervisor_d.policy import acts
+from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.lifecycle import UP
+from supervisor_d.policy.slot import Alarm, Fate, Handle, Trouble
+from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary import (
+    Instant,
+    Observation,
+    ObserveWorkers,
+    ProcessState,
+    RecordIncident,
+    RequestStacks,
+)
+
+LOOK_AGAIN_S: Final = 1.0
+"""For the answer to a look; chosen: the host answers in the same turn of its loop."""
+TROUBLE_LOOK_S: Final = 0.5
+"""Between looks at a suspect; chosen."""
+EXTENSION_MAX: Final = 3.0
+"""The most a limit is extended, in timeouts; chosen: throttling sums over CPUs and must not excuse for ever."""
+HARD_SHARE: Final = 1 / 3
+HARD_MIN_S: Final = 1.0
+HARD_MAX_S: Final = 10.0
+"""From the soft limit to the hard one: a third of the timeout within these bounds; chosen so that a worker that hangs
+under a timeout of 3 s is gone within 5."""
+
+
+def hard_after_s(timeout: float) -> float:
+    """Seconds from suspicion to SIGKILL."""
+    return min(max(timeout * HARD_SHARE, HARD_MIN_S), HARD_MAX_S)
+
+
+def look(desk: Desk) -> None:
+    """Look at all beats if one may be overdue; what is still unanswered past its hard limit is killed unseen."""
+    due = [handle for handle in desk.fleet if handle.alarms.get(Alarm.LOOK, desk.now + 1) <= desk.now]
+    for handle in due:
+        trouble = handle.trouble
+        if trouble is not None and desk.now >= trouble.kill_at + LOOK_AGAIN_S:
+            acts.kill(desk, handle, f"{trouble.kind}: silent for {desk.now - trouble.beat_at:.1f} s")
+        else:
+            handle.arm(Alarm.LOOK, desk.now + (TROUBLE_LOOK_S if trouble else LOOK_AGAIN_S))
+    if due:
+        desk.outbox.add(ObserveWorkers(desk.fleet.watched()))
+
+
+def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
+    """Judge one worker by its last beats."""
+    if handle.state not in UP or handle.drained:
+        return
+    beat_at = Instant(max(handle.beat_at, seen.loop_beat_at))
+    silent_s = desk.now - beat_at
+    if silent_s < desk.terms.timeout:
+        _note_fresh(desk, handle, seen, beat_at)
+        return
+    trouble = handle.trouble
+    if trouble is not None:
+        if desk.now >= trouble.kill_at:
+            acts.kill(desk, handle, f"{trouble.kind}: silent for {silent_s:.1f} s")
+        return
+    if handle.baseline is None:
+        handle.baseline = seen
+    throttled_s = seen.throttled_s - handle.baseline.throttled_s
+    suspended_s = seen.suspended_s - handle.baseline.suspended_s
+    extension_s = min(throttled_s + suspended_s, EXTENSION_MAX * desk.terms.timeout)
+    if silent_s < desk.terms.timeout + extension_s:
+        if not handle.extended:
+            desk.outbox.report_worker(
+                "worker.timeout_extended",
+                handle,
+                throttled_s=round(throttled_s, 3),
+                suspended_s=round(suspended_s, 3),
+            )
+        handle.extended = True
+        handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout + extension_s)
+        return
+    _suspect(desk, handle, _classify(desk, seen), beat_at)
+
+
+def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant) -> None:
+    silent_s = beat_at - handle.beat_at
+    handle.beat_at = beat_at
+    handle.baseline = seen
+    handle.extended = False
+    handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout)
+    if handle.trouble is None:
+        return
+    handle.trouble = None
+    handle.alarms.pop(Alarm.RECORD, None)
+    if handle.fate is Fate.HUNG:
+        handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
+    desk.outbox.report_worker("worker.recovered", handle, silent_s=round(silent_s, 3))
+    if handle.state is SlotState.SUSPECT:
+        acts.recover(desk, handle)
+
+
+def _classify(desk: Desk, seen: Observation) -> str:
+    """What kind of silence it is: by the other thread's beat, and by what the kernel says."""
+    if seen.process_state is ProcessState.STOPPED:
+        return "process_stopped"
+    if desk.now - seen.thread_beat_at < desk.terms.timeout / 2:
+        return "loop_blocked"
+    return "interpreter_held"
+
+
+def _suspect(desk: Desk, handle: Handle, kind: str, beat_at: Instant) -> None:
+    silent_s = desk.now - beat_at
+    handle.beat_at = beat_at
+    handle.trouble = Trouble(kind, desk.now, beat_at, Instant(desk.now + hard_after_s(desk.terms.timeout)))
+    reason = f"{kind}: silent for {silent_s:.1f} s"
+    desk.outbox.report_worker("worker.suspected", handle, kind=kind, silent_s=round(silent_s, 3))
+    if handle.state is SlotState.READY:
+        acts.suspect(desk, handle, reason)
+    desk.outbox.add(RequestStacks(handle.slot))
+    acts.fail(desk, handle, Fate.HUNG, reason)
+    handle.held = False  # its successor does not wait for its end
+    handle.arm(Alarm.LOOK, desk.now + TROUBLE_LOOK_S)
+    handle.arm(Alarm.RECORD, desk.now + acts.STACKS_S)
+
+
+def record(desk: Desk, handle: Handle) -> None:
+    """The stacks are written by now: keep them, with all that is known. Nobody waits for a boot that expired."""
+    if handle.trouble is not None:
+        silent_s = round(desk.now - handle.trouble.beat_at, 3)
+        desk.outbox.add(RecordIncident(handle.slot, handle.trouble.kind, silent_s))
+        return
+    silent_s = round(desk.now - (handle.spawned_at or desk.now), 3)
+    desk.outbox.add(RecordIncident(handle.slot, "boot_timeout", silent_s))
+    acts.kill(desk, handle, handle.reason)

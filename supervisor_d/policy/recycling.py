@@ -1,0 +1,147 @@
+"""Replacing single workers that serve: by request count, age, memory, or because somebody asked.
+
+Replacement first, one at a time: while the replacement comes, one worker more than the target is wanted; when enough
+others are ready the old one drains, and only when its process is gone the next one's turn comes. A replacement that
+cannot boot costs nothing: the old worker serves on, and it is tried again with back-off, except for an operator's
+request, which ends with the traceback. During a reload nothing is recycled: it replaces everybody anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from supervisor_d.policy import acts
+from supervisor_d.policy.desk import Desk, Failure
+from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary import Instant, ObserveWorkers, Slot, Ticket
+
+SAMPLE_S: Final = 30.0
+"""Between looks at the workers' memory; chosen: a walk through smaps costs the kernel milliseconds per worker."""
+
+
+@dataclass(slots=True)
+class Recycle:
+    """One worker to be replaced. `lasting` if it was not only asked for by tickets: then it is tried until it works."""
+
+    slot: Slot
+    birth: int
+    reason: str
+    lasting: bool
+    tickets: list[Ticket] = field(default_factory=list)
+
+    def concerns(self, handle: Handle) -> bool:
+        return handle.birth == self.birth and handle.state is not SlotState.EMPTY
+
+
+class Recycling:
+    """Who waits to be replaced, and who is being replaced."""
+
+    def __init__(self) -> None:
+        self.queue: list[Recycle] = []
+        self.active: Recycle | None = None
+        self.sample_at: Instant | None = None
+
+    def ask(
+        self, desk: Desk, handle: Handle, reason: str, *, ticket: Ticket | None = None, urgent: bool = False
+    ) -> None:
+        """Have a worker replaced when its turn comes; asking again changes nothing but who is told."""
+        known = [
+            entry
+            for entry in (self.active, *self.queue)
+            if entry is not None and entry.concerns(handle) and entry.slot == handle.slot
+        ]
+        if known:
+            entry = known[0]
+        else:
+            entry = Recycle(handle.slot, handle.birth, reason, lasting=False)
+            self.queue.insert(0 if urgent else len(self.queue), entry)
+            desk.outbox.report_worker("worker.recycled", handle, reason=reason)
+            desk.moves += 1
+        if ticket is None:
+            entry.lasting = True
+        else:
+            entry.tickets.append(ticket)
+
+    def extra(self, desk: Desk) -> int:
+        """How many workers above the target are wanted now: 1 while a replacement has to come first."""
+        entry = self.active
+        return int(entry is not None and entry.concerns(h := desk.fleet.handle(entry.slot)) and h.ready)
+
+    def step(self, desk: Desk) -> None:
+        """Let the replaced worker go when it can be spared, and begin with the next."""
+        if self.active is not None:
+            self._proceed(desk, self.active)
+        while self.active is None and self.queue:
+            entry = self.queue.pop(0)
+            handle = desk.fleet.handle(entry.slot)
+            if not entry.concerns(handle) or handle.state is SlotState.DRAINING:
+                self._answer(desk, entry)
+            elif handle.ready:
+                self.active = entry
+                desk.moves += 1
+            else:
+                self.queue.insert(0, entry)
+                return
+
+    def _proceed(self, desk: Desk, entry: Recycle) -> None:
+        handle = desk.fleet.handle(entry.slot)
+        if not entry.concerns(handle):
+            self._answer(desk, entry)
+            self.active = None
+            desk.moves += 1
+        elif handle.ready and desk.fleet.ready() > desk.target:
+            acts.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
+            self._answer(desk, entry)
+
+    def _answer(self, desk: Desk, entry: Recycle) -> None:
+        for ticket in entry.tickets:
+            desk.outbox.answer(ticket, 200, outcome="replaced", slot=entry.slot, reason=entry.reason)
+        entry.tickets.clear()
+
+    def failed(self, desk: Desk, failure: Failure) -> None:
+        """A worker failed: if it was the replacement, whoever waits for it is told why."""
+        entry = self.active
+        if (
+            entry is None
+            or not entry.tickets
+            or desk.fleet.ready() < desk.target
+            or failure.handle.ready_at is not None
+        ):
+            return
+        for ticket in entry.tickets:
+            desk.outbox.answer(
+                ticket, 500, outcome="failed", slot=entry.slot, reason=failure.reason, traceback=failure.traceback
+            )
+        entry.tickets.clear()
+        if not entry.lasting:
+            self.active = None
+            desk.moves += 1
+
+    def suspend(self) -> None:
+        """A reload begins: whoever was about to be replaced waits in the queue again."""
+        if self.active is not None:
+            self.queue.insert(0, self.active)
+            self.active = None
+
+    def cancel(self, desk: Desk, reason: str) -> None:
+        """Nobody is replaced any more."""
+        for entry in ([self.active] if self.active else []) + self.queue:
+            for ticket in entry.tickets:
+                desk.outbox.answer(ticket, 409, error=reason)
+        self.queue.clear()
+        self.active = None
+        self.sample_at = None
+
+    def sample(self, desk: Desk) -> None:
+        """Look at the workers' memory when it is time, if there is a limit to it."""
+        if not desk.terms.max_memory:
+            self.sample_at = None
+        elif self.sample_at is None:
+            self.sample_at = Instant(desk.now + SAMPLE_S)
+        elif desk.now >= self.sample_at:
+            self.sample_at = Instant(desk.now + SAMPLE_S)
+            ready = tuple(handle.slot for handle in desk.fleet if handle.ready)
+            if ready:
+                desk.outbox.add(ObserveWorkers(ready, memory=True))

@@ -1,0 +1,263 @@
+"""One reload: the next step of replacing a generation by another, and the way back.
+
+    PREPARING -> CANARY -> ROLLING -> SOAK -> committed
+        |          |          |        |
+        +----------+----------+--------+--> ROLLING_BACK -> rolled back
+
+A phase is not a loop but a description of what is wanted: `step` compares the fleet with it and orders the difference,
+as often as there is one. Crashed old workers are replaced by old ones before ROLLING, and by new ones from then on.
+Whatever goes wrong with a new worker before the commit takes the whole reload back: the parked old workers serve
+again first, only then the new ones drain.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, Literal
+
+from supervisor_d.policy import acts, staffing
+from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
+from supervisor_d.policy.verdict import Tally, fault
+from supervisor_d.vocabulary import (
+    Change,
+    DiscardGeneration,
+    Generation,
+    Instant,
+    Observation,
+    ObserveWorkers,
+    Origin,
+    PrepareGeneration,
+    Terms,
+    Ticket,
+)
+
+PREPARE_S: Final = 10.0
+"""For the configuration to be read again; chosen: it is read in milliseconds, in the same turn of the host's loop."""
+LOOK_S: Final = 1.0
+"""Between looks at the answers of both generations; chosen: the workers' figures are a second old at most."""
+
+Outcome = Literal["committed", "rolled_back", "proved"]
+
+
+class Phase(enum.Enum):
+    PREPARING = "preparing"
+    CANARY = "canary"
+    ROLLING = "rolling"
+    SOAK = "soak"
+    ROLLING_BACK = "rolling_back"
+
+
+class Rollout:
+    """One reload under way. `outcome` is None until it is decided and done."""
+
+    def __init__(
+        self, desk: Desk, generation: Generation, origin: Origin, tickets: list[Ticket], dry_run: bool
+    ) -> None:
+        self.generation = generation
+        self.origin = origin
+        self.tickets = tickets
+        self.dry_run = dry_run
+        self.started_at = desk.now
+        self.phase = Phase.PREPARING
+        self.outcome: Outcome | None = None
+        self.reason = ""
+        self.traceback = ""
+        self.terms: Terms | None = None
+        self.deadline: Instant | None = Instant(desk.now + PREPARE_S)
+        self.look_at: Instant | None = None
+        self._old = Tally()
+        self._new = Tally()
+        self._told: tuple[Phase, int, int] | None = None
+        desk.moves += 1
+        desk.outbox.report("reload.started", generation=generation, origin=str(origin), dry_run=dry_run)
+        desk.outbox.add(PrepareGeneration(generation))
+        self._look(desk)
+        self.tell(desk)
+
+    @property
+    def next_deadline(self) -> Instant | None:
+        return min((at for at in (self.deadline, self.look_at) if at is not None), default=None)
+
+    @property
+    def refills_old(self) -> bool:
+        """True while a crashed old worker is replaced by an old one."""
+        return self.phase not in (Phase.ROLLING, Phase.SOAK)
+
+    def serves(self, handle: Handle) -> bool:
+        """True if a worker that became ready is to serve: all but the canary of a dry run."""
+        return not (self.dry_run and handle.generation == self.generation)
+
+    def prepared(self, desk: Desk, terms: Terms, changes: tuple[Change, ...]) -> None:
+        if self.phase is not Phase.PREPARING:
+            return
+        self.terms = terms
+        told = [f"{change.name}: {change.old} -> {change.new} ({change.applies})" for change in changes]
+        desk.outbox.report("reload.configured", generation=self.generation, changes=told)
+        self._enter(desk, Phase.CANARY, None)
+
+    def fail(self, desk: Desk, reason: str, traceback: str = "") -> None:
+        """Take the reload back; the first reason is the one that is told."""
+        if self.phase is Phase.ROLLING_BACK:
+            return
+        self.reason, self.traceback = reason, traceback
+        self.look_at = None
+        self._enter(desk, Phase.ROLLING_BACK, Instant(desk.now + desk.terms.boot_timeout))
+
+    def note(self, desk: Desk, handle: Handle, seen: Observation) -> None:
+        """Count the answers of one worker; too many errors of the new ones fail the reload."""
+        if self.look_at is None or not handle.alive:
+            return
+        tally = self._new if handle.generation == self.generation else self._old
+        tally.note(handle.slot, handle.birth, seen)
+        verdict = fault(self._old, self._new)
+        if verdict is not None:
+            self.fail(desk, verdict)
+
+    def step(self, desk: Desk) -> None:
+        """Order whatever the phase wants and the fleet lacks."""
+        if self.look_at is not None and desk.now >= self.look_at:
+            self._look(desk)
+        match self.phase:
+            case Phase.PREPARING:
+                staffing.staff(desk, desk.generation, desk.target)
+                if self._due(desk):
+                    self.fail(desk, f"the configuration was not read again within {PREPARE_S:g} s")
+            case Phase.CANARY:
+                self._step_canary(desk)
+            case Phase.ROLLING:
+                self._step_rolling(desk)
+            case Phase.SOAK:
+                self._step_soak(desk)
+            case Phase.ROLLING_BACK:
+                self._step_back(desk)
+        self.tell(desk)
+
+    def _step_canary(self, desk: Desk) -> None:
+        staffing.staff(desk, desk.generation, desk.target)
+        staffing.staff(desk, self.generation, 1)
+        canary = desk.fleet.staying(self.generation)
+        if not canary or canary[0].state is not SlotState.READY:
+            return
+        if self.dry_run:
+            self._end(desk, "proved")
+        elif self.deadline is None:
+            self.deadline = Instant(desk.now + desk.terms.soak)
+        if self._due(desk):
+            self._enter(desk, Phase.ROLLING, None)
+
+    def _step_rolling(self, desk: Desk) -> None:
+        old = self._old_staying(desk)
+        for handle in old:
+            if handle.state is not SlotState.READY:
+                staffing.dismiss(desk, handle, "replaced by the new generation")
+        new = desk.fleet.staying(self.generation)
+        serving_old = [handle for handle in old if handle.ready]
+        room = desk.target + desk.terms.surge - len(serving_old) - len(new)
+        staffing.staff(desk, self.generation, min(desk.target, len(new) + max(room, 0)))
+        for handle in serving_old:
+            if staffing.may_spare(desk, handle):
+                self._retire(desk, handle)
+        if desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk):
+            self._enter(desk, Phase.SOAK, Instant(desk.now + desk.terms.soak))
+
+    def _step_soak(self, desk: Desk) -> None:
+        staffing.staff(desk, self.generation, desk.target)
+        for handle in self._old_staying(desk):  # a suspect that recovered late
+            if staffing.may_spare(desk, handle):
+                self._retire(desk, handle)
+        whole = desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk)
+        if self._due(desk) and whole:
+            self._end(desk, "committed")
+
+    def _step_back(self, desk: Desk) -> None:
+        staffing.take_back(desk, desk.generation)
+        staffing.staff(desk, desk.generation, desk.target)
+        staffing.dismiss_others(desk, desk.generation, "rolled back")
+        if self._due(desk) or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
+            self._end(desk, "rolled_back")
+
+    def _old_staying(self, desk: Desk) -> list[Handle]:
+        return [handle for handle in desk.fleet.others(self.generation) if handle.stays]
+
+    def _retire(self, desk: Desk, handle: Handle) -> None:
+        if desk.terms.park:
+            acts.park(desk, handle)
+        else:
+            acts.drain(desk, handle, "replaced by the new generation", timeout_s=desk.terms.graceful_timeout)
+
+    def _due(self, desk: Desk) -> bool:
+        return self.deadline is not None and desk.now >= self.deadline
+
+    def _enter(self, desk: Desk, phase: Phase, deadline: Instant | None) -> None:
+        self.phase, self.deadline = phase, deadline
+        desk.moves += 1
+
+    def _look(self, desk: Desk) -> None:
+        """Look at the answers, and again in a while; twice at least in a soak, however short it is."""
+        every_s = min(LOOK_S, desk.terms.soak / 2) if desk.terms.soak else LOOK_S
+        self.look_at = Instant(desk.now + every_s)
+        ready = tuple(handle.slot for handle in desk.fleet if handle.state is SlotState.READY)
+        if ready:
+            desk.outbox.add(ObserveWorkers(ready))
+
+    def _end(self, desk: Desk, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.deadline = self.look_at = None
+        desk.moves += 1
+
+    def cancel(self, desk: Desk, reason: str) -> None:
+        """Decide at once that the old generation is the one that counts."""
+        if self.phase is not Phase.ROLLING_BACK:
+            self.reason = reason
+        self._end(desk, "rolled_back")
+
+    def conclude(self, desk: Desk) -> LastReload | None:
+        """Put the outcome into force and tell it to all who asked; None after a dry run."""
+        duration_s = round(desk.now - self.started_at, 3)
+        told: dict[str, object] = {"generation": self.generation, "duration_s": duration_s}
+        if self.outcome == "rolled_back":
+            answer: dict[str, object] = {**told, "reason": self.reason, "traceback": self.traceback}
+            desk.outbox.report("reload.rolled_back", **answer, origin=str(self.origin))
+        else:
+            answer = told
+            desk.outbox.report(f"reload.{self.outcome}", **told, origin=str(self.origin))
+        if self.outcome == "committed":
+            self._commit(desk)
+        else:
+            desk.outbox.add(DiscardGeneration(self.generation))
+        for ticket in self.tickets:
+            desk.outbox.answer(ticket, 500 if self.outcome == "rolled_back" else 200, outcome=self.outcome, **answer)
+        if self.dry_run:
+            return None
+        return LastReload(str(self.outcome), self.reason, self.generation, duration_s, self.origin)
+
+    def _commit(self, desk: Desk) -> None:
+        desk.generation = self.generation
+        if self.terms is not None:
+            if self.terms.workers != desk.terms.workers:
+                desk.target = self.terms.workers
+            desk.terms = self.terms
+
+    def replaced(self, desk: Desk) -> int:
+        """How many old workers have made room."""
+        if self.refills_old:
+            return 0
+        old = sum(handle.ready for handle in desk.fleet.of(desk.generation))
+        return max(desk.target - old, 0)
+
+    def tell(self, desk: Desk) -> None:
+        """Tell whoever waits how far it is, if that changed."""
+        replaced, ready = self.replaced(desk), desk.fleet.ready(self.generation)
+        if (self.phase, replaced, ready) == self._told:
+            return
+        before, self._told = self._told, (self.phase, replaced, ready)
+        step = {"generation": self.generation, "phase": self.phase.value, "replaced": replaced, "target": desk.target}
+        if before is None or before[:2] != self._told[:2]:
+            desk.outbox.report("reload.progressed", **step)
+        for ticket in self.tickets:
+            desk.outbox.tell(ticket, **step, ready=ready)
+
+    def status(self, desk: Desk) -> ReloadStatus:
+        return ReloadStatus(self.phase.value, self.generation, self.replaced(desk), desk.target, self.started_at)

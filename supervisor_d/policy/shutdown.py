@@ -1,0 +1,102 @@
+"""The ladder down: not ready at once, drain, SIGTERM, SIGKILL; and how long it takes at most.
+
+    graceful   shutdown_delay (still accepting) -> drain for graceful_timeout -> SIGTERM, 2 s -> SIGKILL, 1 s
+    fast       SIGTERM, 1 s -> SIGKILL, 1 s
+
+The lifespan shutdown of the application is part of the drain: a worker that is done early says so and leaves. One
+that used up graceful_timeout gets SIGTERM, gives up what is unfinished, and has the 2 s for its lifespan shutdown.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from supervisor_d.errors import EXIT_INTERNAL, EXIT_OK
+from supervisor_d.policy import acts
+from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.slot import Alarm, Handle
+from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary import CloseListeners, Instant, Report, Terms
+
+FAST_GRACE_S: Final = 1.0
+"""From SIGTERM to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
+
+
+def total_budget_s(terms: Terms) -> float:
+    """The longest a graceful stop can take, in seconds, from the request to the exit of the master."""
+    return terms.shutdown_delay + terms.graceful_timeout + acts.TERMINATE_GRACE_S + acts.KILL_GRACE_S
+
+
+class Shutdown:
+    """One stop under way. `exit_code` is what the daemon will exit with; last words are reported at the very end."""
+
+    def __init__(
+        self, desk: Desk, *, fast: bool, delay_s: float, exit_code: int = EXIT_OK, last_words: Report | None = None
+    ) -> None:
+        self.fast = fast
+        self.since = desk.now
+        self.delay_until: Instant | None = Instant(desk.now + delay_s) if delay_s and not fast else None
+        self.exit_code = exit_code
+        self.done = False
+        self._last_words = last_words
+        self._closed = False
+
+    def hasten(self) -> None:
+        self.fast = True
+        self.delay_until = None
+
+    def step(self, desk: Desk) -> None:
+        """Order the next rung for every worker; done when no process is left."""
+        self.delay_until = None
+        for handle in desk.fleet:
+            self._descend(desk, handle)
+        if not self._closed:
+            self._closed = True
+            desk.outbox.add(CloseListeners())
+        if desk.fleet.is_empty() and not self.done:
+            self.done = True
+            if self._last_words is not None:
+                desk.outbox.add(self._last_words)
+
+    def _descend(self, desk: Desk, handle: Handle) -> None:
+        handle.held = False
+        match handle.state:
+            case SlotState.BACKOFF:
+                acts.release(desk, handle)
+            case SlotState.SPAWNING | SlotState.BOOTING | SlotState.PROBING:
+                acts.terminate(desk, handle, "the daemon stops", grace_s=self._grace_s)
+            case SlotState.READY | SlotState.SUSPECT | SlotState.PARKED:
+                timeout_s = 0.0 if self.fast else desk.terms.graceful_timeout
+                acts.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
+                self._hurry(desk, handle)
+            case SlotState.DRAINING:
+                self._hurry(desk, handle)
+            case SlotState.TERMINATING:
+                if self.fast:
+                    handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), desk.now + FAST_GRACE_S))
+            case SlotState.KILLING:
+                if Alarm.ABANDON not in handle.alarms:
+                    handle.arm(Alarm.ABANDON, desk.now + acts.KILL_GRACE_S)
+            case SlotState.EMPTY:
+                pass
+
+    @property
+    def _grace_s(self) -> float:
+        return FAST_GRACE_S if self.fast else acts.TERMINATE_GRACE_S
+
+    def _hurry(self, desk: Desk, handle: Handle) -> None:
+        """SIGTERM to a draining worker means: give up. To a serving one it would mean: be replaced; so drain first."""
+        if self.fast:
+            acts.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
+
+    def describe(self, desk: Desk, now: Instant) -> str:
+        """How long it may still take, for a person."""
+        if self.delay_until is not None:
+            return f"stopping: not ready, still accepting for {max(self.delay_until - now, 0.0):.1f} s"
+        left_s = max((at for handle in desk.fleet for at in handle.alarms.values()), default=now) - now
+        return f"stopping: up to {max(left_s, 0.0):.1f} s to drain"
+
+    def abandoned(self) -> None:
+        """A process is left behind: that is not what was asked for."""
+        self.exit_code = self.exit_code or EXIT_INTERNAL

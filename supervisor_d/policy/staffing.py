@@ -1,0 +1,61 @@
+"""Compares how many workers a generation has with how many it should have, and orders the difference.
+
+A ready worker is taken away only while enough others are ready: `may_spare` is the one place that says so.
+"""
+
+from __future__ import annotations
+
+from supervisor_d.policy import acts
+from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary import Generation
+
+
+def may_spare(desk: Desk, handle: Handle) -> bool:
+    """True if the worker does not serve, or enough others do without it."""
+    return not handle.ready or desk.fleet.ready() - 1 >= desk.target
+
+
+def staff(desk: Desk, generation: Generation, wanted: int, reason: str = "scaled down") -> None:
+    """Spawn workers of the generation, or take the surplus away, until as many stay as are wanted."""
+    staying = desk.fleet.staying(generation)
+    for _ in range(wanted - len(staying)):
+        free = desk.fleet.free()
+        if free is not None:
+            acts.spawn(desk, free, generation)
+    surplus = sorted(staying, key=_dispensability)[: max(len(staying) - wanted, 0)]
+    for handle in surplus:
+        dismiss(desk, handle, reason)
+
+
+def take_back(desk: Desk, generation: Generation) -> None:
+    """Let the parked workers of the generation serve again; one in trouble has to recover first."""
+    for handle in desk.fleet.of(generation):
+        if handle.state is SlotState.PARKED and handle.trouble is None:
+            acts.resume(desk, handle)
+
+
+def _dispensability(handle: Handle) -> tuple[int, int]:
+    """Those that do not serve go first, the highest slot among equals."""
+    if handle.state is SlotState.BACKOFF or handle.held:
+        return (0, -handle.slot)
+    return (2 if handle.ready else 1, -handle.slot)
+
+
+def dismiss(desk: Desk, handle: Handle, reason: str) -> None:
+    """Let one worker go in the way that fits its state, if it can be spared; no effect on one that is leaving."""
+    if handle.state is SlotState.BACKOFF:
+        acts.release(desk, handle)
+    elif handle.held:
+        acts.give_up_place(desk, handle)
+    elif handle.coming:
+        acts.terminate(desk, handle, reason)
+    elif handle.state in (SlotState.READY, SlotState.PARKED) and may_spare(desk, handle):
+        acts.drain(desk, handle, reason, timeout_s=desk.terms.graceful_timeout)
+
+
+def dismiss_others(desk: Desk, generation: Generation, reason: str) -> None:
+    """Let every worker of another generation go, as far as each can be spared."""
+    for handle in desk.fleet.others(generation):
+        dismiss(desk, handle, reason)

@@ -1,0 +1,314 @@
+"""Turns facts into orders: the whole policy behind one door.
+
+A mutable sans-IO object: no I/O, no clock, no log, no randomness. Each fact moves one slot; then the fleet is compared
+with what is wanted, and orders follow until nothing is left to order. What is wanted depends on the phase: a stop
+wins over a reload, a reload over plain service. Nothing here waits; whatever has to wait has a deadline, and the
+earliest of all is `next_deadline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from supervisor_d.errors import EXIT_BOOT_FAILED
+from supervisor_d.policy import acts, exits, liveness, staffing, workers
+from supervisor_d.policy.desk import Desk, Failure
+from supervisor_d.policy.health import Health
+from supervisor_d.policy.lifecycle import Cause, IllegalTransition
+from supervisor_d.policy.recycling import Recycling
+from supervisor_d.policy.requests import Requests
+from supervisor_d.policy.rollout import Rollout
+from supervisor_d.policy.scaling import TARGET_MAX
+from supervisor_d.policy.slot import Alarm, Fate, Handle
+from supervisor_d.policy.status import DaemonState, SlotState, Status
+from supervisor_d.vocabulary import (
+    DeadlineReached,
+    Fact,
+    Generation,
+    GenerationPrepared,
+    GenerationRefused,
+    Instant,
+    KillWorker,
+    MemoryNearLimit,
+    Observation,
+    Order,
+    RecycleRequested,
+    SpawnFailed,
+    Started,
+    Terms,
+    WorkerBooted,
+    WorkerDetached,
+    WorkerDrained,
+    WorkerDraining,
+    WorkerExited,
+    WorkerFailed,
+    WorkerObserved,
+    WorkerParked,
+    WorkerReady,
+    WorkerSpawned,
+    WorkerStarted,
+)
+
+ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
+    Alarm.BOOT: acts.expire_boot,
+    Alarm.RECORD: liveness.record,
+    Alarm.STACKS: workers.ask_stacks,
+    Alarm.DRAIN: workers.expire_drain,
+    Alarm.KILL: workers.expire_grace,
+    Alarm.HOLD: acts.give_up_place,
+    Alarm.ABANDON: acts.abandon,
+    Alarm.RETRY: lambda desk, handle: acts.spawn(desk, handle, handle.generation),
+}
+"""What is done when an alarm is due. LOOK and AGE are missing: the one is for all workers together, the other asks
+recycling."""
+
+
+class Supervisor:
+    """The policy. Facts go in with the instant, orders come out; it never looks at anything else."""
+
+    def __init__(self, terms: Terms, *, seed: int = 0) -> None:
+        self._desk = Desk(terms, seed, min(terms.workers, TARGET_MAX))
+        self._health = Health()
+        self._recycling = Recycling()
+        self._requests = Requests(self._desk, self._recycling)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while running; then what the master exits with."""
+        shutdown = self._requests.shutdown
+        return shutdown.exit_code if shutdown is not None and shutdown.done else None
+
+    @property
+    def next_deadline(self) -> Instant | None:
+        """The earliest instant at which something is due without any fact; None if nothing ever is."""
+        rollout, shutdown = self._requests.rollout, self._requests.shutdown
+        deadlines = (
+            self._desk.fleet.next_alarm(),
+            self._recycling.sample_at,
+            self._requests.next_dump,
+            rollout.next_deadline if rollout else None,
+            shutdown.delay_until if shutdown else None,
+        )
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def receive(self, fact: Fact, now: Instant) -> list[Order]:
+        """What to do about a fact, in this order."""
+        self._desk.now = now
+        try:
+            self._take_in(fact)
+            self._fire_alarms()
+            self._settle()
+        except IllegalTransition as illegal:
+            self._punish(illegal)
+        return self._desk.outbox.take()
+
+    def status(self, now: Instant) -> Status:
+        """The snapshot that everybody else may see."""
+        desk, rollout, shutdown = self._desk, self._requests.rollout, self._requests.shutdown
+        state, reason = self._health.state, self._health.reason
+        if shutdown is not None:
+            state, reason = DaemonState.DRAINING, shutdown.describe(desk, now)
+        elif rollout is not None:
+            state = DaemonState.RELOADING
+        return Status(
+            state=state,
+            generation=desk.generation,
+            target=desk.target,
+            ready=desk.fleet.ready(),
+            slots=tuple(handle.status() for handle in desk.fleet if handle.state is not SlotState.EMPTY),
+            last_reload=self._requests.last_reload,
+            reload=rollout.status(desk) if rollout is not None else None,
+            reason=reason,
+        )
+
+    def _take_in(self, fact: Fact) -> None:
+        match fact:
+            case Started():
+                self._requests.started = True
+            case DeadlineReached():
+                pass  # what is due is looked up after every fact
+            case GenerationPrepared(generation, terms, changes):
+                if (rollout := self._trying(generation)) is not None:
+                    rollout.prepared(self._desk, terms, changes)
+            case GenerationRefused(generation, reason):
+                if (rollout := self._trying(generation)) is not None:
+                    rollout.fail(self._desk, reason)
+            case (
+                WorkerSpawned()
+                | SpawnFailed()
+                | WorkerBooted()
+                | WorkerStarted()
+                | WorkerReady()
+                | WorkerFailed()
+                | WorkerExited()
+                | WorkerDetached()
+            ):
+                self._take_life(fact, self._desk.fleet.handle(fact.slot))
+            case (
+                WorkerParked()
+                | WorkerDraining()
+                | WorkerDrained()
+                | WorkerObserved()
+                | RecycleRequested()
+                | MemoryNearLimit()
+            ):
+                self._take_word(fact, self._desk.fleet.handle(fact.slot))
+            case _:
+                self._requests.take_in(fact)
+
+    def _take_life(
+        self,
+        fact: WorkerSpawned
+        | SpawnFailed
+        | WorkerBooted
+        | WorkerStarted
+        | WorkerReady
+        | WorkerFailed
+        | WorkerExited
+        | WorkerDetached,
+        handle: Handle,
+    ) -> None:
+        """A worker comes to be, boots, or ends."""
+        desk = self._desk
+        match fact:
+            case WorkerSpawned():
+                workers.spawned(desk, handle, fact)
+            case SpawnFailed():
+                exits.refuse_spawn(desk, handle, fact, refill=self._refills(handle))
+            case WorkerBooted():
+                workers.booted(desk, handle)
+            case WorkerStarted():
+                workers.started(desk, handle)
+            case WorkerReady():
+                rollout = self._requests.rollout
+                workers.became_ready(desk, handle, serve=rollout is None or rollout.serves(handle))
+            case WorkerFailed():
+                workers.failed(desk, handle, fact)
+            case WorkerExited():
+                exits.bury(desk, handle, fact, refill=self._refills(handle))
+            case WorkerDetached():
+                workers.detached(desk, handle, fact)
+
+    def _take_word(
+        self,
+        fact: WorkerParked | WorkerDraining | WorkerDrained | WorkerObserved | RecycleRequested | MemoryNearLimit,
+        handle: Handle,
+    ) -> None:
+        """A living worker says something, or something is seen of it."""
+        desk = self._desk
+        match fact:
+            case WorkerParked():
+                workers.parked(desk, handle)
+            case WorkerDraining():
+                handle.move(Cause.DRAINING, desk.now)
+            case WorkerDrained():
+                workers.drained(desk, handle)
+            case WorkerObserved():
+                self._observe(handle, fact.observation)
+            case RecycleRequested():
+                handle.move(Cause.ASKED_TO_RECYCLE, desk.now)
+                self._requests.recycle(handle, fact.reason)
+            case MemoryNearLimit():
+                reason = f"memory nearly used up: {fact.used_bytes} of {fact.limit_bytes} bytes"
+                self._requests.recycle(handle, reason, urgent=True)
+
+    def _observe(self, handle: Handle, seen: Observation) -> None:
+        liveness.observe(self._desk, handle, seen)
+        if self._requests.rollout is not None:
+            self._requests.rollout.note(self._desk, handle, seen)
+        limit = self._desk.terms.max_memory
+        if limit and seen.memory_bytes is not None and seen.memory_bytes >= limit:
+            self._requests.recycle(handle, f"max-memory {limit} bytes reached: {seen.memory_bytes}")
+
+    def _trying(self, generation: Generation) -> Rollout | None:
+        """The reload that tries this generation, if it still runs."""
+        rollout = self._requests.rollout
+        return rollout if rollout is not None and rollout.generation == generation else None
+
+    def _refills(self, handle: Handle) -> bool:
+        """True if a successor comes in the same slot: the generation is the one that counts, and nothing else does."""
+        rollout, shutdown = self._requests.rollout, self._requests.shutdown
+        return (
+            handle.generation == self._desk.generation
+            and (self._desk.ever_ready or shutdown is not None)
+            and (rollout is None or rollout.refills_old)
+            and (shutdown is None or shutdown.delay_until is not None)
+        )
+
+    def _fire_alarms(self) -> None:
+        desk = self._desk
+        liveness.look(desk)
+        for handle in desk.fleet:
+            due = [alarm for alarm, at in handle.alarms.items() if at <= desk.now and alarm is not Alarm.LOOK]
+            for alarm in due:
+                if handle.alarms.pop(alarm, None) is None:
+                    continue  # an alarm before it moved the slot, and this one means nothing there
+                if alarm is Alarm.AGE:
+                    self._requests.recycle(handle, f"max-age {desk.terms.max_age:g} s reached")
+                    continue
+                if alarm is Alarm.ABANDON and self._requests.shutdown is not None:
+                    self._requests.shutdown.abandoned()
+                ALARMS[alarm](desk, handle)
+        self._requests.fire_dumps()
+
+    def _settle(self) -> None:
+        """Compare the fleet with what is wanted until nothing changes."""
+        desk = self._desk
+        moves = -1
+        while moves != desk.moves:
+            moves = desk.moves
+            while desk.failures:
+                self._spread(desk.failures.pop(0))
+            self._step()
+        if self._requests.shutdown is None:
+            failed = self._health.judge(desk, reloading=self._requests.rollout is not None)
+            if failed is not None:
+                desk.outbox.report("fleet.failed", reason=failed)
+                self._requests.stop(fast=False, exit_code=EXIT_BOOT_FAILED)
+                self._settle()
+
+    def _step(self) -> None:
+        desk, requests = self._desk, self._requests
+        if not requests.started:
+            return
+        shutdown = requests.shutdown
+        if shutdown is not None and (shutdown.delay_until is None or desk.now >= shutdown.delay_until):
+            shutdown.step(desk)
+            if shutdown.done:
+                requests.refuse_open("the daemon stopped")
+            return
+        requests.begin_reload()
+        if requests.rollout is not None:
+            requests.rollout.step(desk)
+            requests.end_reload()
+            return
+        staffing.take_back(desk, desk.generation)
+        staffing.staff(desk, desk.generation, desk.target + self._recycling.extra(desk))
+        staffing.dismiss_others(desk, desk.generation, "its generation is replaced")
+        if shutdown is None:
+            self._recycling.step(desk)
+            self._recycling.sample(desk)
+
+    def _spread(self, failure: Failure) -> None:
+        """Tell whoever depends on the worker that it failed."""
+        requests = self._requests
+        if not self._desk.ever_ready and requests.shutdown is None:
+            requests.stop(fast=True, exit_code=failure.exit_code, last_words=failure.last_words)
+        elif (rollout := self._trying(failure.handle.generation)) is not None:
+            reason = f"worker in slot {failure.handle.slot}: {failure.reason}"
+            rollout.fail(self._desk, reason, failure.traceback)
+        else:
+            self._recycling.failed(self._desk, failure)
+
+    def _punish(self, illegal: IllegalTransition) -> None:
+        """Our mistake costs the one worker that it concerns."""
+        desk, handle = self._desk, self._desk.fleet.handle(illegal.slot)
+        desk.outbox.report_worker(
+            "worker.illegal_transition", handle, state=illegal.state.value, cause=illegal.cause.value
+        )
+        desk.outbox.add(KillWorker(illegal.slot))
+        if handle.alive:
+            handle.condemn(desk.now)
+            acts.fail(desk, handle, Fate.ILLEGAL, str(illegal))
+            handle.arm(Alarm.HOLD, desk.now + acts.KILL_GRACE_S)

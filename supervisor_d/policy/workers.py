@@ -1,0 +1,100 @@
+"""What each fact about a worker means: it moves one slot, and no other."""
+
+from __future__ import annotations
+
+from supervisor_d.policy import acts
+from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.lifecycle import Cause
+from supervisor_d.policy.outbox import worker_report
+from supervisor_d.policy.slot import Alarm, Fate, Handle
+from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary import RecordIncident, RequestStacks, WorkerDetached, WorkerFailed, WorkerSpawned
+
+
+def spawned(desk: Desk, handle: Handle, fact: WorkerSpawned) -> None:
+    handle.move(Cause.SPAWNED, desk.now)
+    handle.pid = fact.pid
+    desk.outbox.report_worker("worker.spawned", handle)
+
+
+def booted(desk: Desk, handle: Handle) -> None:
+    handle.move(Cause.BOOTED, desk.now)
+    if handle.state is SlotState.BOOTING:
+        desk.outbox.report_worker("worker.booted", handle)
+
+
+def started(desk: Desk, handle: Handle) -> None:
+    handle.move(Cause.STARTED, desk.now)
+    if handle.state is SlotState.PROBING:
+        desk.outbox.report_worker("worker.started", handle)
+
+
+def became_ready(desk: Desk, handle: Handle, *, serve: bool) -> None:
+    handle.move(Cause.BECAME_READY, desk.now)
+    if handle.state is SlotState.READY:
+        desk.ever_ready = True
+        acts.welcome(desk, handle, serve=serve)
+
+
+def failed(desk: Desk, handle: Handle, fact: WorkerFailed) -> None:
+    """It could not boot and says why. It exits by itself; if it does not, SIGKILL comes."""
+    was_coming = handle.coming
+    handle.move(Cause.FAILED, desk.now)
+    if not was_coming:
+        return
+    handle.arm(Alarm.KILL, desk.now + acts.TERMINATE_GRACE_S)
+    lines = fact.traceback.strip().splitlines() or ["no traceback"]
+    reason = f"could not boot ({fact.stage}): {lines[-1].strip()}"
+    report = worker_report("worker.boot_failed", handle, stage=fact.stage, traceback=fact.traceback)
+    acts.fail(desk, handle, Fate.BOOT_FAILED, reason, fact.traceback, report)
+
+
+def parked(desk: Desk, handle: Handle) -> None:
+    handle.move(Cause.PARKED, desk.now)
+    if handle.state is SlotState.PARKED:
+        desk.outbox.report_worker("worker.parked", handle)
+
+
+def drained(desk: Desk, handle: Handle) -> None:
+    """Its loop ends now, so its beats do; the exit still has the drain's deadline."""
+    handle.move(Cause.DRAINED, desk.now)
+    if handle.state is SlotState.DRAINING:
+        handle.drained = True
+        handle.trouble = None
+        for alarm in (Alarm.LOOK, Alarm.RECORD, Alarm.STACKS):
+            handle.alarms.pop(alarm, None)
+        desk.outbox.report_worker("worker.drained", handle)
+
+
+def detached(desk: Desk, handle: Handle, fact: WorkerDetached) -> None:
+    """The pipe is closed: nearly always the exit follows at once. Where nobody asked for it, it has little time."""
+    was = handle.state
+    handle.move(Cause.DETACHED, desk.now)
+    if handle.state is SlotState.TERMINATING and was is not SlotState.TERMINATING:
+        handle.held = was not in (SlotState.PARKED, SlotState.SUSPECT)
+        handle.trouble = None
+        handle.reason = f"closed its pipe: {fact.reason}"
+        handle.arm(Alarm.KILL, desk.now + acts.DETACH_GRACE_S)
+        desk.moves += 1
+
+
+def expire_drain(desk: Desk, handle: Handle) -> None:
+    """The drain is out of time: keep what it was doing, then have it give up."""
+    timeout_s = round(desk.now - handle.since, 3)
+    if not handle.drained:
+        desk.outbox.add(RecordIncident(handle.slot, "drain_timeout", 0.0))
+    acts.terminate(desk, handle, f"not done within {timeout_s:g} s")
+
+
+def ask_stacks(desk: Desk, handle: Handle) -> None:
+    desk.outbox.add(RequestStacks(handle.slot))
+
+
+def expire_grace(desk: Desk, handle: Handle) -> None:
+    """It did not go by itself, nor by SIGTERM."""
+    if handle.fate is None:
+        desk.outbox.report_worker("worker.detached", handle, reason=handle.reason)
+        held = handle.held
+        acts.fail(desk, handle, Fate.DETACHED, handle.reason)
+        handle.held = held
+    acts.kill(desk, handle, f"{handle.reason}, and lives on")
