@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -21,6 +22,7 @@ import h11
 REQUEST_LIMIT: Final = 8192
 """Bytes of a whole request, head and body. Ours are below 300; chosen as nginx' and Tomcat's default head size."""
 
+PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 
@@ -70,7 +72,7 @@ class ServerSide:
     """The server's end of one connection. After receive has given a request or raised Refused, reply once."""
 
     def __init__(self) -> None:
-        # h11 checks this only between reads; the limit that holds is the one on all bytes below.
+        # h11's own limit is on one event and checked between reads; the one on all bytes is kept in receive().
         self._wire = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT)
         self._received = 0
         self._head: h11.Request | None = None
@@ -78,13 +80,15 @@ class ServerSide:
 
     def receive(self, data: bytes) -> Request | None:
         """The request once it is whole. Raises Refused; empty data means that the client sends no more."""
-        room = REQUEST_LIMIT + 1 - self._received
-        self._received += min(len(data), room)
-        try:
-            self._wire.receive_data(data[:room])
-            request = self._next_request()
-        except h11.RemoteProtocolError as error:
-            raise Refused(error.error_status_hint, f"not an HTTP request: {error}") from None
+        within = data[: REQUEST_LIMIT - self._received]
+        self._received += len(data)
+        request = None
+        if within or not data:  # to h11, nothing would mean the end
+            try:
+                self._wire.receive_data(within)
+                request = self._next_request()
+            except h11.RemoteProtocolError as error:
+                raise Refused(error.error_status_hint, f"not an HTTP request: {error}") from None
         if request is None and self._received > REQUEST_LIMIT:
             raise too_large(413 if self._head is not None else 431)
         return request
@@ -130,7 +134,7 @@ class ServerSide:
 
     def _begin(self, status: int, content_type: str, headers: tuple[tuple[str, str], ...]) -> bytes:
         all_headers = [("Content-Type", content_type), ("Connection", "close"), *headers]
-        return self._send(h11.Response(status_code=status, headers=all_headers))
+        return self._send(h11.Response(status_code=status, headers=all_headers, reason=PHRASES.get(status, "")))
 
     def _send(self, event: h11.Event) -> bytes:
         return self._wire.send(event) or b""

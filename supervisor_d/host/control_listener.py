@@ -113,7 +113,10 @@ def bind_path(address: str) -> ControlListener:
     path = Path(address)
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise OSError(errno.ENAMETOOLONG, f"a socket's path may have {PATH_LIMIT} bytes, this one has more")
-    path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)  # one level: a mistyped path makes no tree
+    try:
+        path.parent.mkdir(mode=DIRECTORY_MODE)  # one level: a mistyped path makes no tree
+    except FileExistsError:
+        pass  # as usual; if it is no directory, opening it says so
     with locked(path.parent):
         refuse_to_steal(path)
         forerunner = path.parent / FORERUNNER

@@ -1,0 +1,139 @@
+"""What ctl prints, from the very objects that the daemon sends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from supervisor_d.control import render
+from supervisor_d.control.terminal import COLOURS, WIDTH
+from supervisor_d.control.view import config_object, status_object
+from supervisor_d.policy.status import DaemonState, SlotState
+from tests.helpers.views import a_slot, a_view
+
+STACKS = """\
+Thread 0x00007f01 (most recent call first):
+  File "/usr/lib/python3.11/threading.py", line 324 in wait
+  File "/usr/lib/python3.11/threading.py", line 622 in wait
+
+Current thread 0x00007f02 (most recent call first):
+  File "/app/main.py", line 12 in slow
+  File "/app/server.py", line 90 in run
+"""
+INCIDENT = {
+    "id": 3,
+    "at": "2026-01-01T00:00:00Z",
+    "slot": 1,
+    "pid": 101,
+    "generation": 2,
+    "kind": "loop_blocked",
+    "silent_s": 3.2,
+    "in_flight": [{"method": "GET", "path": "/slow\x1b[2J", "age_s": 3.4}],
+    "stacks": STACKS,
+}
+
+
+def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:
+    assert render.status(status_object(a_view())).splitlines() == [
+        "api: reloading, generation 2, 1 of 2 workers ready, up 15m00s, pid 77, supervisor-d 1.2.3",
+        "  app        main:app",
+        "  listening  127.0.0.1:8000 (fd 5)",
+        "  reload     rolling, generation 4, 1 of 2 replaced, 3.0s so far",
+        "  reloaded   generation 3 rolled_back in 2.2s (reload by control, uid 0, pid 7): no",
+        "",
+        "SLOT  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONNS    RSS  RESTARTS  LAST EXIT",
+        "   1  101    2  ready     1m00s  0.5s    30     2      5  45.8M         0  -",
+        "   2    -    2  backoff       -     -     0     0      0      -         4  crashed SIGKILL 2m ago",
+        "   3  103    2  draining  1m00s     -     0     0      0      -         0  -",
+        "slot 2: could not boot: ImportError; next try in 1.5s",
+    ]
+
+
+def test_the_status_says_why_it_is_degraded() -> None:
+    view = a_view()
+    status = replace(view.status, state=DaemonState.DEGRADED, reason="slot 2 cannot boot", reload=None)
+    assert "  reason     slot 2 cannot boot" in render.status(status_object(replace(view, status=status)))
+
+
+def test_every_state_has_a_colour() -> None:
+    words = {state.value for state in DaemonState} | {state.value for state in SlotState if state.value != "empty"}
+    assert words <= set(COLOURS)
+
+
+def test_colour_comes_only_when_it_is_asked_for() -> None:
+    told = status_object(a_view())
+    assert "\x1b" not in render.status(told)
+    assert "\x1b[32mready\x1b[0m" in render.status(told, colour=True)
+
+
+def test_a_crowded_table_still_fits() -> None:
+    view = a_view()
+    crowd = tuple(replace(a_slot(1000), restarts=12345, last_exit=view.status.slots[1].last_exit) for _ in range(3))
+    text = render.workers(status_object(replace(view, status=replace(view.status, slots=crowd))))
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_no_workers_are_said() -> None:
+    assert render.workers({"slots": []}) == "no workers"
+
+
+def test_settings_are_never_cut() -> None:
+    told = config_object(a_view())
+    rows = told["settings"]
+    assert isinstance(rows, list)
+    rows.append({"name": "bind", "value": "x" * 150, "source": "file /etc/x.toml: bind"})
+    assert f"bind     {'x' * 150}  file /etc/x.toml: bind" in render.config(told)
+
+
+def test_an_incident_says_where_the_loop_stood_and_which_requests_waited() -> None:
+    lines = render.incidents({"incidents": [INCIDENT]}).splitlines()
+    assert lines[:6] == [
+        "incident 3: loop_blocked, silent for 3.2s",
+        "  worker     slot 1, pid 101, generation 2",
+        "  at         2026-01-01T00:00:00Z",
+        '  where      File "/app/main.py", line 12 in slow',
+        "  requests   1 in flight",
+        "             GET /slow\\x1b[2J for 3.4s",
+    ]
+    assert '      File "/usr/lib/python3.11/threading.py", line 324 in wait' in lines
+
+
+def test_an_incident_without_stacks_says_so() -> None:
+    assert "no stacks" in render.incident({**INCIDENT, "stacks": "", "in_flight": []})
+    assert render.incidents({"incidents": []}) == "no incidents"
+
+
+def test_an_event_is_one_line_and_its_traceback_stands_below() -> None:
+    told = {
+        "timestamp": "2026-01-01T00:00:00Z",
+        "event": "worker.boot_failed",
+        "level": "error",
+        "slot": 1,
+        "reason": "two words",
+        "traceback": "Traceback:\n  boom\x1b\n",
+    }
+    assert render.events({"events": [told]}).splitlines() == [
+        "2026-01-01T00:00:00Z worker.boot_failed     slot=1 reason='two words'",
+        "    Traceback:",
+        "      boom\\x1b",
+    ]
+    assert "\x1b[31mworker.boot_failed\x1b[0m" in render.event(told, colour=True)
+
+
+def test_progress_is_one_line_whatever_it_holds() -> None:
+    known = {"phase": "rolling", "generation": 2, "replaced": 1, "target": 4, "ready": 4}
+    assert render.progress(known) == "rolling: generation 2, 1 of 4 replaced"
+    assert render.progress({"phase": "canary"}) == "phase=canary"
+
+
+def test_a_verdict_tells_outcome_and_reason() -> None:
+    told = {"outcome": "rolled_back", "generation": 3, "duration_s": 1.5, "reason": "boot failed", "status": 500}
+    assert render.verdict(told) == "generation 3 rolled_back after 1.5s: boot failed"
+    assert render.verdict({"outcome": "committed"}) == "committed"
+    assert render.verdict({"error": "not now", "status": 409}) == "not now"
+
+
+def test_a_refusal_is_one_line() -> None:
+    assert render.refusal({"error": "no\nway"}) == "no\\nway"
+    assert render.refusal({"reason": "because"}) == "because"
+    assert render.refusal({"x": 1}) == "x=1"
+    assert render.refusal("plain") == "plain"

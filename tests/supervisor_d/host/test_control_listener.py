@@ -1,0 +1,162 @@
+"""The control socket's listener, on real file systems and in the kernel's abstract namespace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor_d.errors import ControlSocketError
+from supervisor_d.host import control_listener
+from supervisor_d.host.control_listener import ControlListener, open_control_listener, peer_of
+
+DEADLINE_S = 20.0
+
+
+def leave_a_dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+        killed.listen()
+
+
+def test_the_socket_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        listener = open_control_listener((str(tmp_path / "c.sock"),))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "c.sock").stat().st_mode) == 0o660
+    assert not os.get_inheritable(listener.socket.fileno())
+    listener.close()
+
+
+def test_a_living_socket_is_never_stolen_and_its_owner_is_named(tmp_path: Path) -> None:
+    place = str(tmp_path / "c.sock")
+    first = open_control_listener((place,))
+    with pytest.raises(ControlSocketError, match=rf"c\.sock is in use by pid {os.getpid()}"):
+        open_control_listener((place, "@never-reached"))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(place)
+        assert peer_of(client).uid == os.geteuid()
+    first.close()
+
+
+def test_a_living_socket_whose_backlog_is_full_is_not_stolen_either(tmp_path: Path) -> None:
+    place = str(tmp_path / "c.sock")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as caller:
+        busy.bind(place)
+        busy.listen(0)
+        caller.connect(place)
+        with pytest.raises(ControlSocketError, match="in use by another process"):
+            open_control_listener((place,))
+
+
+def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
+    leave_a_dead_socket(tmp_path / "c.sock")
+    listener = open_control_listener((str(tmp_path / "c.sock"),))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "c.sock"))
+    listener.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_daemon_left_that_was_killed_while_it_bound_is_no_hindrance(tmp_path: Path) -> None:
+    leave_a_dead_socket(tmp_path / control_listener.FORERUNNER)
+    open_control_listener((str(tmp_path / "c.sock"),)).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "c.sock").write_text("precious")
+    with pytest.raises(ControlSocketError, match="is not a socket"):
+        open_control_listener((str(tmp_path / "c.sock"),))
+    assert (tmp_path / "c.sock").read_text() == "precious"
+
+
+def test_of_several_that_start_at_once_over_a_dead_socket_exactly_one_gets_it(tmp_path: Path) -> None:
+    leave_a_dead_socket(tmp_path / "c.sock")
+    outcomes = at_once(8, lambda: open_control_listener((str(tmp_path / "c.sock"),)))
+    winners = [outcome for outcome in outcomes if isinstance(outcome, ControlListener)]
+    losers = [outcome for outcome in outcomes if isinstance(outcome, ControlSocketError)]
+    assert (len(winners), len(losers)) == (1, 7)
+    assert os.lstat(tmp_path / "c.sock").st_ino == winners[0].inode
+    winners[0].close()
+
+
+def at_once(number: int, work: Callable[[], ControlListener]) -> list[ControlListener | BaseException]:
+    """What each of so many threads got, all let go at one moment."""
+    gate = threading.Barrier(number)
+    outcomes: list[ControlListener | BaseException] = []
+
+    def run() -> None:
+        gate.wait(DEADLINE_S)
+        try:
+            outcomes.append(work())
+        except ControlSocketError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    return outcomes
+
+
+def test_closing_leaves_a_socket_that_somebody_else_has_put_in_our_place(tmp_path: Path) -> None:
+    ours = open_control_listener((str(tmp_path / "c.sock"),))
+    (tmp_path / "c.sock").unlink()
+    theirs = open_control_listener((str(tmp_path / "c.sock"),))
+    ours.close()
+    assert (tmp_path / "c.sock").is_socket()
+    theirs.close()
+
+
+def test_closing_after_the_directory_is_gone_is_no_error(tmp_path: Path) -> None:
+    listener = open_control_listener((str(tmp_path / "d" / "c.sock"),))
+    (tmp_path / "d" / "c.sock").unlink()
+    (tmp_path / "d").rmdir()
+    listener.close()
+    assert listener.socket.fileno() == -1
+
+
+def test_the_next_place_is_taken_where_one_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    places = (str(tmp_path / "file" / "c.sock"), str(tmp_path / "a" / "b" / "c.sock"), str(tmp_path / "new" / "c.sock"))
+    listener = open_control_listener(places)
+    assert listener.address == places[2]
+    listener.close()
+
+
+def test_a_place_that_cannot_be_made_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ControlSocketError, match=r"file/c\.sock: Not a directory"):
+        open_control_listener((str(tmp_path / "file" / "c.sock"),))
+    with pytest.raises(ControlSocketError, match="may have 107 bytes"):
+        open_control_listener((str(tmp_path / ("x" * 120)),))
+
+
+def test_a_lock_that_is_never_given_back_is_an_error_rather_than_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_listener, "LOCK_TRIES", 2)
+    with (
+        control_listener.locked(tmp_path),
+        pytest.raises(ControlSocketError, match="locked by another process"),
+    ):
+        open_control_listener((str(tmp_path / "c.sock"),))
+
+
+@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="abstract sockets are Linux' own")
+def test_an_abstract_socket_needs_no_file_is_not_stolen_and_is_free_again_once_closed() -> None:
+    address = f"@supervisor-d-test/{os.getpid()}"
+    first = open_control_listener((address,))
+    with pytest.raises(ControlSocketError, match=f"in use by pid {os.getpid()}"):
+        open_control_listener((address,))
+    first.close()
+    open_control_listener((address,)).close()
