@@ -53,13 +53,11 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
         theirs.close()
         worker = Conversation(process, ours, stacks)
         worker.say(spec(settings, terms, scoreboard, stacks).as_message())
-        worker.hear(
-            "ready", Instant(began + terms.boot_timeout), f"ready within boot-timeout ({terms.boot_timeout:g} s)"
-        )
+        worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({terms.boot_timeout:g} s)")
         booted = clock.now()
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
         until = Instant(booted + terms.graceful_timeout + KILL_GRACE_S)
-        worker.hear("drained", until, f"stopped within graceful-timeout ({plain(terms.graceful_timeout)} s)")
+        worker.hear("drained", until, f"graceful-timeout ({plain(terms.graceful_timeout)} s)")
         worker.expect_end(until)
         return Boot(boot_s=booted - began, stop_s=clock.now() - booted)
 
@@ -79,18 +77,20 @@ class Conversation:
         except OSError:  # EPIPE, ECONNRESET: it is gone, and hear() tells how
             return
 
-    def hear(self, verb: str, until: Instant, wanted: str) -> None:
+    def hear(self, verb: str, until: Instant, limit: str) -> None:
         """Wait for one verb; BootError with the worker's own account if something else comes first."""
-        while (message := self.next_message(until, wanted)).verb != verb:
+        while (message := self.next_message(verb, until, limit)).verb != verb:
             if message.verb == "failed":
                 stage, traceback = message.fields.get("stage"), str(message.fields.get("traceback"))
                 raise BootError(f"the application could not boot ({stage}):\n{traceback.rstrip()}")
 
-    def next_message(self, until: Instant, wanted: str) -> Message:
+    def next_message(self, wanted: str, until: Instant, limit: str) -> Message:
         while b"\n" not in self.unread:
             data = self.receive(until)
             if data is None:
-                raise BootError(f"the application was not {wanted}; its threads:\n{self.ask_for_stacks()}")
+                raise BootError(
+                    f"the application was not {wanted} within {limit}; its threads:\n{self.ask_for_stacks()}"
+                )
             if not data:
                 raise BootError(f"the worker ended before it was {wanted}: {ending(self.process.wait())}")
             self.unread += data

@@ -1,0 +1,297 @@
+"""The command line: what is refused and how, what config and check print, and what ctl asks a daemon for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor_d.cli import cli
+from supervisor_d.host.watcher import READ
+from supervisor_d.settings.rows import ROWS, Row
+from supervisor_d.vocabulary import (
+    DumpRequested,
+    ReloadRequested,
+    RestartRequested,
+    ScaleRequested,
+    Started,
+    StopRequested,
+)
+from tests.helpers.door import Door
+
+Told: TypeAlias = dict[str, object]
+Answer: TypeAlias = tuple[int, Told]
+Asked = TypeVar("Asked", ScaleRequested, ReloadRequested, RestartRequested, DumpRequested, StopRequested)
+
+ROOT = Path(__file__).parents[2]
+EACH = [pytest.param(row, id=row.name) for row in ROWS.values() if row.name not in ("app", "config")]
+OTHER_DEFAULTS = {
+    "bind": "unix:/x",
+    "workers": "7",
+    "unix_mode": "0600",
+    "app_dir": "/",
+    "root_path": "/x",
+    "health_path": "/x",
+    "forwarded_allow_ips": "10.0.0.1",
+    "access_log": "-",
+    "control_socket": "@x",
+    "name": "x",
+    "max_memory": "1048576",
+    "max_requests_jitter": "0",
+    "lifespan": "on",
+    "http": "h11",
+    "loop": "asyncio",
+    "log_format": "json",
+    "log_level": "debug",
+    "exit_when_failed": "on",
+}
+"""A value for every setting whose kind is not simply a number."""
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("SUPERVISOR_D_") or name in ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+            monkeypatch.delenv(name)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments))
+
+
+def config_of(*arguments: str) -> Mapping[str, tuple[str, str]]:
+    """What `config --json` tells, by name: (value, source)."""
+    result = invoke("config", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return {row["name"]: (row["value"], row["source"]) for row in json.loads(result.stdout)["settings"]}
+
+
+def text_for(row: Row) -> str:
+    if row.name in OTHER_DEFAULTS:
+        return OTHER_DEFAULTS[row.name]
+    return row.render(64 if row.option.kind.name in ("count", "bytes") else 2.0)
+
+
+@pytest.mark.parametrize("row", EACH)
+def test_config_shows_each_flag_as_given_with_its_source(row: Row) -> None:
+    if row.option.kind.is_flag:
+        flag = f"--no-{row.long}" if row.default else f"--{row.long}"
+        assert config_of(flag)[row.long] == ("off" if row.default else "on", f"flag {flag}")
+        return
+    text = text_for(row)
+    more = ["--limit-request-line=64"] if row.name == "limit_header_bytes" else []
+    if row.name == "limit_header_bytes":
+        text = "4096"
+    assert config_of(f"--{row.long}={text}", *more)[row.long] == (text, f"flag --{row.long}")
+
+
+def test_config_as_a_table_has_a_line_for_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    lines = invoke("config", "--bind", ":80").stdout.splitlines()
+    assert len(lines) == len(ROWS)
+    told = [" ".join(line.split()) for line in lines]
+    assert "workers = 3 env WEB_CONCURRENCY" in told
+    assert "bind = 0.0.0.0:80 flag --bind" in told
+    assert "graceful-timeout = 30s default" in told
+
+
+def test_config_writes_no_control_character_to_a_terminal() -> None:
+    assert "\x1b" not in invoke("config", "--access-log", "/x\x1b[2J").stdout
+
+
+@pytest.mark.parametrize("command", ["run", "check", "config"])
+def test_refused_settings_are_told_line_by_line_with_exit_code_2(command: str) -> None:
+    result = invoke(command, "main:app", "--workers", "0", "--http", "h2")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "supervisor-d: workers: must be at least 1, not 0 (flag --workers)",
+        "supervisor-d: http: must be one of auto, httptools, h11, not 'h2' (flag --http)",
+    ]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_application_must_be_given(command: str) -> None:
+    result = invoke(command)
+    assert result.exit_code == 2
+    assert result.stderr == "supervisor-d: app: must be given, as module:attribute, such as main:app\n"
+
+
+@pytest.mark.parametrize("arguments", [["run", "--nope"], ["nope"], ["run", "a:b", "c:d"], ["ctl", "nope"]])
+def test_what_no_command_knows_is_usage(arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 2
+
+
+def test_the_version_names_what_speed_depends_on() -> None:
+    result = invoke("--version")
+    assert result.exit_code == 0
+    for word in ("supervisor-d", "Python", "uvloop", "httptools"):
+        assert word in result.stdout
+
+
+def test_python_dash_m_is_the_same_program() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "supervisor_d", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("Usage: supervisor-d ")
+    for word in ("run", "check", "config", "ctl"):
+        assert f"\n  {word} " in result.stdout
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    door = Door(tmp_path / "api.sock")
+    yield door
+    door.close()
+
+
+def ctl(door: Door, *arguments: str) -> Result:
+    """A reading command against the door."""
+    return door.run_beside(lambda: invoke("ctl", "--socket", door.control.address, *arguments))
+
+
+def ctl_answered(
+    door: Door, fact: type[Asked], *arguments: str, answer: Answer, progress: Sequence[Told] = ()
+) -> tuple[Result, Asked]:
+    """A writing command, and the fact that it became; the ticket is told this progress and this answer."""
+    heard: list[Asked] = []
+
+    def policy() -> None:
+        heard.append(door.expect(fact))
+        ticket = heard[0].ticket
+        assert ticket is not None
+        for step in progress:
+            door.control.progress(ticket, step)
+        door.control.answer(ticket, *answer)
+
+    result = door.run_beside(lambda: invoke("ctl", "--socket", door.control.address, *arguments), policy)
+    return result, heard[0]
+
+
+@pytest.mark.parametrize("command", ["status", "workers", "config", "incidents", "events"])
+def test_a_reading_command_shows_text_or_the_object_itself(door: Door, command: str) -> None:
+    shown, told = ctl(door, command), ctl(door, command, "--json")
+    assert (shown.exit_code, told.exit_code) == (0, 0)
+    assert isinstance(json.loads(told.stdout), dict)
+    assert shown.stdout != told.stdout
+    assert "\x1b" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "relative"), [("6", 6, False), ("+2", 2, True), ("-2", -2, True), ("-10", -10, True)]
+)
+def test_scale_takes_a_number_or_a_difference(door: Door, number: str, change: int, relative: bool) -> None:
+    answer: Answer = (200, {"old": 4, "target": 6})
+    result, fact = ctl_answered(door, ScaleRequested, "scale", number, answer=answer)
+    assert (fact.change, fact.relative) == (change, relative)
+    assert (result.exit_code, result.stdout) == (0, "workers: 4 -> 6\n")
+
+
+@pytest.mark.parametrize("arguments", [["scale", "x"], ["scale", "--x"], ["scale", "1.5"], ["scale"], ["dump", "x"]])
+def test_ill_formed_arguments_are_usage_before_any_daemon_is_looked_for(arguments: list[str]) -> None:
+    assert invoke("ctl", "--socket", "/none.sock", *arguments).exit_code == 2
+
+
+def test_without_a_daemon_the_exit_code_is_3() -> None:
+    result = invoke("ctl", "--socket", "/none.sock", "status")
+    assert result.exit_code == 3
+    assert result.stderr == "supervisor-d: no daemon listens at /none.sock\n"
+
+
+def test_the_socket_is_taken_from_the_environment(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISOR_D_CONTROL_SOCKET", door.control.address)
+    assert door.run_beside(lambda: invoke("ctl", "status")).exit_code == 0
+
+
+def test_a_refusal_exits_with_1_and_its_reason_on_standard_error(door: Door) -> None:
+    answer: Answer = (409, {"error": "that many cannot be"})
+    result, _ = ctl_answered(door, ScaleRequested, "scale", "1000", answer=answer)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "supervisor-d: that many cannot be\n")
+
+
+def test_reload_shows_progress_and_exits_with_0_when_committed(door: Door) -> None:
+    result, fact = ctl_answered(
+        door,
+        ReloadRequested,
+        "reload",
+        progress=[{"phase": "rolling", "generation": 2, "replaced": 1, "target": 2}],
+        answer=(200, {"outcome": "committed", "generation": 2, "duration_s": 1.5}),
+    )
+    assert not fact.dry_run
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "rolling: generation 2, 1 of 2 replaced"
+    assert "committed" in result.stdout.splitlines()[1]
+
+
+def test_a_reload_that_was_rolled_back_exits_with_1_and_the_traceback_on_standard_error(door: Door) -> None:
+    body = {"outcome": "rolled_back", "reason": "boot failed", "traceback": "Traceback:\n  boom\x1b", "generation": 2}
+    result, _ = ctl_answered(door, ReloadRequested, "reload", answer=(500, body))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[:2] == ["Traceback:", "  boom\\x1b"]
+    assert "rolled_back: boot failed" in result.stderr.splitlines()[2]
+
+
+def test_a_dry_run_is_asked_for_as_one(door: Door) -> None:
+    answer: Answer = (200, {"outcome": "proved", "generation": 2, "duration_s": 1.0})
+    result, fact = ctl_answered(door, ReloadRequested, "reload", "--dry-run", answer=answer)
+    assert fact.dry_run
+    assert result.exit_code == 0
+
+
+def test_a_reload_that_is_not_waited_for_has_no_ticket(door: Door) -> None:
+    result = ctl(door, "reload", "--no-wait")
+    assert result.exit_code == 0
+    assert door.expect(ReloadRequested).ticket is None
+
+
+def test_a_dry_run_that_is_not_waited_for_is_refused() -> None:
+    assert invoke("ctl", "--socket", "/none.sock", "reload", "--dry-run", "--no-wait").exit_code == 2
+
+
+def test_restart_and_dump_name_their_slot_and_stop_its_haste(door: Door) -> None:
+    result, restarted = ctl_answered(door, RestartRequested, "restart", "2", answer=(200, {}))
+    assert (restarted.slot, result.exit_code, result.stdout) == (2, 0, "slot 2: replaced\n")
+    result, dumped = ctl_answered(door, DumpRequested, "dump", "1", answer=(200, {"id": 7, "kind": "dump"}))
+    assert (dumped.slot, result.exit_code) == (1, 0)
+    assert "dump" in result.stdout
+    result, stopped = ctl_answered(door, StopRequested, "stop", "--fast", answer=(202, {"stopping": True}))
+    assert (stopped.fast, result.exit_code, result.stdout) == (True, 0, "stopping\n")
+
+
+def test_a_restart_that_fails_shows_the_traceback(door: Door) -> None:
+    body: Told = {"error": "it could not boot", "traceback": "Traceback: boom"}
+    result, _ = ctl_answered(door, RestartRequested, "restart", "1", answer=(500, body))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == ["Traceback: boom", "supervisor-d: it could not boot"]
+
+
+def test_followed_events_are_shown_as_they_come_until_interrupted(door: Door) -> None:
+    command = [sys.executable, "-m", "supervisor_d", "ctl", "--socket", door.control.address, "events", "--follow"]
+    shown = b""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        output = process.stdout.fileno()
+
+        def read(_: int) -> None:
+            nonlocal shown
+            shown += os.read(output, 65536)
+            door.watcher.tell(Started())  # wakes run_until
+
+        door.watcher.watch(output, READ, read)
+        try:
+            door.run_until(lambda: b"\n" in shown)
+            door.control.publish({"timestamp": "t", "level": "info", "event": "worker.parked", "slot": 3})
+            door.run_until(lambda: b"worker.parked" in shown)
+        finally:
+            door.watcher.forget(output)
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert b"slot=3" in shown
