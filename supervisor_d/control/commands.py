@@ -198,7 +198,7 @@ COMMANDS: Final = (
         "/v1/reload",
         "reload [--no-wait] [--dry-run]",
         "Replace all workers by a new generation, or none.",
-        "200 committed (or proved), 500 rolled back, with the reason; a stream tells the progress",
+        "200 committed (or proved), 500 rolled back, with the reason, 409 while stopping; a stream tells the progress",
         body={"dry_run": Field("switch", "true: boot one new worker, probe it, discard it"), "wait": WAIT},
         act=reload,
     ),
@@ -228,7 +228,8 @@ COMMANDS: Final = (
         "/v1/workers/{slot}/restart",
         "restart SLOT",
         "Replace one worker, its replacement first.",
-        "200 when the replacement is ready, 404, 409, or 500 if it could not boot",
+        "200 when the replacement is ready; 202 if the slot was in back-off, which is cut short; 404, 409, or 500 if "
+        "it could not boot",
         body={"wait": WAIT},
         act=restart,
     ),

@@ -145,8 +145,9 @@ def incidents(told: Object) -> str:
 
 def incident(told: Object) -> str:
     """One incident: what, which worker, where its main thread stood, its requests, all its stacks."""
+    silence = f", silent for {duration(told['silent_s'])}" if told.get("silent_s") else ""  # a dump has none
     lines = [
-        f"incident {text(told, 'id')}: {text(told, 'kind')}, silent for {duration(told.get('silent_s'))}",
+        f"incident {text(told, 'id')}: {text(told, 'kind')}{silence}",
         f"  worker     slot {text(told, 'slot')}, pid {text(told, 'pid')}, generation {text(told, 'generation')}",
         f"  at         {text(told, 'at')}",
     ]

@@ -47,6 +47,10 @@ FOLLOWER_UNREAD_MAX: Final = 4 * 1024 * 1024
 ACCEPT_PAUSE_S: Final = 1.0
 """Pause when there is no descriptor to accept with; chosen, as one second is in nginx (accept_mutex off)."""
 
+REFUSALS_LOGGED: Final = 20
+REFUSALS_PERIOD_S: Final = 60.0
+"""So many refusals are logged in a period, so that garbage cannot push everything else out of the ring. Chosen."""
+
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -95,6 +99,8 @@ class ControlSocket:
         self._tickets: dict[Ticket, Caller] = {}
         self._tickets_made = 0
         self._writers = frozenset((0, os.geteuid()))
+        self._refusals = 0
+        self._refusals_until = 0.0
         self._listen()
 
     @property
@@ -254,10 +260,25 @@ class ControlSocket:
         self._send(caller, caller.wire.reply(reply))
 
     def _refuse(self, caller: Caller, refused: Refused) -> None:
-        peer = caller.peer
-        self._log("control.refused", status=refused.status, reason=refused.reason, peer_pid=peer.pid, peer_uid=peer.uid)
+        self._log_refusal(refused, caller.peer)
         caller.stage = Stage.ANSWERED
         self._send(caller, caller.wire.reply(refused.as_reply()))
+
+    def _log_refusal(self, refused: Refused, peer: Peer) -> None:
+        now = clock.now()
+        if now >= self._refusals_until:
+            self._refusals, self._refusals_until = 0, now + REFUSALS_PERIOD_S
+        self._refusals += 1
+        if self._refusals > REFUSALS_LOGGED:
+            return
+        rest = "; no more of these will be logged for a while" if self._refusals == REFUSALS_LOGGED else ""
+        self._log(
+            "control.refused",
+            status=refused.status,
+            reason=f"{refused.reason}{rest}",
+            peer_pid=peer.pid,
+            peer_uid=peer.uid,
+        )
 
     def _time_out(self, caller: Caller) -> None:
         """Its request is late. Who has sent nothing at all is told so, too: it may be waiting for us."""

@@ -97,6 +97,10 @@ def test_an_incident_says_where_the_loop_stood_and_which_requests_waited() -> No
     assert '      File "/usr/lib/python3.11/threading.py", line 324 in wait' in lines
 
 
+def test_a_dump_that_was_asked_for_tells_of_no_silence() -> None:
+    assert render.incident({**INCIDENT, "kind": "dump", "silent_s": 0.0}).startswith("incident 3: dump\n")
+
+
 def test_an_incident_without_stacks_says_so() -> None:
     assert "no stacks" in render.incident({**INCIDENT, "stacks": "", "in_flight": []})
     assert render.incidents({"incidents": []}) == "no incidents"

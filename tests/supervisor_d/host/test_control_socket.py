@@ -256,6 +256,25 @@ def test_garbage_is_refused(door: Door, garbage: bytes) -> None:
     assert answers_others(door)
 
 
+def test_a_thousand_garbage_requests_are_each_answered_but_do_not_fill_the_log(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(1000):
+        client = door.client()
+        client.send(b"garbage\r\n\r\n")
+        assert answered(door, client).status == 400
+        client.close()
+    assert len(door.logged) == control_socket.REFUSALS_LOGGED
+    assert "no more of these" in str(door.logged[-1][1]["reason"])
+    assert "no more of these" not in str(door.logged[-2][1]["reason"])
+    monkeypatch.setattr(control_socket, "REFUSALS_PERIOD_S", 0.0)
+    door.control._refusals_until = 0.0  # the period is over
+    client = door.client()
+    client.send(b"garbage\r\n\r\n")
+    assert answered(door, client).status == 400
+    assert len(door.logged) == control_socket.REFUSALS_LOGGED + 1
+
+
 def test_a_request_that_never_ends_is_refused_at_its_deadline(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_socket, "REQUEST_TIMEOUT_S", 0.1)
     client = door.client()
