@@ -27,15 +27,18 @@ from supervisor_d.settings.declaration import Settings
 from supervisor_d.vocabulary import Instant, Terms
 
 SLOT = 1
-KILL_GRACE_S = 2.0
-"""Beyond graceful-timeout, for the exit itself; chosen, as the daemon's own last step."""
+GIVE_UP_S = 2.0
+"""What a lifespan shutdown gets at least, however short graceful-timeout is (server_core/service.py). One that took
+that long was cut short, unless graceful-timeout is longer."""
+KILL_GRACE_S = 3.0
+"""Beyond graceful-timeout, for giving up and for the exit itself; chosen, as the daemon's own last steps."""
 STACKS_S = 0.5
 """How long a worker may take to write its stacks; measured elsewhere: about a millisecond each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """How long one life took, in seconds."""
+    """How long the two ends of one life took, in seconds."""
 
     boot_s: float
     stop_s: float
@@ -53,13 +56,17 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
         theirs.close()
         worker = Conversation(process, ours, stacks)
         worker.say(spec(settings, terms, scoreboard, stacks).as_message())
-        worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({terms.boot_timeout:g} s)")
+        worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({plain(terms.boot_timeout)} s)")
         booted = clock.now()
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
         until = Instant(booted + terms.graceful_timeout + KILL_GRACE_S)
-        worker.hear("drained", until, f"graceful-timeout ({plain(terms.graceful_timeout)} s)")
+        limit = f"graceful-timeout ({plain(terms.graceful_timeout)} s)"
+        worker.hear("drained", until, limit)
         worker.expect_end(until)
-        return Boot(boot_s=booted - began, stop_s=clock.now() - booted)
+        stop_s = clock.now() - booted
+        if stop_s >= max(terms.graceful_timeout, GIVE_UP_S):
+            raise BootError(f"the application's lifespan shutdown did not end within {limit}; it was cut short")
+        return Boot(boot_s=booted - began, stop_s=stop_s)
 
 
 class Conversation:
