@@ -18,16 +18,15 @@ import socket
 import struct
 import termios
 import traceback
-from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from server_core.http.exchange import ASGI_VERSION, SPEC_VERSION, ClientDisconnected, Exchange
+from server_core.http.exchange import ClientDisconnected, Exchange
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE, H1Writer
 from server_core.http.response import AWAITING_START, COMPLETE
 from server_core.http.scope import Address, build, template
-from server_core.http.wire import Head, Refused
+from server_core.http.wire import Head, Refused, RequestLine
 
 if TYPE_CHECKING:
     from server_core.server import Server
@@ -42,7 +41,7 @@ DISCARD_LIMIT: Final = 262144
 LINGER_S: Final = 1.0
 """How long a half-closed connection is read. DESIGN: "half-close, linger up to 1 s, close"."""
 
-_OPEN, _SHUT, _LOST = range(3)
+_OPEN, _SHUT, _TAKEN, _LOST = range(4)
 
 
 class Connection(asyncio.Protocol):
@@ -57,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_fresh",
         "_full",
         "_head",
+        "_loop",
         "_mode",
         "_paused",
         "_peer",
@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         "_writer",
         "_written_bytes",
         "exchange",
+        "start",
     )
 
     def __init__(self, server: Server, peer: object) -> None:
@@ -78,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._mode = _OPEN
         self._reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
         self._writer = H1Writer()
+        self.start = self._writer.start
+        self._loop = server.loop
         self._head: Head | None = None
         self.exchange: Exchange | None = None
         self._fresh = self._continued = self._full = self._paused = self._eof = False
@@ -107,7 +110,8 @@ class Connection(asyncio.Protocol):
         if self._fresh:
             self._fresh = False
             exchange = self.exchange
-            exchange.task = self._server.new_task(exchange.run(self._server.app))  # type: ignore[union-attr]  # begin() set it
+            server = self._server
+            exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
         elif reader.held:
             if len(reader.held) == len(data):
                 self._since = self._server.now  # a next request's first byte
@@ -146,10 +150,11 @@ class Connection(asyncio.Protocol):
 
     def begin(self, head: Head) -> None:
         server = self._server
-        if head.upgrade and server.upgrade is not None and server.upgrade(self, head):
+        if head.rules.upgrade and server.upgrade is not None and server.upgrade(self, head):
+            self._mode = _TAKEN
             return
-        scope = build(self._base, head, server.state, {"version": ASGI_VERSION, "spec_version": SPEC_VERSION})
-        if head.forwarded is not None and self._trusted:
+        scope = build(self._base, head, server.state)
+        if head.forwarded and self._trusted:
             client, scheme = server.trusted.client(head.forwarded)
             if client is not None:
                 scope["client"] = (client, 0)
@@ -157,11 +162,13 @@ class Connection(asyncio.Protocol):
                 scope["scheme"] = scheme
         if self.exchange is not None:
             server.background.add(self.exchange)  # answered, but the application still runs
-        server.count_request()
+        server.requests_total += 1
+        if server.requests_total == server.max_requests:
+            server.reach_max_requests()
         self._head = head
         self._continued = False
         self._fresh = True
-        self.exchange = Exchange(self, scope, head.line.target, head.line.version, monotonic())
+        self.exchange = Exchange(self, scope, head.line, head.rules.length == 0, monotonic())
 
     def body(self, data: bytes) -> None:
         exchange = self.exchange
@@ -188,21 +195,24 @@ class Connection(asyncio.Protocol):
 
     # The exchange's outlet
 
-    def start(self, status: object, headers: Iterable[object]) -> None:
-        self._writer.start(status, headers)
-
     def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
         writer = self._writer
+        out: bytes | tuple[bytes, bytes]
         if writer.is_held:
-            head, server = cast(Head, self._head), self._server
-            line = head.line
-            keep_alive = head.keep_alive and (not (server.announcing or self._eof or head.expects) or self._may_keep())
-            out = writer.first(data, more, line.method, line.version, keep_alive, server.date, server.signature)
-            server.responses[min(exchange.status // 100, 5) - 1] += 1
+            rules, server = self._head.rules, self._server  # type: ignore[union-attr]  # begin() set it
+            keep_alive = rules.keep_alive
+            if keep_alive and (server.announcing or self._eof or rules.expects):
+                keep_alive = self._may_keep()
+            out = writer.first(data, more, exchange.line, keep_alive, server.date, server.signature)
+            server.responses[exchange.status // 100] += 1
         else:
             out = writer.body(data, more)
-        if out:
-            self._write(out)
+        if type(out) is tuple:
+            self._written_bytes += len(out[0]) + len(out[1])
+            self._transport.writelines(out)
+        elif out:
+            self._written_bytes += len(out)
+            self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
             self._complete(exchange)
 
@@ -214,8 +224,8 @@ class Connection(asyncio.Protocol):
 
     def wanted(self, exchange: Exchange) -> None:
         self._body_wanted_at = self._server.now
-        head = cast(Head, self._head)
-        if head.expects and not self._continued and (exchange.phase is AWAITING_START or self._writer.is_held):
+        expects = cast(Head, self._head).rules.expects
+        if expects and not self._continued and (exchange.phase is AWAITING_START or self._writer.is_held):
             self._continued = True
             self._write(CONTINUE)
 
@@ -260,7 +270,10 @@ class Connection(asyncio.Protocol):
             return
         self._since = server.now
         if exchange.received:
-            self._next()
+            if self._reader.held or self._eof or self._paused:
+                self._next()
+            else:
+                self._reader.next()
         else:
             self._discarded = 0
             if self._paused:
@@ -270,6 +283,8 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Go on to the next request; what is held of it is read from the loop, not from inside this one."""
+        if self._mode != _OPEN:
+            return
         self._reader.next()
         if self._reader.held:
             self._server.loop.call_soon(self._read_held)
@@ -289,7 +304,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """Close behind a response that announced it."""
         head = self._head
-        if head is not None and not head.keep_alive and not self._reader.held and not self._reader.is_in_body:
+        if head is not None and not head.rules.keep_alive and not self._reader.held and not self._reader.is_in_body:
             self._mode = _SHUT  # the client wanted it so: it sends nothing more, and no reset can come of it
             self._transport.close()
         else:
@@ -344,7 +359,7 @@ class Connection(asyncio.Protocol):
             exchange.leave()
         text = refused.reason.encode("ascii") + b"\n"
         writer.start(refused.status, [(b"content-type", b"text/plain; charset=utf-8")])
-        self._write(writer.first(text, False, "GET", "1.1", False, server.date, server.signature))
+        self._write(cast(bytes, writer.first(text, False, REFUSED_LINE, False, server.date, server.signature)))
         server.count_refusal(refused.status, self._peer, len(text))
         self._shut()
 
@@ -412,7 +427,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         if self._eof and not reader.held:
             return False
-        if reader.is_in_body and cast(Head, self._head).expects and not self._continued:
+        if reader.is_in_body and cast(Head, self._head).rules.expects and not self._continued:
             return False  # RFC 9110 10.1.1: the client may send the body or not, so the next bytes mean nothing
         if self._server.announcing:
             # A next request that has come already must be answered, and behind an announced close it could not be
@@ -430,13 +445,9 @@ class Connection(asyncio.Protocol):
 
     # Bytes
 
-    def _write(self, out: bytes | tuple[bytes, bytes]) -> None:
-        if type(out) is tuple:
-            self._written_bytes += len(out[0]) + len(out[1])
-            self._transport.writelines(out)
-        else:
-            self._written_bytes += len(out)
-            self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
+    def _write(self, out: bytes) -> None:
+        self._written_bytes += len(out)
+        self._transport.write(out)
 
     def _pause(self) -> None:
         if not self._paused:
@@ -450,6 +461,8 @@ class Connection(asyncio.Protocol):
 
 
 FAILURE: Final = b"Internal Server Error\n"
+REFUSED_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {})
+"""Stands for the request line that could not be had."""
 
 
 def _address(peer: object) -> Address | None:

@@ -17,6 +17,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
+from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -84,7 +85,14 @@ class Server:
         """Open connections, in the order of their making."""
         self.background: set[Exchange] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
-        self.responses = [0, 0, 0, 0, 0]
+        self.responses = [0] * 10
+        """Responses by the first digit of their status."""
+        self.new_task = _task_factory(loop)
+        """One real Task for one request, started at once where Python can (3.12)."""
+        self.requests_total = 0
+        self.max_requests = settings.max_requests and settings.max_requests + random.randint(
+            0, settings.max_requests_jitter
+        )
         self.draining = False
         self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
@@ -92,10 +100,6 @@ class Server:
         self.signature = b"server: supervisor-d\r\n" if settings.server_header else b""
         self.now = loop.time()
         self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self._requests_total = 0
-        self._max_requests = settings.max_requests and settings.max_requests + random.randint(
-            0, settings.max_requests_jitter
-        )
         self._on_max_requests = on_max_requests
         self._listeners: list[socket.socket] = []
         self._serving = False
@@ -180,14 +184,9 @@ class Server:
 
     # What connections tell
 
-    def new_task(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        """One real Task for one request, started at once where Python can (3.12)."""
-        return _new_task(coroutine, self.loop)
-
-    def count_request(self) -> None:
-        self._requests_total += 1
-        if self._requests_total == self._max_requests and self._on_max_requests is not None:
-            self._on_max_requests(f"max-requests {self._max_requests} reached")
+    def reach_max_requests(self) -> None:
+        if self._on_max_requests is not None:
+            self._on_max_requests(f"max-requests {self.max_requests} reached")
 
     def count_response(self, exchange: Exchange) -> None:
         duration = monotonic() - exchange.started_at
@@ -196,16 +195,16 @@ class Server:
             scope = exchange.scope
             self._access_log.record(
                 _client_text(scope["client"]),
-                str(scope["method"]),
-                exchange.target,
-                exchange.version,
+                exchange.line.method,
+                exchange.line.target,
+                exchange.line.version,
                 exchange.status,
                 exchange.sent_bytes,
                 duration,
             )
 
     def count_refusal(self, status: int, peer: object, sent_bytes: int) -> None:
-        self.responses[status // 100 - 1] += 1
+        self.responses[status // 100] += 1
         if self._access_log is not None:
             self._access_log.record(_client_text(peer), "-", "-", "-", status, sent_bytes, 0.0)
 
@@ -295,12 +294,12 @@ class Server:
 
     def figures(self) -> ServerFigures:
         """The numbers for the scoreboard."""
-        first, second, third, fourth, fifth = self.responses
+        by_class = self.responses
         return ServerFigures(
             len(self.connections),
             sum(connection.is_busy for connection in self.connections) + len(self.background),
-            self._requests_total,
-            (first, second, third, fourth, fifth),
+            self.requests_total,
+            (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
             tuple(self._latency),
         )
 
@@ -320,15 +319,12 @@ class Server:
             self._access_log.reopen()
 
 
-if sys.version_info >= (3, 12):
-
-    def _new_task(coroutine: Coroutine[object, object, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-
-else:
-
-    def _new_task(coroutine: Coroutine[object, object, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-        return asyncio.Task(coroutine, loop=loop)
+def _task_factory(
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[Coroutine[object, object, None]], asyncio.Task[None]]:
+    if sys.version_info >= (3, 12):
+        return partial(asyncio.Task, loop=loop, eager_start=True)
+    return partial(asyncio.Task, loop=loop)
 
 
 def _parser_factory(settings: ServerSettings) -> Callable[[], HeaderParser]:

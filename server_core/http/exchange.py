@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Final, Protocol
+from typing import Protocol
 
 from server_core.http.response import AWAITING_BODY, AWAITING_START, COMPLETE, START, ResponseError, illegal
+from server_core.http.wire import RequestLine
 
 Message = MutableMapping[str, object]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, object], Receive, Send], Awaitable[None]]
-
-ASGI_VERSION: Final = "3.0"
-SPEC_VERSION: Final = "2.5"
-"""Since 2.4 send() after a disconnect raises OSError; 2.5 changes WebSocket only."""
 
 
 class ClientDisconnected(ConnectionError):
@@ -30,8 +27,8 @@ class ClientDisconnected(ConnectionError):
 class Outlet(Protocol):
     """Where an exchange's response goes, and where its request comes from."""
 
-    def start(self, status: object, headers: Iterable[object]) -> None:
-        """Check and hold the head; ResponseError if it may not go out."""
+    start: Callable[[object, Iterable[object]], None]
+    """Check and hold a status and headers; ResponseError if they may not go out."""
 
     def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
         """Frame and write a part of the body, after the head if that is still held."""
@@ -64,27 +61,25 @@ class Exchange:
         "answered",
         "body",
         "gone",
+        "line",
         "phase",
         "received",
         "scope",
         "sent_bytes",
         "started_at",
         "status",
-        "target",
         "task",
-        "version",
     )
 
-    def __init__(self, outlet: Outlet, scope: dict[str, object], target: str, version: str, now: float) -> None:
+    def __init__(self, outlet: Outlet, scope: dict[str, object], line: RequestLine, received: bool, now: float) -> None:
         self._outlet = outlet
         self._waiters: list[asyncio.Future[None]] | None = None
         self.scope = scope
-        self.target = target
-        self.version = version
+        self.line = line
         self.started_at = now
         self.task: asyncio.Task[None] | None = None
         self.body = b""
-        self.received = False
+        self.received = received
         """The request's body is complete."""
         self.answered = False
         """Its end was handed to the application."""

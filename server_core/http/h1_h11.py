@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 
-from server_core.http.h1_rules import FIELD_LINE, check_line_ends, special_fields
+from server_core.http.h1_rules import FIELD_LINE, FORWARDED, SPECIAL, check_line_ends, marked_fields
 from server_core.http.wire import Fields, Refused
 
 
@@ -14,17 +14,19 @@ class H11Headers:
     h11 merges repeated and listed Content-Length values, so the fields that frame a message are read from the bytes.
     """
 
-    __slots__ = ("_limit", "special")
+    __slots__ = ("_limit", "forwarded", "special")
 
     def __init__(self, limit: int) -> None:
         self.special: Fields = []
+        self.forwarded: Fields = []
         self._limit = limit
 
     def knows(self, method: bytes) -> bool:  # noqa: ARG002 - the seam's question; h11 takes any token
         return True
 
     def parse(self, head: bytes) -> Fields:
-        self.special = special_fields(head)
+        self.special = marked_fields(head, SPECIAL)
+        self.forwarded = marked_fields(head, FORWARDED)
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limit)
         try:
             parser.receive_data(head)

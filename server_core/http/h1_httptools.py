@@ -10,72 +10,84 @@ from typing import Final
 
 import httptools
 
-from server_core.http.h1_rules import REMEMBERED, SPECIAL, check_line_ends, special_fields
+from server_core.http.h1_rules import FORWARDED, REMEMBERED, SPECIAL, marked_fields
 from server_core.http.wire import Fields, Refused
 
-_LOWERED: dict[bytes, bytes] = {}
-_KNOWN: dict[bytes, bool] = {}
+_PLAIN, _SPECIAL, _FORWARDED = range(3)
+
+_NAMES: dict[bytes, tuple[bytes, int]] = {}
+"""Names as they came, lower-cased and sorted by what they mean, so that nobody looks through the fields again."""
+
+_METHODS: dict[bytes, bool] = {}
 _PROBE: Final = b" / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class HttptoolsHeaders:
-    """The HeaderParser over httptools; llhttp knows only the methods it lists."""
+    """The HeaderParser over httptools; llhttp knows only the methods it lists.
 
-    __slots__ = ("_feed", "_fields", "special")
+    llhttp refuses bare CR, bare LF, folded lines, control characters and space before a colon by itself, as of llhttp
+    9.3 (httptools 0.9); the transcripts in tests/conformance fail if that changes.
+    """
+
+    __slots__ = ("_feed", "_fields", "forwarded", "special")
 
     def __init__(self) -> None:
         self.special: Fields = []
+        self.forwarded: Fields = []
         self._fields: Fields = []
         self.renew()
 
     def knows(self, method: bytes) -> bool:
-        known = _KNOWN.get(method)
+        known = _METHODS.get(method)
         if known is None:
-            if len(_KNOWN) >= REMEMBERED:
-                _KNOWN.clear()
-            known = _KNOWN[method] = _is_parsed(method)
+            if len(_METHODS) >= REMEMBERED:
+                _METHODS.clear()
+            known = _METHODS[method] = _is_parsed(method)
         return known
 
     def parse(self, head: bytes) -> Fields:
         fields: Fields = []
         self._fields = fields
         self.special = []
+        if self.forwarded:
+            self.forwarded = []
         try:
             self._feed(head)
         except httptools.HttpParserUpgrade:
             self.renew()
         except httptools.HttpParserError as error:
             # llhttp judges the framing fields itself and says nothing of why: the rules find the better status
-            self.special = special_fields(head)
+            self.special = marked_fields(head, SPECIAL)
             self.renew()
             raise Refused(400, "malformed header fields") from error
-        check_line_ends(head, len(fields))
-        if b" \r\n" in head or b"\t\r\n" in head:
+        if b" \r" in head or b"\t" in head:
             self._strip()
         return fields
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        lowered = _LOWERED.get(name) or _lower(name)
-        self._fields.append((lowered, value))
-        if lowered in SPECIAL:
-            self.special.append((lowered, value))
+        known = _NAMES.get(name) or _learn(name)
+        field = (known[0], value)
+        self._fields.append(field)
+        if known[1]:
+            (self.special if known[1] == _SPECIAL else self.forwarded).append(field)
 
     def renew(self) -> None:
         self._feed = httptools.HttpRequestParser(self).feed_data
 
     def _strip(self) -> None:
         """llhttp leaves white space behind a value, which is no part of it (RFC 9112 section 5.1)."""
-        self._fields[:] = [(name, value.strip(b" \t")) for name, value in self._fields]
-        self.special = [(name, value.strip(b" \t")) for name, value in self.special]
+        for fields in (self._fields, self.special, self.forwarded):
+            fields[:] = [(name, value.strip(b" \t")) for name, value in fields]
 
 
-def _lower(name: bytes) -> bytes:
-    if len(_LOWERED) >= REMEMBERED:
-        _LOWERED.clear()
+def _learn(name: bytes) -> tuple[bytes, int]:
     lowered = name.lower()
+    known = lowered, _SPECIAL if lowered in SPECIAL else _FORWARDED if lowered in FORWARDED else _PLAIN
+    if len(_NAMES) >= REMEMBERED:
+        _NAMES.clear()
     if len(name) <= 64:
-        _LOWERED[name] = lowered
-    return lowered
+        _NAMES[name] = known
+    return known
 
 
 class _Nobody:

@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 from server_core.http.h1_chunked import ChunkedBody
-from server_core.http.h1_rules import FIRST_BYTE, RequestLines, check_partial, judge
-from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, Sink
+from server_core.http.h1_rules import FIRST_BYTE, VERDICTS, RequestLines, check_partial, judge, overrule_host
+from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink
 from server_core.settings import ServerSettings
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -24,12 +24,15 @@ class H1Reader:
 
     __slots__ = (
         "_chunked",
+        "_fields_limit",
         "_head",
+        "_head_limit",
+        "_line_limit",
         "_lines",
         "_parser",
         "_remaining",
         "_scanned",
-        "_settings",
+        "_seen",
         "_sink",
         "_state",
         "held",
@@ -38,7 +41,10 @@ class H1Reader:
     def __init__(self, parser: HeaderParser, lines: RequestLines, settings: ServerSettings, sink: Sink) -> None:
         self._parser = parser
         self._lines = lines
-        self._settings = settings
+        self._seen = lines.seen
+        self._line_limit = settings.limit_request_line
+        self._head_limit = settings.limit_header_bytes
+        self._fields_limit = settings.limit_request_fields
         self._sink = sink
         self._head = Head()
         self._state = _IN_HEAD
@@ -50,12 +56,60 @@ class H1Reader:
 
     def feed(self, data: bytes) -> None:
         """Read on. Raises Refused when the bytes break a rule; nothing may be fed after that."""
-        if self._state == _IN_HEAD:
-            self._read_head(self.held + data if self.held else data)
-        elif self._state == _DONE:
-            self.held += data
+        if self._state != _IN_HEAD:
+            if self._state == _IN_BODY:
+                self._read_body(data)
+            else:
+                self.held += data
+            return
+        if self.held:
+            data = self.held + data
+        end = data.find(_HEAD_END, self._scanned) + 4
+        if end <= 4 or data[0] == 13:
+            # RFC 9112 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
+            empty = _EMPTY_LINES.match(data)
+            if empty is not None:
+                self._scanned = 0
+                self.held = b""
+                self.feed(data[empty.end() :])
+                return
+            if end < 4:
+                self._hold_head(data)
+                return
+        line_end = data.find(b"\r")
+        if line_end > self._line_limit:
+            raise Refused(414, "request line too long")
+        if end > self._head_limit:
+            raise Refused(431, "request head too large")
+        if end != len(data):
+            self.held = data[end:]
+            data = data[:end]
+        elif self.held:
+            self.held = b""
+        line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
+        self._read_fields(line, data if line.is_known else _disguised(line, data[line_end:]))
+
+    def _read_fields(self, line: RequestLine, data: bytes) -> None:
+        parser = self._parser
+        try:
+            fields = parser.parse(data)
+        except Refused:
+            # A parser's own refusal does not say whose rule was broken; the rules' may say it better.
+            judge(line, parser.special)
+            raise
+        if len(fields) > self._fields_limit:
+            raise Refused(431, "too many header fields")
+        rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
+        head = self._head
+        head.line = line
+        head.fields = fields if line.authority is None else overrule_host(line.authority, fields)
+        head.rules = rules
+        head.forwarded = parser.forwarded
+        if rules.length == 0:
+            self._state = _DONE
+            self._sink.begin(head)
         else:
-            self._read_body(data)
+            self._begin_body(head)
 
     def next(self) -> None:
         """Let the next request be read; feed(b"") reads it from what is held."""
@@ -71,44 +125,13 @@ class H1Reader:
     def is_in_body(self) -> bool:
         return self._state == _IN_BODY
 
-    def _read_head(self, data: bytes) -> None:
-        end = data.find(_HEAD_END, self._scanned)
-        if end <= 0 or data[0] == 13:
-            # RFC 9112 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
-            empty = _EMPTY_LINES.match(data)
-            if empty is not None:
-                self._scanned = 0
-                self._read_head(data[empty.end() :])
-                return
-            if end < 0:
-                self._hold_head(data)
-                return
-        end += 4
-        line_end = data.find(b"\r\n")
-        if line_end > self._settings.limit_request_line:
-            raise Refused(414, "request line too long")
-        if end > self._settings.limit_header_bytes:
-            raise Refused(431, "request head too large")
-        if end == len(data):
-            self.held = b""
-            self._parse(line_end, data)
-        else:
-            self.held = data[end:]
-            self._parse(line_end, data[:end])
-        self._begin()
-
-    def _begin(self) -> None:
-        head = self._head
-        self._sink.begin(head)
-        if head.length == 0:
-            self._state = _DONE
-            self._sink.end()
-            return
+    def _begin_body(self, head: Head) -> None:
         self._parser.renew()
         self._state = _IN_BODY
-        if head.length == CHUNKED:
-            self._chunked = ChunkedBody(self._settings.limit_header_bytes)
-        self._remaining = head.length
+        self._remaining = head.rules.length
+        if head.rules.length == CHUNKED:
+            self._chunked = ChunkedBody(self._head_limit)
+        self._sink.begin(head)
         if self.held:
             data, self.held = self.held, b""
             self._read_body(data)
@@ -130,27 +153,12 @@ class H1Reader:
             self.held = rest
             self._sink.end()
 
-    def _parse(self, line_end: int, data: bytes) -> None:
-        line = self._lines.get(data[:line_end])
-        parser = self._parser
-        if not line.is_known:
-            data = b"POST / HTTP/" + line.version.encode("ascii") + data[line_end:]
-        try:
-            fields = parser.parse(data)
-        except Refused:
-            # A parser's own refusal does not say whose rule was broken; the rules' may say it better.
-            judge(line, parser.special, [], self._head)
-            raise
-        if len(fields) > self._settings.limit_request_fields:
-            raise Refused(431, "too many header fields")
-        judge(line, parser.special, fields, self._head)
-
     def _hold_head(self, data: bytes) -> None:
         """Keep a partial head, unless it already breaks a rule that its rest could not mend."""
         line_end = data.find(b"\r\n")
-        if (line_end if line_end >= 0 else len(data)) > self._settings.limit_request_line:
+        if (line_end if line_end >= 0 else len(data)) > self._line_limit:
             raise Refused(414, "request line too long")
-        if len(data) > self._settings.limit_header_bytes:
+        if len(data) > self._head_limit:
             raise Refused(431, "request head too large")
         if line_end >= 0:
             self._lines.get(data[:line_end])
@@ -159,3 +167,8 @@ class H1Reader:
         check_partial(data, self._scanned)
         self._scanned = max(0, len(data) - 3)
         self.held = data
+
+
+def _disguised(line: RequestLine, rest: bytes) -> bytes:
+    """The head with a method that every parser knows: its fields are what a parser is asked for."""
+    return b"POST / HTTP/%b%b" % (line.version.encode("ascii"), rest)

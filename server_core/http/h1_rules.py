@@ -4,7 +4,7 @@ A parser only says that a head is well-formed. Whether it may be served is said 
 laxity of one parser, and each difference between two, is a place where a proxy in front and this server could
 disagree about where a request ends.
 
-Request lines and Host values repeat, so what was checked is remembered, within bounds.
+Request lines, and the few fields that mean something here, repeat: what was checked is remembered, within bounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from server_core.http.wire import CHUNKED, Fields, Head, Refused, RequestLine
+from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 FIELD_LINE: Final = re.compile(TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
@@ -39,11 +39,12 @@ SPECIAL: Final = frozenset(
         b"transfer-encoding",
         b"expect",
         b"upgrade",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
     )
 )
-"""Names that mean something to the server itself."""
+"""Names of the fields that frame a message or steer its connection."""
+
+FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+"""Names of the fields that a trusted proxy is believed in."""
 
 
 class RequestLines:
@@ -52,18 +53,19 @@ class RequestLines:
     def __init__(self, root_path: str, knows: Callable[[bytes], bool]) -> None:
         self._root_path = root_path
         self._knows = knows
-        self._seen: dict[bytes, RequestLine] = {}
+        self.seen: dict[bytes, RequestLine] = {}
+        """What get() would find at once; read directly where a call matters."""
 
     def get(self, line: bytes) -> RequestLine:
         """The parts of a line without its CRLF; Refused if it is none that may be served."""
-        known = self._seen.get(line)
+        known = self.seen.get(line)
         if known is not None:
             return known
         parsed = self._parse(line)
         if len(line) <= REMEMBERED_BYTES:
-            if len(self._seen) >= REMEMBERED:
-                self._seen.clear()
-            self._seen[line] = parsed
+            if len(self.seen) >= REMEMBERED:
+                self.seen.clear()
+            self.seen[line] = parsed
         return parsed
 
     def _parse(self, line: bytes) -> RequestLine:
@@ -79,22 +81,28 @@ class RequestLines:
             raise Refused(501, "CONNECT is not served")
         if _TARGET.fullmatch(target) is None:
             raise Refused(400, "malformed request target")
-        path, authority = self._resolve(method, target)
-        raw_path, _, query_string = path.partition(b"?")
+        origin, authority = self._resolve(method, target)
+        raw_path, _, query_string = origin.partition(b"?")
         text = raw_path.decode("ascii")
         decoded = unquote(text) if "%" in text else text
         # ASGI, HTTP connection scope: root_path is "the root path this application is mounted at; same as SCRIPT_NAME
         # in WSGI", and path is the whole path, so that it begins with root_path; a proxy that uses root_path has
         # taken the prefix off. raw_path stays "unmodified from the bytes that were received by the web server".
+        path = self._root_path + decoded if raw_path != b"*" else decoded
+        scope: dict[str, object] = {
+            "method": method.decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query_string,
+            "http_version": version[5:].decode("ascii"),
+        }
         return RequestLine(
             method.decode("ascii"),
-            self._root_path + decoded if raw_path != b"*" else decoded,
-            raw_path,
-            query_string,
             version[5:].decode("ascii"),
             authority,
             self._knows(method),
             target.decode("ascii"),
+            scope,
         )
 
     def _resolve(self, method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
@@ -110,76 +118,46 @@ class RequestLines:
         return path if path.startswith(b"/") else b"/" + path, absolute[1]
 
 
-_HOSTS: set[bytes] = set()
-
-
 def is_host(value: bytes) -> bool:
     """Whether this is a host with or without a port (RFC 3986 section 3.2.2); empty is one."""
-    if value in _HOSTS:
-        return True
-    if _HOST.fullmatch(value) is None:
-        return False
-    if len(value) <= REMEMBERED_BYTES:
-        if len(_HOSTS) >= REMEMBERED:
-            _HOSTS.clear()
-        _HOSTS.add(value)
-    return True
+    return _HOST.fullmatch(value) is not None
 
 
-def judge(line: RequestLine, special: Fields, fields: Fields, head: Head) -> None:
-    """Fill `head` from a request's fields; Refused if they break a rule."""
-    head.line = line
-    head.fields = fields
-    head.length = 0
-    head.expects = False
-    head.upgrade = b""
-    head.forwarded = None
-    head.keep_alive = line.version == "1.1"
-    if not (len(special) == 1 and special[0][0] == b"host" and special[0][1] in _HOSTS):
-        _judge_each(line, special, head)
-    if line.authority is not None:
-        # RFC 9112 3.2.2: the origin server "MUST ignore the received Host header field (if any) and instead replace it"
-        head.fields = [(b"host", line.authority), *(field for field in fields if field[0] != b"host")]
+Verdicts = dict[tuple[object, ...], Rules]
+VERDICTS: Verdicts = {}
+"""What sets of special fields came to, by version and fields; read directly where a call matters."""
 
 
-def _judge_each(line: RequestLine, special: Fields, head: Head) -> None:
-    hosts = 0
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    options = b""
+def judge(line: RequestLine, special: Fields) -> Rules:
+    """What a request's special fields come to; Refused if they break a rule."""
+    rules = _judge(line, special)
+    if sum(len(value) for _, value in special) <= REMEMBERED_BYTES:
+        if len(VERDICTS) >= REMEMBERED:
+            VERDICTS.clear()
+        VERDICTS[line.version, *special] = rules
+    return rules
+
+
+def _judge(line: RequestLine, special: Fields) -> Rules:
+    values: dict[bytes, list[bytes]] = {}
     for name, value in special:
-        if name == b"host":
-            hosts += 1
-            if not is_host(value):
-                raise Refused(400, "malformed Host")
-        elif name == b"connection":
-            options += b"," + value
-        elif name == b"content-length":
-            lengths.append(value)
-        elif name == b"transfer-encoding":
-            codings.append(value)
-        elif name == b"upgrade":
-            head.upgrade = head.upgrade + b", " + value if head.upgrade else value
-        elif name == b"expect":
-            _judge_expect(line, value, head)
-        elif head.forwarded is None:
-            head.forwarded = [(name, value)]
-        else:
-            head.forwarded.append((name, value))
-    if hosts != 1 and (hosts or line.version == "1.1"):
+        values.setdefault(name, []).append(value)
+    hosts = values.get(b"host", [])
+    if len(hosts) != 1 and (hosts or line.version == "1.1"):
         raise Refused(400, "exactly one Host is required")
-    if options:
-        tokens = [token.strip(b" \t") for token in options.lower().split(b",")]
-        head.keep_alive = b"close" not in tokens and (head.keep_alive or b"keep-alive" in tokens)
-    if lengths or codings:
-        head.length = _framing(line, lengths, codings)
-
-
-def _judge_expect(line: RequestLine, value: bytes, head: Head) -> None:
-    if value.lower() != b"100-continue":
+    if hosts and not is_host(hosts[0]):
+        raise Refused(400, "malformed Host")
+    keep_alive = line.version == "1.1"
+    if b"connection" in values:
+        options = [option.strip(b" \t") for option in b",".join(values[b"connection"]).lower().split(b",")]
+        keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
+    expectations = values.get(b"expect", [])
+    if any(value.lower() != b"100-continue" for value in expectations):
         raise Refused(417, "only 100-continue can be expected")
     # RFC 9110 10.1.1: a server that receives 100-continue in an HTTP/1.0 request MUST ignore it
-    head.expects = line.version == "1.1"
+    expects = bool(expectations) and line.version == "1.1"
+    length = _framing(line, values.get(b"content-length", []), values.get(b"transfer-encoding", []))
+    return Rules(length, keep_alive, expects, b", ".join(values.get(b"upgrade", [])))
 
 
 def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> int:
@@ -192,20 +170,29 @@ def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> i
         if len(codings) != 1 or codings[0].lower() != b"chunked":
             raise Refused(501, "only the transfer coding chunked, once, is served")
         return CHUNKED
-    value = lengths[0]
+    if not lengths:
+        return 0
     # Identical duplicates are refused too: RFC 9110 8.6 allows either, and only one reading is safe.
-    if len(lengths) != 1 or not (value.isdigit() and len(value) <= 18):
+    if len(lengths) != 1 or not (lengths[0].isdigit() and len(lengths[0]) <= 18):
         raise Refused(400, "malformed Content-Length")
-    return int(value)
+    return int(lengths[0])
 
 
-def special_fields(head: bytes) -> Fields:
-    """The special fields straight from the bytes of a head, for a parser that merges or drops some of them."""
+def overrule_host(authority: bytes, fields: Fields) -> Fields:
+    """The fields with the target's authority for Host.
+
+    RFC 9112 3.2.2: the server "MUST ignore the received Host header field (if any) and instead replace it".
+    """
+    return [(b"host", authority), *(field for field in fields if field[0] != b"host")]
+
+
+def marked_fields(head: bytes, names: frozenset[bytes]) -> Fields:
+    """The fields with these names straight from the bytes, for a parser that merges or drops some of them."""
     found: Fields = []
     for raw in head.split(b"\r\n")[1:-2]:
         name, _, value = raw.partition(b":")
         lowered = name.lower()
-        if lowered in SPECIAL:
+        if lowered in names:
             found.append((lowered, value.strip(b" \t")))
     return found
 

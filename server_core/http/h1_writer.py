@@ -20,6 +20,7 @@ from server_core.http.response import (
     learn_line,
     status_line,
 )
+from server_core.http.wire import RequestLine
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -27,7 +28,7 @@ JOIN_LIMIT: Final = 8192
 """Largest body that is copied behind its head; above it two buffers and one writev are cheaper. Measured: FAST_PATH,
 2 cores, CPython 3.11, uvloop 0.23."""
 
-_HELD, _COUNTED, _CHUNKED, _UNTIL_CLOSE, _WITHOUT, _ENDED = range(6)
+_UNDECIDED, _COUNTED, _CHUNKED, _UNTIL_CLOSE, _WITHOUT, _ENDED = range(6)
 
 
 class H1Writer:
@@ -37,22 +38,18 @@ class H1Writer:
     response can be started instead; after that the connection must end.
     """
 
-    __slots__ = ("_chunked", "_date", "_framing", "_length", "_lines", "_server", "_status", "close")
+    __slots__ = ("_chunked", "_framing", "_has_date", "_has_server", "_length", "_lines", "_status", "close", "is_held")
 
     def __init__(self) -> None:
         self._framing = _ENDED
         self._lines: list[bytes] = []
         self._length = -1
-        self._chunked = False
-        self._date = self._server = False
+        self._chunked = self._has_date = self._has_server = False
         self._status = 0
+        self.is_held = False
+        """Whether a head waits, and nothing has gone out."""
         self.close = False
         """Whether this response is the connection's last: its head says so, or its end does."""
-
-    @property
-    def is_held(self) -> bool:
-        """Whether the head has not gone out."""
-        return self._framing == _HELD
 
     @property
     def ends_by_close(self) -> bool:
@@ -64,67 +61,72 @@ class H1Writer:
         line = STATUS_LINES.get(status)  # type: ignore[call-overload]  # whatever it is: not found, and checked below
         lines = [line if line is not None else status_line(status)]
         length = -1
-        self._chunked = self._date = self._server = self.close = False
+        self._chunked = self._has_date = self._has_server = self.close = False
         for pair in headers:
             try:
-                kind, text = KNOWN_LINES[pair]  # type: ignore[index]  # as above
+                kind, text, number = KNOWN_LINES[pair]  # type: ignore[index]  # as above
             except (KeyError, TypeError):  # unknown, or a list, which frameworks use for pairs and has no hash
-                kind, text = learn_line(pair)
+                kind, text, number = learn_line(pair)
             if kind == PLAIN:
                 lines.append(text)
             elif kind == LENGTH:
                 if length >= 0:
                     raise ResponseError("headers: content-length is given twice")
-                length = int(text)
-            elif kind == CODING:
-                self._chunked = True
-            elif kind == CONNECTION:
-                self.close = self.close or b"close" in text.lower()
+                length = number
             else:
-                lines.append(text)
-                if kind == DATE:
-                    self._date = True
-                else:
-                    self._server = True
+                self._start_special(kind, text, number, lines)
         if self._chunked and length >= 0:
             raise ResponseError("headers: content-length and transfer-encoding exclude each other")
         self._lines = lines
         self._length = length
         self._status = status  # type: ignore[assignment]  # an int, or status_line() had raised
-        self._framing = _HELD
+        self._framing = _UNDECIDED
+        self.is_held = True
+
+    def _start_special(self, kind: int, text: bytes, number: int, lines: list[bytes]) -> None:
+        if kind == CODING:
+            self._chunked = True
+        elif kind == CONNECTION:
+            self.close = self.close or bool(number)
+        else:
+            lines.append(text)
+            if kind == DATE:
+                self._has_date = True
+            else:
+                self._has_server = True
 
     def first(
-        self, data: bytes, more: bool, method: str, version: str, keep_alive: bool, date: bytes, server: bytes
+        self, data: bytes, more: bool, line: RequestLine, keep_alive: bool, date: bytes, server: bytes
     ) -> bytes | tuple[bytes, bytes]:
         """The head and the first part of the body, framed. `keep_alive` false makes this the last response."""
-        self._frame(data, more, method, version)
         lines = self._lines
+        length = self._length
+        if length == len(data) and not more and line.method != "HEAD" and self._status not in (204, 304):
+            lines.append(b"content-length: %d\r\n" % length)
+            self._framing = _ENDED
+        else:
+            self._frame(data, more, line)
         if self.close or not keep_alive or self._framing == _UNTIL_CLOSE:
             self.close = True
             lines.append(b"connection: close\r\n")
-        elif version == "1.0":
+        elif line.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
-        if not self._date:
+        if not self._has_date:
             lines.append(date)
-        if not self._server:
+        if not self._has_server:
             lines.append(server)
         lines.append(b"\r\n")
-        self._lines = []
-        if self._framing == _COUNTED:
-            self._length -= len(data)
-            if not more:
-                self._framing = _ENDED
-            if len(data) <= JOIN_LIMIT:
-                lines.append(data)
-                return b"".join(lines)
+        self.is_held = False
+        if self._framing != _ENDED:
+            data = self.body(data, more)
+        if len(data) > JOIN_LIMIT:
             return b"".join(lines), data
-        head = b"".join(lines)
-        body = self.body(data, more)
-        return head + body if body else head
+        lines.append(data)
+        return b"".join(lines)
 
-    def _frame(self, data: bytes, more: bool, method: str, version: str) -> None:
+    def _frame(self, data: bytes, more: bool, line: RequestLine) -> None:
         """Choose how the body is framed (RFC 9112 section 6.3, seen from the server)."""
-        status, lines = self._status, self._lines
+        status, lines, method, version = self._status, self._lines, line.method, line.version
         if status in (204, 304) or method == "HEAD":
             self._framing = _WITHOUT
             if status == 204:

@@ -46,9 +46,9 @@ _KINDS: Final = {
 _NAME: Final = re.compile(TOKEN)
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-Line = tuple[int, bytes]
+Line = tuple[int, bytes, int]
 KNOWN_LINES: dict[tuple[bytes, bytes], Line] = {}
-"""Checked pairs: what each is, and its bytes. Looked up by the writer itself, which saves a call per field."""
+"""Checked pairs: what each is, its bytes, and its number if it is one. Looked up by the writer itself, which saves a call per field."""
 
 
 def learn_line(pair: object) -> Line:
@@ -67,7 +67,8 @@ def learn_line(pair: object) -> Line:
         raise ResponseError(f"headers: content-length must be digits, not {value!r}")
     if kind == CODING and value.strip().lower() != b"chunked":
         raise ResponseError(f"headers: transfer-encoding must be chunked, not {value!r}")
-    line = (kind, value if kind in (LENGTH, CODING, CONNECTION) else b"%b: %b\r\n" % (name, value))
+    number = int(value) if kind == LENGTH else int(kind == CONNECTION and b"close" in value.lower())
+    line = (kind, b"%b: %b\r\n" % (name, value), number)
     if len(name) + len(value) <= REMEMBERED_BYTES:
         if len(KNOWN_LINES) >= REMEMBERED:
             KNOWN_LINES.clear()

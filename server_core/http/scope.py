@@ -1,7 +1,9 @@
 """From a checked request head to an ASGI scope.
 
-A connection keeps one template; each request copies it (140 ns, against 219 for building it) and gets its own
-`asgi`, `state` and header list, because applications write into them.
+A connection keeps one template and each request line its own part; a scope is their union (one call in C) and gets
+`asgi`, `state` and header list of its own, because applications write into them.
+
+asgi.spec_version: since 2.4 send() raises OSError when the client is gone, which it does here; 2.5 concerns WebSocket.
 """
 
 from __future__ import annotations
@@ -18,31 +20,18 @@ def template(scheme: str, client: Address | None, server: Address | None, root_p
     return {
         "type": "http",
         "asgi": None,
-        "http_version": "1.1",
         "server": server,
         "client": client,
         "scheme": scheme,
-        "method": "GET",
         "root_path": root_path,
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
         "headers": None,
     }
 
 
-def build(
-    base: dict[str, object], head: Head, state: Mapping[str, object] | None, versions: dict[str, str]
-) -> dict[str, object]:
-    """The scope of one request; `versions` is the asgi dict and becomes the request's own."""
-    scope = base.copy()
-    line = head.line
-    scope["asgi"] = versions
-    scope["http_version"] = line.version
-    scope["method"] = line.method
-    scope["path"] = line.path
-    scope["raw_path"] = line.raw_path
-    scope["query_string"] = line.query_string
+def build(base: dict[str, object], head: Head, state: Mapping[str, object] | None) -> dict[str, object]:
+    """The scope of one request."""
+    scope = base | head.line.scope
+    scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
     scope["headers"] = head.fields
     if state is not None:
         scope["state"] = dict(state)

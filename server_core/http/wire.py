@@ -1,6 +1,6 @@
 """The seam between bytes and exchanges: what a request reader tells, and to whom. No I/O, no asyncio.
 
-A reader calls its sink directly, in the order of the bytes: begin, body (any number of times), end. There are no
+A reader calls its sink directly, in the order of the bytes: begin and, if there is a body, body (any number of times) and end. There are no
 event objects: one request would cost four of them, and each would be taken apart at once.
 """
 
@@ -27,24 +27,19 @@ class RequestLine(NamedTuple):
     """A checked request line, and everything that can be said from it alone."""
 
     method: str
-    path: str
-    raw_path: bytes
-    query_string: bytes
     version: str
     authority: bytes | None
     """The host of an absolute-form target, which wins over the Host field (RFC 9112 section 3.2.2)."""
     is_known: bool
     """Whether the header parser knows the method; if not, it is shown another one."""
     target: str
+    scope: dict[str, object]
+    """The part of an ASGI scope that this line decides; copied, never handed out."""
 
 
-class Head:
-    """The head of the request being read; one object per connection, overwritten by each request."""
+class Rules(NamedTuple):
+    """What the fields that mean something to the server come to."""
 
-    __slots__ = ("expects", "fields", "forwarded", "keep_alive", "length", "line", "upgrade")
-
-    line: RequestLine
-    fields: Fields
     length: int
     """Bytes of the body, or CHUNKED."""
     keep_alive: bool
@@ -52,7 +47,17 @@ class Head:
     """The client waits for 100 Continue."""
     upgrade: bytes
     """The protocols offered in Upgrade, or nothing."""
-    forwarded: Fields | None
+
+
+class Head:
+    """The head of the request being read; one object per connection, overwritten by each request."""
+
+    __slots__ = ("fields", "forwarded", "line", "rules")
+
+    line: RequestLine
+    fields: Fields
+    rules: Rules
+    forwarded: Fields
     """X-Forwarded-For and -Proto in the order of the fields; whether they are believed is not decided here."""
 
 
@@ -60,7 +65,9 @@ class HeaderParser(Protocol):
     """Takes one whole request head apart: the part of a reader that httptools or h11 does."""
 
     special: Fields
-    """After parse(): the fields that have a meaning to the server, lower-cased, in order."""
+    """After parse(): the fields that frame the message or steer the connection (h1_rules.SPECIAL), in order."""
+    forwarded: Fields
+    """After parse(): the fields a proxy may have added (h1_rules.FORWARDED), in order."""
 
     def knows(self, method: bytes) -> bool:
         """Whether parse() takes this method; a reader shows it POST in place of others."""
@@ -76,10 +83,10 @@ class Sink(Protocol):
     """What a reader calls."""
 
     def begin(self, head: Head) -> None:
-        """A request's head is complete and within the rules."""
+        """A request's head is complete and within the rules. If it has no body, it is the whole request."""
 
     def body(self, data: bytes) -> None:
         """Some bytes of its body, chunk framing taken off."""
 
     def end(self) -> None:
-        """The request is complete; the reader reads no further until it is told to."""
+        """The body is complete; the reader reads no further until it is told to."""
