@@ -123,7 +123,7 @@ class Door:
         """The next fact of this kind."""
         self.run_until(lambda: any(isinstance(fact, kind) for fact in self.facts))
         found = next(fact for fact in self.facts if isinstance(fact, kind))
-        self.facts.remove(found)  # type: ignore[arg-type]  # it came from there
+        self.facts.remove(found)
         return found
 
     def gone(self) -> RequesterGone:
