@@ -30,7 +30,8 @@ KILL_GRACE_S: Final = 1.0
 DETACH_GRACE_S: Final = 0.5
 """From a closed pipe to SIGKILL: a crash closes the pipe a moment before its exit is told. Chosen."""
 STACKS_S: Final = 0.5
-"""For a worker to write its stacks; chosen: 1.2 ms were measured on an idle machine (Linux 6.8, Python 3.11)."""
+"""For a worker to write its stacks; chosen: faulthandler took 1.2 ms while C code held the interpreter, but the machine
+may be busy, and that may be the very trouble."""
 AGE_JITTER: Final = 0.1
 """Workers reach max-age up to this share early, so that those born together are not replaced together; chosen."""
 
@@ -49,8 +50,7 @@ def welcome(desk: Desk, handle: Handle, *, serve: bool) -> None:
     if desk.terms.max_age:
         early = AGE_JITTER * share(desk.seed, handle.slot, handle.birth)
         handle.arm(Alarm.AGE, desk.now + desk.terms.max_age * (1 - early))
-    duration_s = desk.now - (handle.spawned_at or desk.now)
-    desk.outbox.report_worker("worker.ready", handle, duration_s=round(duration_s, 3))
+    desk.outbox.report_worker("worker.ready", handle, duration_s=handle.age_s(desk.now))
     desk.outbox.add(ObserveWorkers((handle.slot,)))  # what it was throttled before now is not its excuse later
     if serve:
         _serve(desk, handle)

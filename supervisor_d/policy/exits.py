@@ -36,7 +36,7 @@ def describe_exit(fact: WorkerExited) -> str:
 
 def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> None:
     """Empty the slot and tell the end; where the place is kept and `refill` holds, the successor comes here."""
-    was, held, asked_for = handle.state, handle.held, handle.reason
+    was, held, asked_for = handle.state, handle.held, handle.reason if handle.fate is not None else ""
     handle.move(Cause.EXITED, desk.now)
     desk.moves += 1
     end = describe_exit(fact)
@@ -56,10 +56,15 @@ def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> Non
 
 
 def _remember(desk: Desk, handle: Handle, fact: WorkerExited, fate: Fate, reason: str, *, followed: bool) -> None:
-    age_s = round(desk.now - (handle.spawned_at or desk.now), 3)
     handle.last_exit = LastExit(fate.value, fact.exit_code, fact.signal, desk.now, reason)
     handle.held = False
-    told = {"cause": fate.value, "exit_code": fact.exit_code, "signal": fact.signal, "reason": reason, "age_s": age_s}
+    told = {
+        "cause": fate.value,
+        "exit_code": fact.exit_code,
+        "signal": fact.signal,
+        "reason": reason,
+        "age_s": handle.age_s(desk.now),
+    }
     if fate not in FAILURES:
         desk.outbox.report_worker("worker.exited", handle, **told)
         return

@@ -48,8 +48,11 @@ def look(desk: Desk) -> None:
         trouble = handle.trouble
         if trouble is not None and desk.now >= trouble.kill_at + LOOK_AGAIN_S:
             acts.kill(desk, handle, f"{trouble.kind}: silent for {desk.now - trouble.beat_at:.1f} s")
+        elif trouble is not None:
+            again_at = desk.now + TROUBLE_LOOK_S
+            handle.arm(Alarm.LOOK, min(again_at, trouble.kill_at) if desk.now < trouble.kill_at else again_at)
         else:
-            handle.arm(Alarm.LOOK, desk.now + (TROUBLE_LOOK_S if trouble else LOOK_AGAIN_S))
+            handle.arm(Alarm.LOOK, desk.now + LOOK_AGAIN_S)
     if due:
         desk.outbox.add(ObserveWorkers(desk.fleet.watched()))
 
@@ -93,9 +96,11 @@ def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant)
     handle.baseline = seen
     handle.extended = False
     handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout)
-    if handle.trouble is None:
+    trouble = handle.trouble
+    if trouble is None:
         return
     handle.trouble = None
+    handle.reason = trouble.reason_before
     handle.alarms.pop(Alarm.RECORD, None)
     if handle.fate is Fate.HUNG:
         handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
@@ -116,7 +121,8 @@ def _classify(desk: Desk, seen: Observation) -> str:
 def _suspect(desk: Desk, handle: Handle, kind: str, beat_at: Instant) -> None:
     silent_s = desk.now - beat_at
     handle.beat_at = beat_at
-    handle.trouble = Trouble(kind, desk.now, beat_at, Instant(desk.now + hard_after_s(desk.terms.timeout)))
+    kill_at = Instant(desk.now + hard_after_s(desk.terms.timeout))
+    handle.trouble = Trouble(kind, handle.reason, beat_at, kill_at)
     reason = f"{kind}: silent for {silent_s:.1f} s"
     desk.outbox.report_worker("worker.suspected", handle, kind=kind, silent_s=round(silent_s, 3))
     if handle.state is SlotState.READY:
@@ -134,6 +140,5 @@ def record(desk: Desk, handle: Handle) -> None:
         silent_s = round(desk.now - handle.trouble.beat_at, 3)
         desk.outbox.add(RecordIncident(handle.slot, handle.trouble.kind, silent_s))
         return
-    silent_s = round(desk.now - (handle.spawned_at or desk.now), 3)
-    desk.outbox.add(RecordIncident(handle.slot, "boot_timeout", silent_s))
+    desk.outbox.add(RecordIncident(handle.slot, "boot_timeout", handle.age_s(desk.now)))
     acts.kill(desk, handle, handle.reason)

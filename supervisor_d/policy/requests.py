@@ -175,7 +175,7 @@ class Requests:
         if self.shutdown is None:
             self.stop(fast=request.fast)
         else:
-            self.shutdown.hasten()
+            self.shutdown.hasten(desk)
             desk.moves += 1
 
     def _scale(self, request: ScaleRequested) -> None:

@@ -174,7 +174,7 @@ class Rollout:
     def _step_back(self, desk: Desk) -> None:
         staffing.take_back(desk, desk.generation)
         staffing.staff(desk, desk.generation, desk.target)
-        staffing.dismiss_others(desk, desk.generation, "rolled back")
+        staffing.dismiss_others(desk, desk.generation)
         if self._due(desk) or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
             self._end(desk, "rolled_back")
 
@@ -241,15 +241,12 @@ class Rollout:
             desk.terms = self.terms
 
     def replaced(self, desk: Desk) -> int:
-        """How many old workers have made room."""
-        if self.refills_old:
-            return 0
-        old = sum(handle.ready for handle in desk.fleet.of(desk.generation))
-        return max(desk.target - old, 0)
+        """How much of the target the new generation serves; nothing counts before ROLLING."""
+        return 0 if self.refills_old else min(desk.fleet.ready(self.generation), desk.target)
 
     def tell(self, desk: Desk) -> None:
         """Tell whoever waits how far it is, if that changed."""
-        replaced, ready = self.replaced(desk), desk.fleet.ready(self.generation)
+        replaced, ready = self.replaced(desk), desk.fleet.ready()
         if (self.phase, replaced, ready) == self._told:
             return
         before, self._told = self._told, (self.phase, replaced, ready)

@@ -25,7 +25,16 @@ FAST_GRACE_S: Final = 1.0
 
 def total_budget_s(terms: Terms) -> float:
     """The longest a graceful stop can take, in seconds, from the request to the exit of the master."""
-    return terms.shutdown_delay + terms.graceful_timeout + acts.TERMINATE_GRACE_S + acts.KILL_GRACE_S
+    return terms.shutdown_delay + drain_budget_s(terms)
+
+
+def drain_budget_s(terms: Terms) -> float:
+    """The longest the drain itself can take, in seconds, escalation included."""
+    return terms.graceful_timeout + acts.TERMINATE_GRACE_S + acts.KILL_GRACE_S
+
+
+def _fast_budget_s() -> float:
+    return FAST_GRACE_S + acts.KILL_GRACE_S
 
 
 class Shutdown:
@@ -35,15 +44,16 @@ class Shutdown:
         self, desk: Desk, *, fast: bool, delay_s: float, exit_code: int = EXIT_OK, last_words: Report | None = None
     ) -> None:
         self.fast = fast
-        self.since = desk.now
+        self.ends_by = Instant(desk.now + (_fast_budget_s() if fast else delay_s + drain_budget_s(desk.terms)))
         self.delay_until: Instant | None = Instant(desk.now + delay_s) if delay_s and not fast else None
         self.exit_code = exit_code
         self.done = False
         self._last_words = last_words
         self._closed = False
 
-    def hasten(self) -> None:
+    def hasten(self, desk: Desk) -> None:
         self.fast = True
+        self.ends_by = Instant(min(self.ends_by, desk.now + _fast_budget_s()))
         self.delay_until = None
 
     def step(self, desk: Desk) -> None:
@@ -71,6 +81,8 @@ class Shutdown:
                 acts.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
                 self._hurry(desk, handle)
             case SlotState.DRAINING:
+                drain_by = self.ends_by - acts.TERMINATE_GRACE_S - acts.KILL_GRACE_S
+                handle.arm(Alarm.DRAIN, min(handle.alarms.get(Alarm.DRAIN, math.inf), drain_by))
                 self._hurry(desk, handle)
             case SlotState.TERMINATING:
                 if self.fast:
@@ -90,12 +102,11 @@ class Shutdown:
         if self.fast:
             acts.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
 
-    def describe(self, desk: Desk, now: Instant) -> str:
+    def describe(self, now: Instant) -> str:
         """How long it may still take, for a person."""
         if self.delay_until is not None:
             return f"stopping: not ready, still accepting for {max(self.delay_until - now, 0.0):.1f} s"
-        left_s = max((at for handle in desk.fleet for at in handle.alarms.values()), default=now) - now
-        return f"stopping: up to {max(left_s, 0.0):.1f} s to drain"
+        return f"stopping: done within {max(self.ends_by - now, 0.0):.1f} s"
 
     def abandoned(self) -> None:
         """A process is left behind: that is not what was asked for."""

@@ -67,10 +67,13 @@ class Fate(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A silence that passed the soft limit. `beat_at` is the last beat before it; kill_at is the hard limit."""
+    """A silence that passed the soft limit. `beat_at` is the last beat before it; kill_at is the hard limit.
+
+    `reason_before` is what the slot's reason was, for when it beats again.
+    """
 
     kind: str
-    since: Instant
+    reason_before: str
     beat_at: Instant
     kill_at: Instant
 
@@ -149,6 +152,10 @@ class Handle:
     def stays(self) -> bool:
         """True if the slot counts for the target: it serves, or somebody will serve in it without further decision."""
         return self.state in (SlotState.READY, SlotState.BACKOFF) or self.coming or self.held
+
+    def age_s(self, now: Instant) -> float:
+        """Seconds since its process was spawned."""
+        return round(now - self.spawned_at, 3) if self.spawned_at is not None else 0.0
 
     def status(self) -> SlotStatus:
         return SlotStatus(

@@ -17,7 +17,7 @@ def may_spare(desk: Desk, handle: Handle) -> bool:
     return not handle.ready or desk.fleet.ready() - 1 >= desk.target
 
 
-def staff(desk: Desk, generation: Generation, wanted: int, reason: str = "scaled down") -> None:
+def staff(desk: Desk, generation: Generation, wanted: int) -> None:
     """Spawn workers of the generation, or take the surplus away, until as many stay as are wanted."""
     staying = desk.fleet.staying(generation)
     for _ in range(wanted - len(staying)):
@@ -26,7 +26,7 @@ def staff(desk: Desk, generation: Generation, wanted: int, reason: str = "scaled
             acts.spawn(desk, free, generation)
     surplus = sorted(staying, key=_dispensability)[: max(len(staying) - wanted, 0)]
     for handle in surplus:
-        dismiss(desk, handle, reason)
+        dismiss(desk, handle, f"more workers than the {wanted} wanted")
 
 
 def take_back(desk: Desk, generation: Generation) -> None:
@@ -55,7 +55,8 @@ def dismiss(desk: Desk, handle: Handle, reason: str) -> None:
         acts.drain(desk, handle, reason, timeout_s=desk.terms.graceful_timeout)
 
 
-def dismiss_others(desk: Desk, generation: Generation, reason: str) -> None:
+def dismiss_others(desk: Desk, generation: Generation) -> None:
     """Let every worker of another generation go, as far as each can be spared."""
     for handle in desk.fleet.others(generation):
-        dismiss(desk, handle, reason)
+        newer = handle.generation > generation
+        dismiss(desk, handle, "its generation is discarded" if newer else "its generation is replaced")

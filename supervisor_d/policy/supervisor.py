@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from supervisor_d.errors import EXIT_BOOT_FAILED
-from supervisor_d.policy import acts, exits, liveness, staffing, workers
+from supervisor_d.policy import acts, liveness, staffing, workers
 from supervisor_d.policy.desk import Desk, Failure
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
@@ -108,7 +108,7 @@ class Supervisor:
         desk, rollout, shutdown = self._desk, self._requests.rollout, self._requests.shutdown
         state, reason = self._health.state, self._health.reason
         if shutdown is not None:
-            state, reason = DaemonState.DRAINING, shutdown.describe(desk, now)
+            state, reason = DaemonState.DRAINING, shutdown.describe(now)
         elif rollout is not None:
             state = DaemonState.RELOADING
         return Status(
@@ -144,7 +144,7 @@ class Supervisor:
                 | WorkerExited()
                 | WorkerDetached()
             ):
-                self._take_life(fact, self._desk.fleet.handle(fact.slot))
+                self._take_life(fact)
             case (
                 WorkerParked()
                 | WorkerDraining()
@@ -157,38 +157,10 @@ class Supervisor:
             case _:
                 self._requests.take_in(fact)
 
-    def _take_life(
-        self,
-        fact: WorkerSpawned
-        | SpawnFailed
-        | WorkerBooted
-        | WorkerStarted
-        | WorkerReady
-        | WorkerFailed
-        | WorkerExited
-        | WorkerDetached,
-        handle: Handle,
-    ) -> None:
-        """A worker comes to be, boots, or ends."""
-        desk = self._desk
-        match fact:
-            case WorkerSpawned():
-                workers.spawned(desk, handle, fact)
-            case SpawnFailed():
-                exits.refuse_spawn(desk, handle, fact, refill=self._refills(handle))
-            case WorkerBooted():
-                workers.booted(desk, handle)
-            case WorkerStarted():
-                workers.started(desk, handle)
-            case WorkerReady():
-                rollout = self._requests.rollout
-                workers.became_ready(desk, handle, serve=rollout is None or rollout.serves(handle))
-            case WorkerFailed():
-                workers.failed(desk, handle, fact)
-            case WorkerExited():
-                exits.bury(desk, handle, fact, refill=self._refills(handle))
-            case WorkerDetached():
-                workers.detached(desk, handle, fact)
+    def _take_life(self, fact: workers.Life) -> None:
+        handle, rollout = self._desk.fleet.handle(fact.slot), self._requests.rollout
+        serve = rollout is None or rollout.serves(handle)
+        workers.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
 
     def _take_word(
         self,
@@ -285,7 +257,7 @@ class Supervisor:
             return
         staffing.take_back(desk, desk.generation)
         staffing.staff(desk, desk.generation, desk.target + self._recycling.extra(desk))
-        staffing.dismiss_others(desk, desk.generation, "its generation is replaced")
+        staffing.dismiss_others(desk, desk.generation)
         if shutdown is None:
             self._recycling.step(desk)
             self._recycling.sample(desk)

@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
-from supervisor_d.policy import acts
+from supervisor_d.policy import acts, exits
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import Cause
 from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
-from supervisor_d.vocabulary import RecordIncident, RequestStacks, WorkerDetached, WorkerFailed, WorkerSpawned
+from supervisor_d.vocabulary import (
+    RecordIncident,
+    RequestStacks,
+    SpawnFailed,
+    WorkerBooted,
+    WorkerDetached,
+    WorkerExited,
+    WorkerFailed,
+    WorkerReady,
+    WorkerSpawned,
+    WorkerStarted,
+)
+
+Life = (
+    WorkerSpawned
+    | SpawnFailed
+    | WorkerBooted
+    | WorkerStarted
+    | WorkerReady
+    | WorkerFailed
+    | WorkerExited
+    | WorkerDetached
+)
+
+
+def take_life(desk: Desk, handle: Handle, fact: Life, *, serve: bool, refill: bool) -> None:
+    """A worker comes to be, boots, or ends; `refill` if a successor is wanted in the same slot."""
+    match fact:
+        case WorkerSpawned():
+            spawned(desk, handle, fact)
+        case SpawnFailed():
+            exits.refuse_spawn(desk, handle, fact, refill=refill)
+        case WorkerBooted():
+            booted(desk, handle)
+        case WorkerStarted():
+            started(desk, handle)
+        case WorkerReady():
+            became_ready(desk, handle, serve=serve)
+        case WorkerFailed():
+            failed(desk, handle, fact)
+        case WorkerExited():
+            exits.bury(desk, handle, fact, refill=refill)
+        case WorkerDetached():
+            detached(desk, handle, fact)
 
 
 def spawned(desk: Desk, handle: Handle, fact: WorkerSpawned) -> None:
@@ -73,7 +116,7 @@ def detached(desk: Desk, handle: Handle, fact: WorkerDetached) -> None:
     if handle.state is SlotState.TERMINATING and was is not SlotState.TERMINATING:
         handle.held = was not in (SlotState.PARKED, SlotState.SUSPECT)
         handle.trouble = None
-        handle.reason = f"closed its pipe: {fact.reason}"
+        handle.reason = fact.reason
         handle.arm(Alarm.KILL, desk.now + acts.DETACH_GRACE_S)
         desk.moves += 1
 

@@ -12,8 +12,15 @@ A scenario is a text file:
     ...
 
 `at` advances to an instant. On the way every deadline that the policy named is told as DeadlineReached, and what it
-ordered then stands below a line `at T DeadlineReached`. After `----` stand the orders, as they were given. `status`
-in the place of a fact writes the snapshot down. Values are Python literals; an Origin is written by:how.
+ordered then stands below a line `at T DeadlineReached`. After `----` stand the orders, as they were given. Values are
+Python literals; an origin is written by:how. Four lines are no facts:
+
+    boot slot=1 pid=11         WorkerSpawned, WorkerBooted, WorkerStarted and WorkerReady, one after the other
+    seen slot=1 ...            what looks at this worker show from now on; without it, a worker that beats
+    silent slot=1 ...          the same, and its loop beats no more from now on; thread=True if the other thread does
+    status                     writes the snapshot down
+
+Looks (ObserveWorkers) are answered at once, as the host does.
 """
 
 from __future__ import annotations
@@ -32,10 +39,12 @@ from supervisor_d.vocabulary import (
     Fact,
     Instant,
     Observation,
+    ObserveWorkers,
     Order,
     Origin,
     ProcessState,
     Report,
+    Slot,
     Terms,
     WorkerObserved,
 )
@@ -44,12 +53,12 @@ SEPARATOR = "----"
 DEADLINES_MAX = 200
 
 
-def replay(text: str) -> str:
-    """The scenario with the orders it gets now; equal to `text` if nothing has changed."""
+def replay(text: str, reports: list[Report]) -> str:
+    """The scenario with the orders it gets now; equal to `text` if nothing has changed. Its reports are appended."""
     lines = text.splitlines()
-    head = [line for line in lines[: _first_block(lines)]]
+    head = lines[: _first_block(lines)]
     terms = next((line for line in head if line.startswith("terms")), "terms")
-    run = _Run(Terms(**_values(terms)))
+    run = _Run(Terms(**_values(terms)), reports)  # type: ignore[arg-type]  # literals from the transcript
     written = "\n".join(head).rstrip() + "\n"
     for inputs in _inputs(lines[_first_block(lines) :]):
         written += "\n" + "\n".join(inputs) + "\n" + SEPARATOR + "\n"
@@ -58,10 +67,14 @@ def replay(text: str) -> str:
 
 
 class _Run:
-    def __init__(self, terms: Terms) -> None:
+    """The policy, and the little of a host that answers looks."""
+
+    def __init__(self, terms: Terms, reports: list[Report]) -> None:
         self.terms = terms
+        self.reports = reports
         self.policy = Supervisor(terms, seed=1)
         self.now = Instant(0.0)
+        self.seen: dict[int, dict[str, object]] = {}
 
     def take(self, inputs: list[str]) -> Iterator[str]:
         for line in inputs:
@@ -69,11 +82,40 @@ class _Run:
                 yield from self._advance(float(line.removeprefix("at ")))
             elif line == "status":
                 yield from render_status(self.policy.status(self.now))
+            elif line.startswith(("seen ", "silent ")):
+                self._set_scene(line)
             else:
-                fact = parse_fact(line, self.terms)
-                yield from map(render, self.policy.receive(fact, self.now))
+                for fact in parse_facts(line, self.terms):
+                    yield from self._tell(fact)
         if self.policy.exit_code is not None:
             yield f"exit {self.policy.exit_code}"
+
+    def _tell(self, fact: Fact) -> Iterator[str]:
+        orders = self.policy.receive(fact, self.now)
+        yield from map(render, orders)
+        self.reports.extend(order for order in orders if isinstance(order, Report))
+        for order in orders:
+            if isinstance(order, ObserveWorkers):
+                for slot in order.slots:
+                    yield from self._tell(WorkerObserved(slot, self._look(slot, memory=order.memory)))
+
+    def _look(self, slot: Slot, *, memory: bool) -> Observation:
+        seen = {"loop_beat_at": self.now, "thread_beat_at": self.now, **self.seen.get(slot, {})}
+        if not memory:
+            seen.pop("memory_bytes", None)
+        return Observation(**seen)  # type: ignore[arg-type]  # literals from the transcript
+
+    def _set_scene(self, line: str) -> None:
+        values = _values(line)
+        slot = values.pop("slot")
+        assert isinstance(slot, int)
+        if "process_state" in values:
+            values["process_state"] = ProcessState(values["process_state"])
+        if line.startswith("silent"):
+            values.setdefault("loop_beat_at", self.now)
+            if not values.pop("thread", False):
+                values["thread_beat_at"] = self.now
+        self.seen[slot] = values
 
     def _advance(self, until: float) -> Iterator[str]:
         for _ in range(DEADLINES_MAX):
@@ -82,9 +124,8 @@ class _Run:
                 self.now = Instant(until)
                 return
             self.now = Instant(max(deadline, self.now))
-            orders = self.policy.receive(DeadlineReached(), self.now)
             yield f"at {self.now:.3f} DeadlineReached"
-            yield from map(render, orders)
+            yield from self._tell(DeadlineReached())
         raise AssertionError(f"more than {DEADLINES_MAX} deadlines before {until}")
 
 
@@ -130,22 +171,24 @@ def _commas(text: str) -> str:
     return written
 
 
-def parse_fact(line: str, terms: Terms) -> Fact:
-    """The fact in one line; what a line need not say has the vocabulary's default."""
+def parse_facts(line: str, terms: Terms) -> Iterator[Fact]:
+    """The facts in one line; what a line need not say has the vocabulary's default."""
     name, values = line.split()[0], _values(line)
-    if name == "WorkerObserved":
-        slot = values.pop("slot")
-        if "process_state" in values:
-            values["process_state"] = ProcessState(values["process_state"])
-        values.setdefault("thread_beat_at", values["loop_beat_at"])
-        return WorkerObserved(slot, Observation(**values))  # type: ignore[arg-type]  # literals from the transcript
+    if name == "boot":
+        slot, pid = values["slot"], values["pid"]
+        yield vocabulary.WorkerSpawned(slot, pid)  # type: ignore[arg-type]  # literals from the transcript
+        for booting in (vocabulary.WorkerBooted, vocabulary.WorkerStarted, vocabulary.WorkerReady):
+            yield booting(slot)  # type: ignore[arg-type]  # the same
+        return
+    yield _parse_fact(name, values, terms)
+
+
+def _parse_fact(name: str, values: dict[str, object], terms: Terms) -> Fact:
     if name == "WorkerExited":
         values = {"pid": 0, "exit_code": None, "signal": None, **values}
     if name == "GenerationPrepared":
         generation = values.pop("generation")
-        changes = tuple(
-            Change(field, str(getattr(terms, field)), str(new), "reload") for field, new in values.items()
-        )
+        changes = tuple(Change(field, str(getattr(terms, field)), str(new), "reload") for field, new in values.items())
         new_terms = dataclasses.replace(terms, **values)  # type: ignore[arg-type]  # the same
         return vocabulary.GenerationPrepared(generation, new_terms, changes)  # type: ignore[arg-type]  # the same
     if "origin" in values:
@@ -160,6 +203,8 @@ def render(order: Order) -> str:
     """One order in one line."""
     if isinstance(order, Report):
         return f"Report {order.event}" + _render_mapping(order.fields)
+    if isinstance(order, ObserveWorkers):
+        return f"ObserveWorkers slots={','.join(map(str, order.slots))}" + (" memory=True" if order.memory else "")
     values = {field.name: getattr(order, field.name) for field in dataclasses.fields(order)}
     body = values.pop("body", None)
     written = f"{type(order).__name__}" + _render_mapping(
