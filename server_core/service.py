@@ -32,6 +32,9 @@ connection pool takes milliseconds, and a request should not be cut off much bef
 GIVE_UP_S: Final = 2.0
 """What a lifespan shutdown gets at least when requests used up the budget, or were given up. Chosen; no evidence."""
 
+CLEAN_UP_S: Final = 0.5
+"""What given-up requests get for their `finally` blocks, at most. Chosen; no evidence."""
+
 
 def import_application(settings: ServerSettings, log: Log) -> Application:
     """The application the settings name, its modules taken out of the garbage collector's sight.
@@ -157,3 +160,5 @@ class Service:
         finally:
             if not finished:
                 server.abort()
+                # What was cancelled cleans up before the lifespan shutdown takes away what it uses.
+                await server.drain(CLEAN_UP_S, final=ending.final)

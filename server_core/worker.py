@@ -84,10 +84,10 @@ class Worker:
             order = await ending
             self._phase = Phase.ENDING
             await self._service.end(order, lambda: self._pipe.send("draining"))
-            self._pipe.send("drained")
         finally:
             loop.remove_reader(self._pipe.fileno())
             loop.remove_signal_handler(signal.SIGTERM)  # back to the kernel's default, see above
+        self._pipe.send("drained")
 
     def terminate(self) -> None:
         """SIGTERM."""

@@ -1,7 +1,7 @@
 """The smallest application: `supervisor-d run hello:app`, from this directory. A longer one: server_core.example."""
 
 
-async def app(scope, receive, send):  # noqa: ARG001  # ASGI gives all three; this one reads no body
+async def app(scope, receive, send):
     assert scope["type"] == "http"  # so it does not know lifespan, and is served without it
     body = b"Hello, world!\n"
     await send(

@@ -117,7 +117,10 @@ def test_a_factory_that_raises_shows_its_own_traceback_and_none_of_ours(name: st
 def test_a_module_that_is_not_there_is_named_with_the_place_and_the_near_miss(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text("app = None\n")
     report = refusal("servise:app", app_dir=str(tmp_path))
-    assert report == f"app: no module named 'servise' for servise:app, looked for first in {tmp_path}; did you mean 'service'?"
+    expected = (
+        f"app: no module named 'servise' for servise:app, looked for first in {tmp_path}; did you mean 'service'?"
+    )
+    assert report == expected
 
 
 def test_a_missing_import_inside_the_application_is_its_own_traceback(tmp_path: Path) -> None:
@@ -140,7 +143,8 @@ def test_a_module_that_exits_when_imported_is_a_boot_failure(tmp_path: Path) -> 
 
 
 def test_the_cause_of_an_error_is_stripped_of_our_frames_too(tmp_path: Path) -> None:
-    (tmp_path / "chained.py").write_text("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise OSError('x') from e\n")
+    script = "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise OSError from error\n"
+    (tmp_path / "chained.py").write_text(script)
     report = refusal("chained:app", app_dir=str(tmp_path))
     assert "ZeroDivisionError" in report
     assert "server_core" not in report
@@ -154,5 +158,5 @@ def test_the_app_dir_is_the_first_place_of_the_import_path(tmp_path: Path) -> No
 
 
 def test_an_app_dir_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="app-dir: .*nowhere' is not a directory"):
+    with pytest.raises(UsageError, match=r"app-dir: .*nowhere' is not a directory"):
         load("main:app", app_dir=str(tmp_path / "nowhere"))
