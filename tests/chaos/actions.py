@@ -149,7 +149,7 @@ async def crash(stage: Stage) -> None:
     list of its connections is exact."""
     before, mark = await stage.daemon.slots(), stage.daemon.mark()
     pid = min(before)
-    stage.tally.doom(stop_and_list(pid, stage.daemon.address[1]))
+    stage.tally.doom(await asyncio.to_thread(stop_and_list, pid, stage.daemon.address[1]))
     os.kill(pid, signal.SIGKILL)
     crashed = await stage.daemon.expect("worker.crashed", after=mark, pid=pid)
     check(crashed["signal"] == "SIGKILL", "the log names the signal", crashed)
@@ -171,7 +171,7 @@ async def hang(stage: Stage) -> None:
         wire.write(b"GET /hang?seconds=3600 HTTP/1.1\r\nhost: chaos\r\n\r\n")
         suspected = await stage.daemon.expect("worker.suspected", after=mark)
         pid = int(str(suspected["pid"]))
-        stage.tally.doom(owned_ports(pid, stage.daemon.address[1]))
+        stage.tally.doom(await asyncio.to_thread(owned_ports, pid, stage.daemon.address[1]))
         told = await stage.daemon.expect("worker.hung", after=mark, pid=pid)
         check("in hang" in json_text(told), "the incident names the function that hangs", told)
         await stage.daemon.expect("worker.killed", after=mark, pid=pid)
@@ -204,7 +204,7 @@ async def answering_500(stage: Stage) -> None:
 
 async def hanging_start(stage: Stage) -> None:
     stage.deploy.hanging_start()
-    await _refused_deploy(stage, "boot")
+    await _refused_deploy(stage, "not ready within")
 
 
 async def _refused_deploy(stage: Stage, reason: str) -> None:

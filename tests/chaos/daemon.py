@@ -79,8 +79,9 @@ def environment() -> dict[str, str]:
 class Daemon:
     """One running daemon; made by `start`, ended by `stop`, or killed with its process group by `end`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, runner: asyncio.subprocess.Process, control: str) -> None:
         self.process = process
+        self._runner = runner
         self.control = control
         self.address: Address = ("127.0.0.1", 0)
         self.events: list[Event] = []
@@ -102,7 +103,15 @@ class Daemon:
             limit=1 << 20,
             start_new_session=True,
         )
-        daemon = Daemon(process, control)
+        runner = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "tests.chaos.ctl_runner"),
+            env=environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            start_new_session=True,
+        )
+        daemon = Daemon(process, runner, control)
         try:
             bound = await daemon.expect("socket.bound")
             daemon.address = ("127.0.0.1", int(str(bound["address"]).rpartition(":")[2]))
@@ -162,23 +171,13 @@ class Daemon:
         self.process.send_signal(number)
 
     async def ctl(self, *arguments: str) -> Verdict:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "supervisor_d", "ctl", "--socket", self.control, *arguments),
-            env=environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(EXPECT_TIMEOUT_S):
-                output, errors = await process.communicate()
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            raise
-        assert process.returncode is not None
-        return Verdict(process.returncode, output.decode(), errors.decode())
+        """One command of `ctl`, run to its end; see ctl_runner.py for why not from here."""
+        assert self._runner.stdin is not None
+        assert self._runner.stdout is not None
+        self._runner.stdin.write(json.dumps(["--socket", self.control, *arguments]).encode() + b"\n")
+        async with asyncio.timeout(EXPECT_TIMEOUT_S):
+            exit_code, output, errors = json.loads(await self._runner.stdout.readline())
+        return Verdict(exit_code, output, errors)
 
     async def slots(self) -> dict[int, int]:
         """Slot by pid of every worker that is ready."""
@@ -214,11 +213,12 @@ class Daemon:
         return code
 
     async def end(self) -> None:
-        """Nothing that was started here is left: the master leads a process group of its own, and it is killed."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # all gone already, as after a proper stop
-            pass
-        await self.process.wait()
+        """Nothing that was started here is left: each leads a process group of its own, and the groups are killed."""
+        for leader in (self.process, self._runner):
+            try:
+                os.killpg(leader.pid, signal.SIGKILL)
+            except ProcessLookupError:  # all gone already, as after a proper stop
+                pass
+            await leader.communicate() if leader is self._runner else await leader.wait()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)

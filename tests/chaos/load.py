@@ -142,6 +142,7 @@ class Load:
                 raise result
 
     async def _turns(self, client: Client) -> None:
+        await client.pause(0.0, 0.5)  # all clients at once would be a burst of our own making
         turn = KINDS[client.kind]
         while self.running and not client.retired:
             await turn(client)
