@@ -1,0 +1,137 @@
+"""Signals to the master become facts, with their sender, and none of them ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from supervisor_d.host.signals import HANDLED, MEANINGS, Signals
+from supervisor_d.host.watcher import Watcher
+from supervisor_d.vocabulary import (
+    Origin,
+    ReloadRequested,
+    ReopenRequested,
+    ScaleRequested,
+    Started,
+    StopRequested,
+)
+from tests.helpers.facts import Told
+from tests.helpers.logs import Remembered
+
+
+class Deaf(Signals):
+    """As on a system without signalfd."""
+
+    def _open_signalfd(self) -> bool:
+        return False
+
+
+class Heard:
+    def __init__(self, kind: type[Signals]) -> None:
+        self.watcher = Watcher()
+        self.told = Told(self.watcher)
+        self.log = Remembered()
+        self.children = 0
+        self.signals = kind(self.watcher, self.log, self.on_child)
+        self.knows_sender = kind is Signals
+        self.signals.open()
+
+    def on_child(self) -> None:
+        self.children += 1
+        self.watcher.tell(Started())
+
+    def origin(self, name: str) -> Origin:
+        return Origin("signal", name, *((os.getpid(), os.getuid()) if self.knows_sender else (None, None)))
+
+    def close(self) -> None:
+        self.signals.close()
+        self.watcher.close()
+
+
+@pytest.fixture(params=[Signals, Deaf])
+def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    made = Heard(request.param)
+    yield made
+    made.close()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    for number, handler in handlers.items():
+        if number != signal.SIGCHLD:
+            assert signal.getsignal(number) == handler
+
+
+@pytest.mark.parametrize(
+    ("number", "fact"),
+    [
+        (signal.SIGTERM, lambda origin: StopRequested(origin, fast=False)),
+        (signal.SIGINT, lambda origin: StopRequested(origin, fast=False)),
+        (signal.SIGQUIT, lambda origin: StopRequested(origin, fast=True)),
+        (signal.SIGHUP, ReloadRequested),
+        (signal.SIGTTIN, lambda origin: ScaleRequested(origin, 1, True)),
+        (signal.SIGTTOU, lambda origin: ScaleRequested(origin, -1, True)),
+        (signal.SIGUSR1, ReopenRequested),
+    ],
+)
+def test_every_signal_has_its_meaning_and_its_sender(heard: Heard, number: int, fact: object) -> None:
+    assert callable(fact)
+    name = signal.Signals(number).name
+    os.kill(os.getpid(), number)
+    assert heard.told.expect(object) == fact(heard.origin(name))
+    (logged,) = heard.log.named("signal.received")
+    assert logged["signal"] == name
+
+
+def test_the_second_interrupt_is_fast(heard: Heard) -> None:
+    stops = []
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGINT)
+        stops.append(heard.told.expect(StopRequested).fast)
+    assert stops == [False, True, True]
+
+
+def test_usr2_is_declined_and_tells_the_policy_nothing(heard: Heard) -> None:
+    os.kill(os.getpid(), signal.SIGUSR2)
+    os.kill(os.getpid(), signal.SIGHUP)
+    heard.told.expect(ReloadRequested)
+    assert heard.told.kinds() == ["ReloadRequested"]
+    assert [fields["feature"] for fields in heard.log.named("master.degraded")][-1] == "upgrade (SIGUSR2)"
+
+
+def test_a_child_that_ends_is_looked_after(heard: Heard) -> None:
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 0"], os.environ)
+    heard.told.expect(Started)
+    assert heard.children == 1
+    assert heard.log.named("signal.received") == []
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("heard", [Signals], indirect=True)
+def test_signals_sent_together_are_all_heard(heard: Heard) -> None:
+    """With signalfd only: so many nested handlers overflow the small stack on which faulthandler has them run."""
+    for number in MEANINGS:
+        os.kill(os.getpid(), number)
+    facts = [heard.told.expect(object) for _ in MEANINGS]
+    assert len(facts) == len(MEANINGS)
+    assert {fields["signal"] for fields in heard.log.named("signal.received")} == {number.name for number in MEANINGS}
+
+
+def test_an_ignored_sigchld_that_was_inherited_does_not_hide_exit_codes() -> None:
+    program = """
+import os, signal
+from supervisor_d.host.signals import Signals
+from supervisor_d.host.watcher import Watcher
+assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+Signals(Watcher(), lambda event, **fields: None, lambda: None).open()
+pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 5"], os.environ)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+"""
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    subprocess.run([sys.executable, "-c", ignoring, sys.executable, "-c", program], check=True)

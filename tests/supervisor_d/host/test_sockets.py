@@ -1,0 +1,327 @@
+"""Listeners are bound or inherited, or refused in one clear line; at the end only our own socket files go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from supervisor_d.errors import EXIT_LISTENER, ListenerError
+from supervisor_d.host import sockets
+from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.settings.address import parse_address
+from tests.helpers.logs import Remembered
+
+
+class Opened:
+    """Listeners that the test opens, and their log."""
+
+    def __init__(self) -> None:
+        self.log = Remembered()
+        self.listeners = Listeners(self.log)
+
+    def open(
+        self, *texts: str, environ: Mapping[str, str] | None = None, mode: int = 0o660, is_default: bool = False
+    ) -> list[str]:
+        binding = Binding([parse_address(text) for text in texts], "flag --bind", 16, mode, is_default)
+        self.listeners.open(binding, environ or {})
+        return [spec.address for spec in self.listeners.specs]
+
+    def refused(self, *texts: str, environ: Mapping[str, str] | None = None) -> str:
+        with pytest.raises(ListenerError) as raised:
+            self.open(*texts, environ=environ)
+        assert raised.value.exit_code == EXIT_LISTENER
+        assert self.listeners.specs == (), "nothing stays open"
+        return str(raised.value)
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    made = Opened()
+    yield made
+    made.listeners.close()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "BUSY_FOR_S", 0.05)
+
+
+def connects(family: socket.AddressFamily, address: object) -> bool:
+    with socket.socket(family) as client:
+        client.settimeout(20)
+        return client.connect_ex(address) == 0  # type: ignore[arg-type]  # of whatever family
+
+
+def test_port_zero_is_told_as_the_real_port(opened: Opened) -> None:
+    (address,) = opened.open("127.0.0.1:0")
+    host, _, port = address.partition(":")
+    assert int(port) > 0
+    assert connects(socket.AF_INET, (host, int(port)))
+    assert opened.log.named("socket.bound") == [{"address": address, "fd": opened.listeners.specs[0].fd}]
+
+
+def test_listeners_are_non_blocking_closed_on_exec_and_above_the_standard_streams(opened: Opened) -> None:
+    opened.open("127.0.0.1:0")
+    fd = opened.listeners.specs[0].fd
+    assert fd > 2
+    assert not os.get_inheritable(fd)
+    assert not os.get_blocking(fd)
+
+
+def test_several_addresses_of_all_kinds_at_once(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    name = f"@supervisor-d-test-{os.getpid()}"
+    addresses = opened.open("127.0.0.1:0", "[::1]:0", f"unix:{path}", f"unix:{name}")
+    assert addresses[2:] == [f"unix:{path}", f"unix:{name}"]
+    assert connects(socket.AF_INET6, ("::1", int(addresses[1].rpartition(":")[2])))
+    assert connects(socket.AF_UNIX, str(path))
+    assert connects(socket.AF_UNIX, "\0" + name[1:])
+
+
+def test_an_ipv6_wildcard_leaves_ipv4_to_others(opened: Opened) -> None:
+    (first,) = opened.open("[::]:0")
+    other = Opened()
+    port = first.rpartition(":")[2]
+    assert other.open(f":{port}") == [f"0.0.0.0:{port}"]
+    other.listeners.close()
+
+
+def test_a_name_is_bound_at_every_address_it_has_with_one_port(opened: Opened) -> None:
+    addresses = opened.open("localhost:0")
+    assert len({address.rpartition(":")[2] for address in addresses}) == 1
+    assert any(address.startswith("127.0.0.1:") for address in addresses)
+
+
+def test_a_busy_address_is_refused_in_one_line(opened: Opened) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert opened.refused("127.0.0.1:0", f"127.0.0.1:{port}") == (
+            f"127.0.0.1:{port}: already in use (bind, from flag --bind)"
+        )
+
+
+def test_an_address_that_is_given_up_meanwhile_is_taken(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "BUSY_FOR_S", 20.0)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import socket, sys; s = socket.create_server(('127.0.0.1', 0));"
+         "print(s.getsockname()[1], flush=True); sys.stdin.read(1)"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        port = int(holder.stdout.readline())
+        holder.stdin.write(b"x")
+        holder.stdin.flush()
+        assert opened.open(f"127.0.0.1:{port}") == [f"127.0.0.1:{port}"]
+
+
+def test_an_address_that_is_not_ours_and_a_name_that_is_none_are_refused(opened: Opened) -> None:
+    assert opened.refused("192.0.2.1:80").startswith("192.0.2.1:80: cannot assign requested address (bind, from flag")
+    assert "no-such-host.invalid:80: " in opened.refused("no-such-host.invalid:80")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o777])
+def test_a_socket_file_has_exactly_its_mode_whatever_the_umask(opened: Opened, tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "http.sock"
+    before = os.umask(0o077)
+    try:
+        opened.open(f"unix:{path}", mode=mode)
+        assert os.umask(0o077) == 0o077, "the umask is as it was"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_dead_socket_file_is_replaced_and_removed_at_the_end(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    opened.open(f"unix:{path}")
+    assert connects(socket.AF_UNIX, str(path))
+    assert opened.listeners.close() == (f"unix:{path}",)
+    assert not path.exists()
+    assert opened.listeners.close() == ()
+
+
+def test_a_living_socket_file_is_never_taken(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(path))
+        living.listen(0)
+        living.setblocking(False)
+        with socket.socket(socket.AF_UNIX) as filling:
+            filling.connect(str(path))  # the accept queue is full now, and the server as alive as before
+            assert opened.refused(f"unix:{path}") == f"unix:{path}: already in use (bind, from flag --bind)"
+        assert path.exists()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    path.write_text("precious")
+    assert "a file that is not a socket is there" in opened.refused(f"unix:{path}")
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_that_is_not_there_is_named(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "http.sock"
+    assert opened.refused(f"unix:{path}") == f"unix:{path}: no such file or directory (bind, from flag --bind)"
+
+
+def test_a_socket_file_that_became_somebody_elses_is_not_removed(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    opened.open(f"unix:{path}")
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        successor.listen()
+        opened.listeners.close()
+        assert connects(socket.AF_UNIX, str(path))
+
+
+def test_what_was_bound_before_a_refusal_is_given_up(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    opened.refused(f"unix:{path}", "192.0.2.1:80")
+    assert not path.exists()
+
+
+def test_a_listener_can_be_inherited_by_number(opened: Opened) -> None:
+    given = socket.create_server(("127.0.0.1", 0))
+    host, port = given.getsockname()
+    fd = given.detach()
+    assert opened.open(f"fd://{fd}") == [f"{host}:{port}"]
+    assert opened.listeners.specs[0].fd == fd
+    assert not os.get_inheritable(fd)
+    assert not os.get_blocking(fd)
+
+
+def test_a_listener_on_a_standard_stream_moves_and_leaves_dev_null(tmp_path: Path) -> None:
+    program = """
+import os
+from supervisor_d.host.sockets import inherit
+listener = inherit(0, "fd://0", "test")
+print(listener.socket.fileno() > 2, os.readlink("/proc/self/fd/0"), os.get_inheritable(0), listener.address)
+"""
+    path = tmp_path / "x.sock"
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(path))
+        given.listen()
+        shown = subprocess.run([sys.executable, "-c", program], stdin=given, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["True", "/dev/null", "True", f"unix:{path}"]
+
+
+def inheritable(kind: str) -> int:
+    """A descriptor that is no listener."""
+    if kind == "file":
+        return os.memfd_create("file")
+    if kind == "datagram":
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach()
+    if kind == "unconnected":
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM).detach()
+    if kind == "packets":
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.bind("")
+        sock.listen()
+        return sock.detach()
+    fd = os.memfd_create("closed")
+    os.close(fd)
+    return fd
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("file", "is not a socket"),
+        ("datagram", "is not a stream socket (SOCK_DGRAM)"),
+        ("packets", "is not a stream socket (SOCK_SEQPACKET)"),
+        ("unconnected", "is a socket, but not a listening one"),
+        ("closed", "is not open"),
+    ],
+)
+def test_a_descriptor_that_is_no_listener_is_refused_by_number_and_left_open(
+    opened: Opened, kind: str, says: str
+) -> None:
+    fd = inheritable(kind)
+    assert opened.refused(f"fd://{fd}").startswith(f"fd://{fd}: {says}")
+    if kind != "closed":
+        os.close(fd)
+
+
+ACTIVATED = """
+import os, sys, json
+from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.settings.address import parse_address
+log = []
+listeners = Listeners(lambda event, **fields: log.append([event, fields]))
+pid, count, names, default, *binds = sys.argv[1:]
+environ = {"LISTEN_PID": pid.replace("me", str(os.getpid())), "LISTEN_FDS": count}
+if names: environ["LISTEN_FDNAMES"] = names
+try:
+    binding = Binding([parse_address(text) for text in binds], "flag --bind", 16, 0o660, default == "default")
+    listeners.open(binding, environ)
+    print(json.dumps([log, [[spec.fd, spec.address] for spec in listeners.specs]]))
+except Exception as error:
+    print(json.dumps([type(error).__name__, str(error)]))
+"""
+
+
+def activated(listeners: Sequence[socket.socket], *arguments: str) -> list[object]:
+    """What becomes of these sockets when they are handed in from descriptor 3 on, as systemd does."""
+    import json
+
+    place = "".join(f"os.dup2({sock.fileno()}, {100 + index});" for index, sock in enumerate(listeners))
+    place += "".join(f"os.dup2({100 + index}, {3 + index});" for index in range(len(listeners)))
+    launcher = f"import os, sys; {place} os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", launcher, sys.executable, "-c", ACTIVATED, *arguments]
+    fds = [sock.fileno() for sock in listeners]
+    shown = subprocess.run(command, pass_fds=fds, capture_output=True, text=True, check=True)
+    found: object = json.loads(shown.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+def test_socket_activation_takes_the_sockets_given_and_binds_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        log, specs = activated([one, other], "me", "2", "http:admin", "default", "127.0.0.1:8000")
+        names = ["{}:{}".format(*sock.getsockname()) for sock in (one, other)]
+    assert specs == [[3, names[0]], [4, names[1]]]
+    assert log == [
+        ["socket.inherited", {"address": names[0], "fd": 3, "source": "LISTEN_FDS http"}],
+        ["socket.inherited", {"address": names[1], "fd": 4, "source": "LISTEN_FDS admin"}],
+    ]
+
+
+def test_an_explicit_bind_beside_socket_activation_is_told_and_not_bound() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        log, specs = activated([one], "me", "1", "", "explicit", "127.0.0.1:0", "fd://3")
+    assert isinstance(log, list)
+    assert isinstance(specs, list)
+    assert [spec[0] for spec in specs] == [3]
+    assert log[-1][0] == "socket.unused"
+    assert log[-1][1]["addresses"] == ["127.0.0.1:0"]
+
+
+def test_activation_that_is_meant_for_another_process_is_not_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        log, _ = activated([one], "1", "1", "", "default", "127.0.0.1:0")
+    assert isinstance(log, list)
+    assert [event for event, _ in log] == ["socket.bound"]
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [("two", "LISTEN_FDS: must be a whole number, not 'two' (environment)"), ("2", "fd://4: is not ")],
+)
+def test_activation_that_is_wrong_is_refused_by_name(count: str, says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        kind, message = activated([one], "me", count, "", "default")
+    assert kind == "ListenerError"
+    assert isinstance(message, str)
+    assert message.startswith(says)
