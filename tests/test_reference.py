@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_d.errors import ConfigurationError
 from supervisor_d.log import ALL_EVENTS
-from supervisor_d.settings.reference import pages
+from supervisor_d.settings.reference import pages, write
 from supervisor_d.settings.rows import ROWS
 
 DOCS = Path(__file__).parents[1] / "contrib" / "docs"
@@ -17,6 +18,13 @@ ANEW = "run `python -m supervisor_d.settings.reference`"
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_current(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], f"{name} is stale: {ANEW}"
+
+
+def test_pages_are_written_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == pages()
+    with pytest.raises(ConfigurationError, match="run this from a checkout"):
+        write(tmp_path / "none")
 
 
 def test_every_setting_and_every_event_is_on_its_page() -> None:

@@ -85,7 +85,8 @@ class DaemonSettings:
         flags=("-b",),
         environment=("PORT",),
         help="Where to listen: HOST:PORT, :PORT (every IPv4 interface), [::]:PORT (every IPv6 one), unix:PATH, "
-        "unix:@NAME or fd://N; may be given several times. The variable PORT means 0.0.0.0:PORT.",
+        "unix:@NAME or fd://N; may be given several times. The variable PORT means 0.0.0.0:PORT. "
+        "With systemd socket activation its sockets are used, and of these only fd://N.",
     )
     backlog: int = option(
         2048,

@@ -92,9 +92,8 @@ def pages() -> Mapping[str, str]:
     return {"SETTINGS.md": settings_page(), "EVENTS.md": events_page()}
 
 
-def main() -> None:
-    """Write the pages of the checkout that this module is in."""
-    folder = Path(__file__).resolve().parents[2] / "contrib" / "docs"
+def write(folder: Path) -> None:
+    """Write every page into a folder that is there."""
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: not there; run this from a checkout")
     for name, text in pages().items():
@@ -102,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write(Path(__file__).resolve().parents[2] / "contrib" / "docs")

@@ -32,6 +32,17 @@ def test_without_cgroups_the_affinity_counts(tmp_path: Path) -> None:
     assert found.reasons == ("6 by affinity (sched_getaffinity)",)
 
 
+def test_where_there_are_no_affinity_masks_every_cpu_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cpus(tmp_path).count == os.cpu_count()
+
+
+def test_a_hierarchy_that_we_are_not_in_limits_nobody(tmp_path: Path) -> None:
+    machine(tmp_path, "4:cpu:/x\n", V2_MOUNT)
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "100000 100000\n")
+    assert usable_cpus(tmp_path, affinity=8).count == 8
+
+
 def test_this_machine_has_an_answer() -> None:
     found = usable_cpus()
     assert 1 <= found.count <= (os.cpu_count() or 1)

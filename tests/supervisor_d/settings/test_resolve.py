@@ -10,6 +10,7 @@ import pytest
 
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.address import UNIX_PATH_MAX
+from supervisor_d.settings.declaration import AUTO
 from supervisor_d.settings.resolve import Resolved, resolve
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.source import Origin
@@ -132,6 +133,12 @@ def test_a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_d
     environ = {"SUPERVISOR_D_WORKERS": "3", "SUPERVISOR_D_TIMEOUT": "3"}
     daemon = resolve({**APP, "workers": "4", "config": str(path)}, environ).settings.daemon
     assert (daemon.workers, daemon.timeout, daemon.soak, daemon.surge) == (4, 3.0, 2.0, 1)
+
+
+def test_auto_workers_stay_auto_until_they_are_counted() -> None:
+    resolved = resolve({**APP, "workers": "AUTO"}, {})
+    assert resolved.settings.daemon.workers == AUTO
+    assert ("workers", "auto", "flag --workers") in resolved.as_rows()
 
 
 def test_a_flag_names_the_file_before_the_environment_does(tmp_path: Path) -> None:
