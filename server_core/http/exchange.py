@@ -27,8 +27,9 @@ class ClientDisconnected(ConnectionError):
 class Outlet(Protocol):
     """Where an exchange's response goes, and where its request comes from."""
 
-    start: Callable[[object, Iterable[object]], None]
-    """Check and hold a status and headers; ResponseError if they may not go out."""
+    @property
+    def start(self) -> Callable[[object, Iterable[object]], None]:
+        """Checks and holds a status and headers; ResponseError if they may not go out."""
 
     def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
         """Frame and write a part of the body, after the head if that is still held."""

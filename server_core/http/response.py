@@ -48,7 +48,8 @@ _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Line = tuple[int, bytes, int]
 KNOWN_LINES: dict[tuple[bytes, bytes], Line] = {}
-"""Checked pairs: what each is, its bytes, and its number if it is one. Looked up by the writer itself, which saves a call per field."""
+"""Checked pairs: what each is, its bytes, and its number if it has one. Looked up by the writer itself, which saves a
+call per field."""
 
 
 def learn_line(pair: object) -> Line:

@@ -1,11 +1,12 @@
 """The seam between bytes and exchanges: what a request reader tells, and to whom. No I/O, no asyncio.
 
-A reader calls its sink directly, in the order of the bytes: begin and, if there is a body, body (any number of times) and end. There are no
-event objects: one request would cost four of them, and each would be taken apart at once.
+A reader calls its sink directly, in the order of the bytes: begin and, if there is a body, body (any number of times)
+and end. There are no event objects: one request would cost four of them, and each would be taken apart at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 CHUNKED: Final = -1
@@ -15,12 +16,16 @@ Fields = list[tuple[bytes, bytes]]
 
 
 class Refused(Exception):
-    """The bytes are not a request that may be served: the client's fault, answered with `status` and one line."""
+    """The bytes are not a request that may be served: the client's fault, answered with `status` and one line.
 
-    def __init__(self, status: int, reason: str) -> None:
+    `fields` are what the answer's head holds besides, such as the versions that would be served.
+    """
+
+    def __init__(self, status: int, reason: str, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.fields = fields
 
 
 class RequestLine(NamedTuple):
