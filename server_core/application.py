@@ -10,7 +10,6 @@ import difflib
 import importlib
 import inspect
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -18,16 +17,13 @@ from types import ModuleType
 from typing import TypeAlias, cast
 
 from server_core.errors import BootError, UsageError, application_traceback
+from server_core.settings import parse_app
 
 Scope: TypeAlias = MutableMapping[str, object]
 AsgiMessage: TypeAlias = MutableMapping[str, object]
 Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
 Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_TARGET = re.compile(rf"({_NAME}):({_NAME})(\(\))?")
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -40,21 +36,15 @@ class Target:
     @staticmethod
     def parse(text: str, *, factory: bool = False) -> Target:
         """UsageError unless the text is `module:attribute` or `module:factory()`."""
-        match = _TARGET.fullmatch(text.strip())
-        if match is None:
-            raise UsageError(f"app: must be module:attribute or module:factory(), not {text!r}{_hint(text)}")
-        return Target(match[1], match[2], factory or match[3] is not None)
+        try:
+            name = parse_app(text)
+        except ValueError as error:
+            raise UsageError(f"app: {error}") from error
+        module, _, attribute = name.removesuffix("()").partition(":")
+        return Target(module, attribute, factory or name.endswith("()"))
 
     def __str__(self) -> str:
         return f"{self.module}:{self.attribute}" + ("()" if self.is_factory else "")
-
-
-def _hint(text: str) -> str:
-    """What was probably meant, for the two usual slips: a file's name, and no attribute."""
-    file, _, attribute = text.strip().partition(":")
-    module = file.removesuffix(".py").strip("./").replace("/", ".")
-    meant = f"{module}:{attribute or 'app'}"
-    return f"; did you mean {meant!r}?" if meant != text.strip() and _TARGET.fullmatch(meant) else ""
 
 
 def load(text: str, *, factory: bool = False, app_dir: str = "") -> Application:

@@ -14,6 +14,7 @@ from server_core.option import (
     Kind,
     at_least,
     choice,
+    off_or_at_least,
     option,
     parse_text,
 )
@@ -34,8 +35,16 @@ def parse_app(text: str) -> str:
     stripped = parse_text(text).strip()
     module, colon, attribute = stripped.removesuffix("()").partition(":")
     if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-        raise ValueError(f"must be module:attribute or module:factory(), such as main:app, not {text!r}")
+        raise ValueError(f"must be module:attribute or module:factory(), not {text!r}{meant_app(stripped)}")
     return stripped
+
+
+def meant_app(text: str) -> str:
+    """What was probably meant, for the two usual slips: a file's name, and no attribute."""
+    file, _, attribute = text.partition(":")
+    module = file.removesuffix(".py").strip("./").replace("/", ".")
+    names = (*module.split("."), *(attribute or "app").split("."))
+    return f"; did you mean {module}:{attribute or 'app'}?" if all(map(str.isidentifier, names)) else ""
 
 
 def parse_peers(text: str) -> str:
@@ -198,6 +207,37 @@ class ServerSettings:
         reloads=True,
         check=at_least(256),
         help="Largest request head; a larger one is answered 431.",
+    )
+    ws_max_size: int = option(
+        16 * 1024**2,
+        kind=BYTES,
+        section="websocket",
+        reloads=True,
+        check=at_least(125),
+        help="Largest WebSocket message, after decompression; a larger one ends the connection with code 1009.",
+    )
+    ws_ping_interval: float = option(
+        20.0,
+        kind=SECONDS,
+        section="websocket",
+        reloads=True,
+        check=off_or_at_least(1),
+        help="Silence after which a WebSocket's peer is pinged; 0 is never.",
+    )
+    ws_ping_timeout: float = option(
+        20.0,
+        kind=SECONDS,
+        section="websocket",
+        reloads=True,
+        check=off_or_at_least(1),
+        help="How long a pinged peer may stay silent before the connection is given up; 0 is for ever.",
+    )
+    ws_per_message_deflate: bool = option(
+        True,
+        kind=SWITCH,
+        section="websocket",
+        reloads=True,
+        help="Compress WebSocket messages for clients that offer it (RFC 7692).",
     )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",

@@ -41,9 +41,9 @@ def test_a_name_is_a_module_and_an_attribute(text: str, expected: Target) -> Non
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("main", "did you mean 'main:app'"),
-        ("main.py", "did you mean 'main:app'"),
-        ("src/main.py:api", "did you mean 'src.main:api'"),
+        ("main", "did you mean main:app?"),
+        ("main.py", "did you mean main:app?"),
+        ("src/main.py:api", "did you mean src.main:api?"),
         ("main:make(1)", "'main:make(1)'"),
         (":app", "':app'"),
         ("", "''"),

@@ -24,13 +24,13 @@ def test_the_pairs_without_a_transition_are_exactly_these() -> None:
     said = {Cause.STARTUP_COMPLETE, Cause.STARTUP_FAILED, Cause.SHUTDOWN_COMPLETE, Cause.SHUTDOWN_FAILED, Cause.FOREIGN}
     taken = {Cause.STARTUP_TAKEN, Cause.SHUTDOWN_TAKEN}
     shutdown_said = {Cause.SHUTDOWN_COMPLETE, Cause.SHUTDOWN_FAILED}
-    assert OUT_OF_PLACE == {
+    assert {
         State.CALLED: {Cause.SHUTDOWN_TAKEN} | shutdown_said,
         State.STARTING: taken | shutdown_said,
         State.STARTED: said,
         State.STOPPING: taken | said - shutdown_said,
-        **{state: taken | said for state in FINAL},
-    }
+        **dict.fromkeys(FINAL, taken | said),
+    } == OUT_OF_PLACE
 
 
 def test_final_states_are_left_by_nothing() -> None:
