@@ -30,6 +30,8 @@ from server_core.http.wire import Head, Refused, RequestLine
 
 if TYPE_CHECKING:
     from server_core.server import Server
+    from server_core.websocket.channel import Channel
+    from server_core.websocket.session import Session
 
 HIGH_WATER: Final = 65536
 """Bytes that wait for the application, or behind its request, before reading pauses. asyncio's and uvloop's own mark
@@ -41,7 +43,7 @@ DISCARD_LIMIT: Final = 262144
 LINGER_S: Final = 1.0
 """How long a half-closed connection is read. DESIGN: "half-close, linger up to 1 s, close"."""
 
-_OPEN, _SHUT, _TAKEN, _LOST = range(4)
+_OPEN, _SHUT, _LOST = range(3)
 
 
 class Connection(asyncio.Protocol):
@@ -82,7 +84,7 @@ class Connection(asyncio.Protocol):
         self.start = self._writer.start
         self._loop = server.loop
         self._head: Head | None = None
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | Session | None = None
         self._fresh = self._continued = self._full = self._paused = self._eof = False
         self._discarded = self._written_bytes = self._taken_bytes = 0
         self._since = self._stalled_at = server.now
@@ -150,9 +152,6 @@ class Connection(asyncio.Protocol):
 
     def begin(self, head: Head) -> None:
         server = self._server
-        if head.rules.upgrade and server.upgrade is not None and server.upgrade(self, head):
-            self._mode = _TAKEN
-            return
         scope = build(self._base, head, server.state)
         if head.forwarded and self._trusted:
             client, scheme = server.trusted.client(head.forwarded)
@@ -168,6 +167,9 @@ class Connection(asyncio.Protocol):
         self._head = head
         self._continued = False
         self._fresh = True
+        if head.rules.upgrade and (session := server.upgrade(self, head, scope)) is not None:
+            self.exchange = session
+            return
         self.exchange = Exchange(self, scope, head.line, head.rules.length == 0, monotonic())
 
     def body(self, data: bytes) -> None:
@@ -195,7 +197,7 @@ class Connection(asyncio.Protocol):
 
     # The exchange's outlet
 
-    def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
+    def respond(self, exchange: Exchange | Session, data: bytes, more: bool) -> None:
         writer = self._writer
         out: bytes | tuple[bytes, bytes]
         if writer.is_held:
@@ -233,18 +235,18 @@ class Connection(asyncio.Protocol):
         if self._paused and len(self._reader.held) <= HIGH_WATER:
             self._resume()
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange | Session) -> None:
         if self.exchange is exchange:
             self.exchange = None
         else:
             self._server.background.discard(exchange)
             self._server.check_drained()
 
-    def failed(self, exchange: Exchange, error: BaseException) -> None:
-        if not exchange.gone or not _is_disconnect(error):
+    def failed(self, exchange: Exchange | Session, error: BaseException) -> None:
+        if not exchange.gone or not is_disconnect(error):
             self._server.log(
                 "request.failed",
-                method=exchange.scope["method"],
+                method=exchange.line.method,
                 path=exchange.scope["path"],
                 traceback="".join(traceback.format_exception(error)),
             )
@@ -259,9 +261,32 @@ class Connection(asyncio.Protocol):
         else:
             self._cut()
 
+    # The upgrade
+
+    @property
+    def server(self) -> Server:
+        return self._server
+
+    def hand_over(self, channel: Channel, head: bytes) -> None:
+        """Answer with `head`, and give the transport to the channel with whatever came behind the request."""
+        session = channel.session
+        if self._mode != _OPEN or self._eof or session.gone:
+            raise ClientDisconnected("the client has closed the connection")
+        self._mode = _LOST
+        self.exchange = None
+        self._write(head)
+        server = self._server
+        session.status = 101
+        server.responses[1] += 1
+        server.count_response(session)
+        del server.connections[self]
+        if self._paused:
+            self._resume()
+        channel.take_over(self._transport, self._reader.held, self._full)
+
     # Ends
 
-    def _complete(self, exchange: Exchange) -> None:
+    def _complete(self, exchange: Exchange | Session) -> None:
         """The response is written; the application may still run."""
         server = self._server
         server.count_response(exchange)
@@ -358,7 +383,7 @@ class Connection(asyncio.Protocol):
                 self.exchange = None  # refused in the same segment as its head: it never began
             exchange.leave()
         text = refused.reason.encode("ascii") + b"\n"
-        writer.start(refused.status, [(b"content-type", b"text/plain; charset=utf-8")])
+        writer.start(refused.status, [(b"content-type", b"text/plain; charset=utf-8"), *refused.fields])
         self._write(cast(bytes, writer.first(text, False, REFUSED_LINE, False, server.date, server.signature)))
         server.count_refusal(refused.status, self._peer, len(text))
         self._shut()
@@ -472,7 +497,7 @@ def _address(peer: object) -> Address | None:
     return (peer, None) if isinstance(peer, str) and peer else None
 
 
-def _is_disconnect(error: BaseException) -> bool:
+def is_disconnect(error: BaseException) -> bool:
     """Whether this is our own ClientDisconnected, cancellation after it, or what a framework made of it."""
     seen: BaseException | None = error
     for _ in range(8):

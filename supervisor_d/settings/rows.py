@@ -22,6 +22,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "recycling": "Recycling",
     "server": "Server",
     "limits": "Limits",
+    "websocket": "WebSocket",
     "proxies": "Proxies",
     "logs": "Logs",
     "control": "Control",

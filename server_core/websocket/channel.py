@@ -1,0 +1,330 @@
+"""A connection after its upgrade: bytes in and out, pings, deadlines, backpressure, and how it ends.
+
+It takes the transport over from the HTTP connection, and its place among the server's connections. As there, nothing
+has a timer of its own: instants are compared by the server's sweep.
+
+Ends: `close` sends our close frame and waits for the peer's; `shut` half-closes when both were exchanged, or a rule was
+broken, and reads on for a moment, so that no reset overtakes the close frame; `abort` when nobody answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from server_core.connection import is_disconnect
+from server_core.http.wire import Head
+from server_core.websocket.frames import FrameMachine
+from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
+from server_core.websocket.handshake import Offer, acceptance, read_offer
+from server_core.websocket.session import INTERNAL_ERROR, Session
+
+if TYPE_CHECKING:
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+    from server_core.connection import Connection
+    from server_core.server import Server
+
+HIGH_WATER: Final = 65536
+"""Bytes of messages that wait for the application before reading pauses, as for a request's body."""
+
+SLICE: Final = 4096
+"""Bytes read at once from a compressing peer: DEFLATE can blow each up a thousandfold (RFC 1951), and what one slice
+has become must fit into memory before reading can pause. Chosen: 4 MiB."""
+
+CLOSE_TIMEOUT_S: Final = 10.0
+"""How long the peer may take to answer our close frame. Precedent: websockets' close_timeout."""
+
+LINGER_S: Final = 1.0
+"""How long a half-closed channel is read, as for HTTP."""
+
+SERVICE_RESTART: Final = 1012
+"""IANA's registry: "Service Restart"; clients are to connect again."""
+
+_OPEN, _CLOSING, _SHUT, _LOST = range(4)
+
+
+class Upgrade:
+    """A handshake under way: what the session's accept() needs to know."""
+
+    __slots__ = ("_connection", "_deflate", "_extension", "_offer", "_server")
+
+    def __init__(self, server: Server, connection: Connection, offer: Offer) -> None:
+        self._server = server
+        self._connection = connection
+        self._offer = offer
+        agreed = negotiate(offer.extensions) if server.settings.ws_per_message_deflate else None
+        self._extension: bytes | None = None
+        self._deflate: PerMessageDeflate | None = None
+        if agreed is not None:
+            self._extension, self._deflate = agreed
+
+    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
+        """Answer 101, and put a channel in the connection's place."""
+        server = self._server
+        head = acceptance(self._offer, subprotocol, self._extension, headers, (server.date, server.signature))
+        machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
+        channel = Channel(server, session, machine, sliced=self._deflate is not None)
+        self._connection.hand_over(channel, head)
+        return channel
+
+
+def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
+    """The session for a request that is a WebSocket handshake, None for another; Refused for a broken one.
+
+    `scope` is the request's HTTP scope, and becomes the session's.
+    """
+    offer = read_offer(head)
+    if offer is None:
+        return None
+    acceptor = Upgrade(connection.server, connection, offer)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = offer.subprotocols
+    extensions = cast("dict[str, object]", scope.setdefault("extensions", {}))
+    extensions["websocket.http.response"] = {}
+    return Session(connection, acceptor, scope, head.line, monotonic())
+
+
+class Channel(asyncio.Protocol):
+    """The protocol of one accepted WebSocket."""
+
+    __slots__ = (
+        "_full",
+        "_heard",
+        "_held",
+        "_machine",
+        "_mode",
+        "_paused",
+        "_pinged",
+        "_server",
+        "_since",
+        "_sliced",
+        "_stalled_at",
+        "_taken_bytes",
+        "_transport",
+        "_written_bytes",
+        "session",
+    )
+
+    exchange = None
+    """What the server asks connections for: a request under way. An accepted WebSocket is none."""
+    is_busy = False
+
+    def __init__(self, server: Server, session: Session, machine: FrameMachine, *, sliced: bool) -> None:
+        self._server = server
+        self.session = session
+        self._machine = machine
+        self._sliced = sliced
+        self._mode = _OPEN
+        self._full = self._paused = self._pinged = False
+        self._heard = True
+        self._held = b""
+        """Bytes that were read, and wait until the application has taken messages."""
+        self._written_bytes = self._taken_bytes = 0
+        self._since = self._stalled_at = server.now
+
+    def take_over(self, transport: asyncio.Transport, held: bytes, full: bool) -> None:
+        """Be the transport's protocol; `held` came behind the handshake, `full` is how its buffer stands."""
+        self._transport = transport
+        self._full = full
+        self._server.connections[self] = None
+        transport.set_protocol(self)
+        if held:
+            self._held = held
+            self._server.loop.call_soon(self._read_held)  # the application is told of the acceptance first
+        if self._server.draining:
+            self._server.close_later(self)
+
+    # The transport's side
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        if self._held or self._paused:
+            self._held += data
+        elif self._sliced and len(data) > SLICE:
+            self._held = data
+            self._read_held()
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        machine = self._machine
+        if self._mode >= _SHUT:
+            return  # read only so that the kernel does not answer with a reset
+        out = machine.receive(data)
+        if out:
+            self._write(out)
+        if machine.ended is not None:
+            self.session.leave(*machine.ended)
+            self._shut()
+        elif self._full or self.session.queued > HIGH_WATER:
+            # Full, too: a peer that sends pings and reads no pongs must not make us keep them
+            self._pause()
+
+    def _read_held(self) -> None:
+        while self._held and not self._paused:
+            size = SLICE if self._sliced else len(self._held)
+            data, self._held = self._held[:size], self._held[size:]
+            self._read(data)
+
+    def eof_received(self) -> bool:
+        return False  # RFC 6455 7.1.1: without a close frame that is no clean end, and there is nobody to answer
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._mode = _LOST
+        session = self.session
+        if session.task is not None and not session.task.done():
+            self._server.background.add(session)
+        session.leave()
+        self._server.forget(self)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self.session.wake()
+        self.taken()
+
+    # The session's side
+
+    def transmit(self, data: bytes | str) -> None:
+        self._write(self._machine.message(data))
+
+    def close(self, code: int, reason: str) -> None:
+        if self._mode == _OPEN:
+            self._mode = _CLOSING
+            self._since = self._server.now
+            self._write(self._machine.close(code, reason))
+            self._held = b""
+            self._resume()
+
+    def taken(self) -> None:
+        if self._paused and not self._full and self.session.queued <= HIGH_WATER:
+            self._resume()
+            if self._held:
+                self._server.loop.call_soon(self._read_held)
+
+    def is_full(self) -> bool:
+        return self._full
+
+    def future(self) -> asyncio.Future[None]:
+        return self._server.loop.create_future()
+
+    def finished(self, session: Session) -> None:
+        self._server.background.discard(session)
+        self._server.check_drained()
+
+    def failed(self, session: Session, error: BaseException) -> None:
+        if not (session.gone and is_disconnect(error)):
+            self._server.log(
+                "request.failed",
+                method=session.line.method,
+                path=session.scope["path"],
+                traceback="".join(traceback.format_exception(error)),
+            )
+
+    # Ends
+
+    def close_if_idle(self) -> None:
+        """What a drain asks of each connection at its own moment: tell the peer to connect again."""
+        self._dismiss(SERVICE_RESTART, "service restart")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be asked to close at any moment."""
+        return self._mode == _OPEN
+
+    def _dismiss(self, code: int, reason: str) -> None:
+        """Close on our own account: the application is told at once, as it can send nothing more."""
+        if self._mode == _OPEN:
+            self.close(code, reason)
+            self.session.leave(code, reason)
+
+    def _shut(self) -> None:
+        self._mode = _SHUT
+        transport = self._transport
+        if not transport.can_write_eof():  # TLS: its close_notify ends both directions
+            transport.close()
+            return
+        self._resume()
+        transport.write_eof()
+        self._server.loop.call_later(LINGER_S, self._linger_over)
+
+    def _linger_over(self) -> None:
+        if self._mode == _LOST:
+            return
+        if self._transport.get_write_buffer_size():
+            self._server.loop.call_later(LINGER_S, self._linger_over)  # not half-closed yet: write-timeout watches
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Give everything up at once."""
+        self.session.leave()
+        if self.session.task is not None:
+            self.session.task.cancel()
+        self._transport.abort()
+
+    # Deadlines
+
+    def check(self, now: float) -> None:
+        """Compare every instant with its deadline; called by the sweep."""
+        settings = self._server.settings
+        if self._is_stalled(now, settings.write_timeout):
+            self.session.leave()
+            self._transport.abort()
+        elif self._mode == _CLOSING:
+            if now - self._since > CLOSE_TIMEOUT_S:
+                self._transport.abort()
+        elif self._mode == _OPEN:
+            self._check_life(now, settings.ws_ping_interval, settings.ws_ping_timeout)
+
+    def _check_life(self, now: float, interval: float, timeout: float) -> None:
+        """Ping a silent peer. Any byte is a sign of life, and while we do not read, silence means nothing."""
+        if self._heard or self._paused:
+            self._heard = self._pinged = False
+            self._since = now
+        elif not self._pinged:
+            if interval and now - self._since >= interval:
+                self._pinged = True
+                self._since = now
+                self._write(self._machine.ping())
+        elif timeout and now - self._since >= timeout:
+            self._dismiss(INTERNAL_ERROR, "ping timeout")
+            self._transport.abort()
+
+    def _is_stalled(self, now: float, timeout: float) -> bool:
+        size = self._transport.get_write_buffer_size()
+        taken = self._written_bytes - size
+        if not size or taken != self._taken_bytes:
+            self._taken_bytes = taken
+            self._stalled_at = now
+            return False
+        return now - self._stalled_at > timeout
+
+    # Bytes
+
+    def _write(self, out: bytes | tuple[bytes, bytes]) -> None:
+        if type(out) is tuple:
+            self._written_bytes += len(out[0]) + len(out[1])
+            self._transport.writelines(out)
+        elif out:
+            self._written_bytes += len(out)
+            self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()

@@ -1,0 +1,309 @@
+"""One WebSocket from the handshake to the return of the application: the only class that knows ASGI websocket.
+
+Until it is accepted it stands in an exchange's place on an HTTP connection, so that a denial is a response like any
+other. Then it sits above a channel. What the application is told at the end, one rule: the code of the peer's close
+frame (1005 if that held none), else of ours where the server closed on its own account, else 1006.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, MutableMapping
+from typing import Final, Protocol
+
+from server_core.http.exchange import Application, ClientDisconnected, Message
+from server_core.http.response import AWAITING_START, COMPLETE, ResponseError
+from server_core.http.wire import RequestLine
+
+ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
+DENY, DENY_BODY = "websocket.http.response.start", "websocket.http.response.body"
+
+CONNECTING: Final = {ACCEPT: True, CLOSE: True, DENY: True}
+OPEN: Final = {SEND: True, CLOSE: True}
+DENYING: Final = {DENY_BODY: True}
+"""The phases of a session, with COMPLETE: the messages that each takes."""
+
+_PHASE_NAMES: Final = (
+    (CONNECTING, "is not accepted yet"),
+    (OPEN, "is open"),
+    (DENYING, "is being denied"),
+    (COMPLETE, "is closed"),
+)
+
+NORMAL, ABNORMAL, INTERNAL_ERROR = 1000, 1006, 1011
+
+SENDABLE: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
+"""Codes that may stand in a close frame (RFC 6455 section 7.4 and IANA's registry); 1004 to 1006 and 1015 must not."""
+
+REASON_BYTES: Final = 123
+"""A control frame holds 125 bytes (RFC 6455 section 5.5), and the code takes two."""
+
+MESSAGE_COST: Final = 128
+"""Counted for a queued message besides its bytes: what an empty one takes in objects. sys.getsizeof, CPython 3.11."""
+
+FORBIDDEN: Final = 403
+DENIAL: Final = b"Forbidden\n"
+
+
+class Wire(Protocol):
+    """What a session writes to, before it is accepted and after."""
+
+    def is_full(self) -> bool:
+        """Whether the peer takes what is sent more slowly than the application makes it."""
+
+    def future(self) -> asyncio.Future[None]:
+        """A future of the loop."""
+
+    def finished(self, session: Session, /) -> None:
+        """The application has returned."""
+
+    def failed(self, session: Session, error: BaseException, /) -> None:
+        """The application raised. Called before finished()."""
+
+
+class Door(Wire, Protocol):
+    """The HTTP connection that the handshake came on."""
+
+    def start(self, status: object, headers: Iterable[object]) -> None:
+        """Check and hold a denial's head."""
+
+    def respond(self, session: Session, data: bytes, more: bool, /) -> None:
+        """Write a part of its body."""
+
+
+class Channel(Wire, Protocol):
+    """The connection once it is accepted."""
+
+    def transmit(self, data: bytes | str) -> None:
+        """Send one message."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Send the close frame, and see the closing handshake through."""
+
+    def taken(self) -> None:
+        """The application has taken messages, and there is room again."""
+
+
+class Acceptor(Protocol):
+    """The handshake under way."""
+
+    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
+        """Accept it. ResponseError if it may not be accepted so, ClientDisconnected if nobody is there."""
+
+
+class Session:
+    """One WebSocket. What is public and not said here is as in an Exchange, in whose place it stands."""
+
+    __slots__ = (
+        "_acceptor",
+        "_channel",
+        "_code",
+        "_door",
+        "_inbox",
+        "_reason",
+        "_told",
+        "_waiters",
+        "body",
+        "gone",
+        "line",
+        "phase",
+        "queued",
+        "received",
+        "scope",
+        "sent_bytes",
+        "started_at",
+        "status",
+        "task",
+    )
+
+    def __init__(self, door: Door, acceptor: Acceptor, scope: dict[str, object], line: RequestLine, now: float) -> None:
+        self._door = door
+        self._acceptor = acceptor
+        self._channel: Channel | None = None
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._inbox: deque[bytes | str] = deque()
+        self._told = False
+        self._code, self._reason = ABNORMAL, ""
+        self.scope = scope
+        self.line = line
+        self.started_at = now
+        self.task: asyncio.Task[None] | None = None
+        self.body = b""
+        self.received = True
+        self.gone = False
+        """The application can send nothing more, and is told so."""
+        self.phase = CONNECTING
+        self.queued = 0
+        """Bytes that wait for the application."""
+        self.status = 0
+        self.sent_bytes = 0
+
+    async def run(self, app: Application) -> None:
+        """Run the application to its end; whatever it does, the connection hears of it."""
+        error: BaseException | None = None
+        try:
+            await app(self.scope, self.receive, self.send)
+            if self.phase in (CONNECTING, DENYING) and not self.gone:
+                raise ResponseError("the application returned before it accepted or denied")
+        except BaseException as raised:  # noqa: BLE001 - SystemExit in one session must not end the others'
+            error = raised
+        if self.phase is CONNECTING:
+            self.phase = AWAITING_START  # nothing has gone out, so that the connection answers as for any request
+        if error is not None:
+            (self._channel or self._door).failed(self, error)
+        if self.phase is OPEN and not self.gone:
+            # Nobody has closed. Returning is not an error, so that the peer is told what a close() would have told it.
+            self._close(NORMAL if error is None else INTERNAL_ERROR, "")
+        self.task = None
+        (self._channel or self._door).finished(self)
+
+    # What the connection tells
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the application waits in receive() or send()."""
+        return bool(self._waiters)
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def leave(self, code: int = ABNORMAL, reason: str = "") -> None:
+        """The connection is closed, or as good as; the first to say so is believed."""
+        if not self.gone:
+            self.gone = True
+            self._code, self._reason = code, reason
+            self.wake()
+
+    def deliver(self, data: bytes | str) -> None:
+        """A message has come. After our own close frame nobody waits for it."""
+        if self.phase is OPEN and not self.gone:
+            self._inbox.append(data)
+            self.queued += len(data) + MESSAGE_COST
+            if self._waiters:
+                self.wake()
+
+    # What the application calls
+
+    async def receive(self) -> Message:
+        """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
+        if not self._told:
+            self._told = True
+            return {"type": "websocket.connect"}
+        while True:
+            if self._inbox:
+                data = self._inbox.popleft()
+                self.queued -= len(data) + MESSAGE_COST
+                self._channel.taken()  # type: ignore[union-attr]  # there is no inbox before there is a channel
+                if isinstance(data, str):
+                    return {"type": "websocket.receive", "text": data}
+                return {"type": "websocket.receive", "bytes": data}
+            if self.gone or (self.phase is COMPLETE and self._channel is None):
+                return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
+            await self._wait()
+
+    async def send(self, message: Message) -> None:
+        """ASGI send(). Returns when there is room for more."""
+        kind = message["type"]
+        if kind not in self.phase:
+            described = next(text for known, text in _PHASE_NAMES if known is self.phase)
+            expected = " or ".join(self.phase) or "nothing more"
+            raise ResponseError(f"the WebSocket {described}: send() takes {expected} now, not {kind!r}")
+        if self.gone:
+            raise ClientDisconnected("the WebSocket is closed")
+        if kind == SEND:
+            channel = self._channel
+            channel.transmit(_content(message))  # type: ignore[union-attr]  # the phase says that there is one
+            if channel.is_full():  # type: ignore[union-attr]  # as above
+                await self._room(channel)  # type: ignore[arg-type]  # as above
+        elif kind == CLOSE:
+            self._close(*_code_and_reason(message))
+        elif kind == ACCEPT:
+            headers = message.get("headers") or ()
+            self._channel = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
+            self.phase = OPEN
+        else:
+            await self._deny(message)
+
+    def _close(self, code: int, reason: str) -> None:
+        channel = self._channel
+        if channel is not None:
+            self.phase = COMPLETE
+            self._inbox.clear()
+            channel.close(code, reason)
+            return
+        # ASGI: closed before it is accepted, "the server must close the connection with a HTTP 403 error code"
+        self._door.start(FORBIDDEN, [(b"content-type", b"text/plain; charset=utf-8")])
+        self.status = FORBIDDEN
+        self.sent_bytes = len(DENIAL)
+        self._door.respond(self, DENIAL, False)
+        self.phase = COMPLETE
+        self.wake()
+
+    async def _deny(self, message: Message) -> None:
+        """The websocket.http.response extension: a denial with a head and a body of the application's own."""
+        if self.phase is CONNECTING:
+            status = message["status"]
+            self._door.start(status, message.get("headers", ()))  # type: ignore[arg-type]  # checked there
+            self.status = status  # type: ignore[assignment]  # an int, or start() had raised
+            self.phase = DENYING
+            return
+        data = message.get("body", b"")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ResponseError(f"body: must be bytes, not {type(data).__name__}")
+        data = bytes(data)
+        more = bool(message.get("more_body", False))
+        self.sent_bytes += len(data)
+        self._door.respond(self, data, more)
+        if more:
+            await self._room(self._door)
+        else:
+            self.phase = COMPLETE
+            self.wake()
+
+    async def _room(self, wire: Wire) -> None:
+        while wire.is_full():
+            await self._wait()
+            if self.gone:
+                raise ClientDisconnected("the WebSocket is closed")
+
+    async def _wait(self) -> None:
+        waiter = (self._channel or self._door).future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        await waiter
+
+
+def _content(message: MutableMapping[str, object]) -> bytes | str:
+    data, text = message.get("bytes"), message.get("text")
+    if type(data) is bytes and text is None:
+        return data
+    if type(text) is str and data is None:
+        return text
+    if (data is None) == (text is None):
+        raise ResponseError("websocket.send: must hold either bytes or text")
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if isinstance(text, str):
+        return str(text)
+    raise ResponseError(
+        f"websocket.send: bytes must be bytes and text a str, not {type(data if text is None else text).__name__}"
+    )
+
+
+def _code_and_reason(message: MutableMapping[str, object]) -> tuple[int, str]:
+    code, reason = message.get("code", NORMAL), message.get("reason") or ""
+    code = NORMAL if code is None else code
+    if not isinstance(code, int) or code not in SENDABLE:
+        raise ResponseError(f"code: must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code!r}")
+    if not isinstance(reason, str):
+        raise ResponseError(f"reason: must be text, not {type(reason).__name__}")
+    if len(reason.encode()) > REASON_BYTES:
+        raise ResponseError(f"reason: must be at most {REASON_BYTES} bytes of UTF-8, not {len(reason.encode())}")
+    return int(code), reason
