@@ -143,6 +143,8 @@ class Performer:
             has.watcher.tell(SpawnFailed(order.slot, str(error)))
 
     def _drain_worker(self, order: DrainWorker) -> None:
+        if order.final:
+            self._with.listeners.turn_newcomers_away()
         self._send(order.slot, encode("drain", {"timeout_s": order.timeout_s, "final": order.final}))
 
     def _observe_workers(self, order: ObserveWorkers) -> None:

@@ -21,7 +21,7 @@ from typing import Final
 from server_core.contract import ListenerSpec
 from supervisor_d import clock
 from supervisor_d.errors import ListenerError
-from supervisor_d.host import standard_streams, unix_path
+from supervisor_d.host import newcomers, standard_streams, unix_path
 from supervisor_d.log import Log
 from supervisor_d.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 
@@ -49,12 +49,16 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One open listener; `place` is the socket file that we made for it, if we did."""
+    """One open listener; `place` is the socket file that we made for it, if we did.
+
+    One that is inherited outlives us: whoever waits in its queue is served by who comes after.
+    """
 
     socket: socket.socket
     address: str
     source: str
     place: unix_path.Place | None = None
+    inherited: bool = False
 
     @property
     def spec(self) -> ListenerSpec:
@@ -82,6 +86,12 @@ class Listeners:
         except BaseException:
             self.close()
             raise
+
+    def turn_newcomers_away(self) -> None:
+        """Let nobody else into the queues of our own listeners: they are emptied next, then closed. Idempotent."""
+        for listener in self._open:
+            if not listener.inherited:
+                newcomers.turn_away(listener.socket)
 
     def close(self) -> tuple[str, ...]:
         """Close our copies and unlink our own socket files; the addresses that were closed."""
@@ -152,7 +162,7 @@ def inherit(fd: int, called: str, source: str) -> Listener:
         standard_streams.take(fd)
     inherited.setblocking(False)
     inherited.set_inheritable(False)
-    return Listener(inherited, _address_of(inherited), source)
+    return Listener(inherited, _address_of(inherited), source, inherited=True)
 
 
 def _what_is_wrong(inherited: socket.socket) -> str | None:

@@ -207,6 +207,15 @@ def test_orders_to_a_worker_arrive_as_the_contract_has_them(rig: Rig, order: Ord
     assert rig.hears() == message
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_only_the_final_drain_turns_newcomers_away(rig: Rig, final: bool) -> None:
+    rig.spawn()
+    turned: list[bool] = []
+    rig.listeners.turn_newcomers_away = lambda: turned.append(True)  # type: ignore[method-assign]  # told, not done
+    rig.performer.perform(DrainWorker(SLOT, 2.5, final=final))
+    assert turned == [True] * final
+
+
 def test_terminate_is_sigterm_and_kill_is_sigkill(rig: Rig) -> None:
     rig.spawn()
     rig.performer.perform(TerminateWorker(SLOT))

@@ -325,3 +325,14 @@ def test_activation_that_is_wrong_is_refused_by_name(count: str, says: str) -> N
     assert kind == "ListenerError"
     assert isinstance(message, str)
     assert message.startswith(says)
+
+
+def test_newcomers_are_turned_away_from_our_own_listeners_only(opened: Opened, tmp_path: Path) -> None:
+    """An inherited socket outlives us: a filter would stay on it, and nobody could ever connect again."""
+    with socket.socket(socket.AF_UNIX) as outer:
+        outer.bind(str(tmp_path / "outer"))
+        outer.listen()
+        opened.open(f"unix:{tmp_path}/own", f"fd://{os.dup(outer.fileno())}")
+        opened.listeners.turn_newcomers_away()
+        assert not connects(socket.AF_UNIX, str(tmp_path / "own"))
+        assert connects(socket.AF_UNIX, str(tmp_path / "outer"))

@@ -1,0 +1,61 @@
+"""Turning newcomers away from a listener whose accept queue is about to be emptied for the last time. Host side.
+
+A connection that enters the queue after the last worker has looked, and before the last copy of the listener is
+closed, is reset with its request. That moment is microseconds long when all is well, but as long as a worker that
+still boots, or hangs, holds its copy. So the door is closed before the queue is emptied:
+
+ - Unix socket: shutdown(2) for reading. connect(2) is refused from then on, what waits can still be accepted
+   (net/unix/af_unix.c, as of Linux 6.18).
+ - TCP on Linux: a socket filter that drops segments with SYN and without ACK. What is in the queue, or in the middle
+   of its handshake, is not touched. A newcomer's kernel sends its SYN again after a second (RFC 6298 section 2) and
+   is refused then, because the listener is closed.
+
+Both act on the socket, so on the copies of all workers, and cannot be taken back: they are for the end, and only for
+sockets that end with this daemon. Rejected: shutdown(2) of a TCP listener, which resets the whole queue; listen(2)
+with a backlog of 0, which lets one more in.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+import sys
+from typing import Final
+
+SO_ATTACH_FILTER: Final = 26
+"""asm-generic/socket.h; the socket module has no name for it. The other values are on architectures without wheels."""
+
+_INSTRUCTION: Final = struct.Struct("=HBBI")
+"""struct sock_filter: code, jump if true, jump if false, operand."""
+
+_LOAD_BYTE, _AND, _JUMP_IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
+_FLAGS_OFFSET: Final = 13
+"""Of the flags in a TCP header (RFC 9293 section 3.1), which is where a TCP socket's filter begins to count."""
+_SYN, _ACK = 0x02, 0x10
+
+DROP_SYN: Final = b"".join(
+    _INSTRUCTION.pack(*instruction)
+    for instruction in (
+        (_LOAD_BYTE, 0, 0, _FLAGS_OFFSET),
+        (_AND, 0, 0, _SYN | _ACK),
+        (_JUMP_IF_EQUAL, 0, 1, _SYN),
+        (_RETURN, 0, 0, 0),
+        (_RETURN, 0, 0, 0xFFFFFFFF),
+    )
+)
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let nobody else into this listener's queue, for good; where that cannot be done, nothing changes."""
+    try:
+        if listener.family == socket.AF_UNIX:
+            listener.shutdown(socket.SHUT_RD)
+        elif sys.platform == "linux":
+            program = array.array("B", DROP_SYN)
+            address, size = program.buffer_info()
+            listener.setsockopt(
+                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", size // _INSTRUCTION.size, address)
+            )
+    except OSError:  # ENOTCONN (macOS), EPERM, ENOPROTOOPT (a sandbox): the moment stays microseconds long, usually
+        return
