@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
         "--recycled", type=int, default=plan.recycled_requests, help="requests of recycle (%(default)s)"
     )
     parser.add_argument("--stream", type=float, default=plan.stream_s, help="length in long-stream (%(default)s s)")
+    parser.add_argument("--stops", type=int, default=plan.stops, help="daemons stopped in stops (%(default)s)")
     parser.add_argument("--peers", action="store_true", help="the same as --scenario peers")
     parser.add_argument("--peers-time", type=float, default=60.0, help="seconds of HUPs for each peer (%(default)s)")
     parser.add_argument("--peers-environment", type=Path, help="virtual environment of the peers; made if not there")
@@ -72,6 +73,7 @@ def main() -> int:
         stream_s=options.stream,
         slow_reloads=options.slow_reloads,
         recycled_requests=options.recycled,
+        stops=options.stops,
     )
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # a collection of the client's would be booked as a stall of the server's

@@ -39,6 +39,7 @@ class Plan:
     stream_s: float = 60.0
     slow_reloads: int = 20
     recycled_requests: int = 50_000
+    stops: int = 10
 
     def options(self, *more: str) -> tuple[str, ...]:
         return ("--loop", self.loop, "--http", self.http, *more)
@@ -70,14 +71,16 @@ class Result:
 
 
 @contextlib.asynccontextmanager
-async def staged(name: str, options: Sequence[str], *, startup_s: float = 0.0) -> AsyncIterator[tuple[Stage, Result]]:
+async def staged(
+    name: str, options: Sequence[str], *, startup_s: float = 0.0, tally: Tally | None = None
+) -> AsyncIterator[tuple[Stage, Result]]:
     """A daemon under load, and the result that fills; at the end the load stops first, then the daemon."""
     began_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         deploy = Deploy(Path(directory))
         deploy.sound(startup_s=startup_s)
         daemon = await Daemon.start(deploy, *options)
-        stage = Stage(daemon, deploy, Tally())
+        stage = Stage(daemon, deploy, tally or Tally())
         result = Result(name, tuple(options), stage.tally, stage.done, 0.0)
         load = Load(daemon.address, stage.tally)
         try:
@@ -273,11 +276,39 @@ async def short(plan: Plan, group: str) -> Result:
         for name in SHORT[group]:
             await stage.perform(name)
         await stage.perform("rest")
-        stage.tally.during = "TERM"
-        stage.tally.stopping = True
-        stage.daemon.signal(signal.SIGTERM)
-        await stage.daemon.expect("master.stopped")
+        await term_under_load(stage)
     return result
+
+
+async def term_under_load(stage: Stage) -> None:
+    """Whoever was let in is answered; whoever comes later is refused, and leaves."""
+    stage.tally.during = "TERM"
+    stage.tally.stopping = True
+    stage.daemon.signal(signal.SIGTERM)
+    await stage.daemon.expect("master.stopped")
+
+
+async def stops(plan: Plan) -> list[Result]:
+    """TERM under load, again and again, every other time while a further worker is booting."""
+    options = plan.options("--workers", "2", "--drain-spread", "0.5")
+    whole = Result("stops", options, Tally(), [], 0.0)
+    ended = 0
+    for number in range(plan.stops):
+        whole.tally.stopping = False
+        async with staged("stop", options, tally=whole.tally) as (stage, result):
+            await requests_reach(stage.tally, stage.tally.requests + 500)
+            if number % 2:
+                mark = stage.daemon.mark()
+                stage.daemon.signal(signal.SIGTTIN)
+                await stage.daemon.expect("worker.spawned", after=mark)
+            await term_under_load(stage)
+        whole.duration_s += result.duration_s
+        ended += result.claims[-1].met
+    whole.claims = [
+        nothing_lost(whole.tally),
+        Claim("TERM ends the daemon with 0", ended == plan.stops, f"{ended} of {plan.stops}"),
+    ]
+    return [whole]
 
 
 SHORT_LOADS = (
@@ -299,6 +330,7 @@ SCENARIOS: Mapping[str, Callable[[Plan], Awaitable[list[Result]]]] = {
     "slow-start": slow_start,
     "recycle": recycle,
     "long-stream": long_stream,
+    "stops": stops,
     "short": short_all,
 }
-LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream")
+LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream", "stops")
