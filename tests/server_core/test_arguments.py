@@ -1,0 +1,61 @@
+"""Settings given by name: as texts, as values, and what is said of the wrong ones."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from server_core.arguments import DEFAULTS, OPTIONS, settings_from
+from server_core.errors import UsageError
+
+
+def test_nothing_given_is_every_default() -> None:
+    assert settings_from({}) == DEFAULTS
+    assert settings_from(dict.fromkeys(OPTIONS)) == DEFAULTS
+
+
+def test_texts_are_parsed_and_values_taken_as_they_are() -> None:
+    settings = settings_from({"keep_alive": "2m", "body_timeout": 5, "date_header": False, "limit_header_bytes": "8k"})
+    assert (settings.keep_alive, settings.body_timeout) == (120.0, 5)
+    assert (settings.date_header, settings.limit_header_bytes) == (False, 8192)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_default_written_as_text_is_read_as_itself(name: str) -> None:
+    default = getattr(DEFAULTS, name)
+    text = OPTIONS[name].kind.render(default)
+    if text or name != "app":  # no application has no text
+        assert getattr(settings_from({name: text}), name) == default
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_value_of_a_foreign_type_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{name}: must be .*, not \[\]"):
+        settings_from({name: []})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"keepalive": 1}, "keepalive: is no setting; did you mean keep_alive?"),
+        ({"zzz": 1}, "zzz: is no setting"),
+        ({"keep_alive": "soon"}, "keep_alive: must be a length of time"),
+        ({"header_timeout": 0.0}, "header_timeout: must be at least 0.1, not 0"),
+        ({"header_timeout": True}, "header_timeout: must be a length of time"),
+        ({"max_requests": 1.5}, "max_requests: must be a whole number"),
+        ({"loop": "trio"}, "loop: must be one of auto, uvloop, asyncio, not 'trio'"),
+        (
+            {"app": "main.py"},
+            "app: must be module:attribute or module:factory(), not 'main.py'; did you mean main:app?",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_would_be_accepted(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings_from(given)
+    assert said in str(caught.value)
+
+
+def test_every_field_of_the_settings_is_an_option() -> None:
+    assert set(OPTIONS) == {field.name for field in dataclasses.fields(DEFAULTS)}

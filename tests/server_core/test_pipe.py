@@ -1,0 +1,83 @@
+"""The worker's end of the pipe: whole messages whatever the kernel makes of them, and the end as an end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from server_core.contract import Message
+from server_core.pipe import MasterGone, Pipe
+
+Ends = tuple[Pipe, socket.socket]
+
+
+@pytest.fixture(params=[socket.SOCK_SEQPACKET, socket.SOCK_STREAM], ids=["seqpacket", "stream"])
+def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, request.param)
+    pipe = Pipe(ours)
+    yield pipe, theirs
+    pipe.close()
+    theirs.close()
+
+
+def test_messages_are_told_in_order(ends: Ends) -> None:
+    pipe, master = ends
+    master.sendall(b"spec {}\n")
+    assert pipe.receive_one() == Message("spec", {})
+    master.sendall(b"serve\n")
+    master.sendall(b'drain {"timeout_s":1}\n')
+    heard = pipe.receive()
+    while len(heard) < 2:
+        heard += pipe.receive()
+    assert heard == [Message("serve", {}), Message("drain", {"timeout_s": 1})]
+
+
+def test_a_message_in_pieces_is_told_when_it_is_whole(ends: Ends) -> None:
+    pipe, master = ends
+    master.sendall(b"ser")
+    assert pipe.receive() == []
+    master.sendall(b"ve\npa")
+    assert pipe.receive() == [Message("serve", {})]
+    master.sendall(b"rk\n")
+    assert pipe.receive() == [Message("park", {})]
+
+
+def test_nothing_there_is_no_message_and_no_wait(ends: Ends) -> None:
+    assert ends[0].receive() == []
+
+
+def test_the_masters_end_is_told_after_its_last_message(ends: Ends) -> None:
+    pipe, master = ends
+    master.sendall(b"serve\n")
+    master.close()
+    assert pipe.receive() == [Message("serve", {})]
+    with pytest.raises(MasterGone):
+        pipe.receive()
+    assert pipe.is_gone
+    assert not pipe.send("ready")
+
+
+def test_a_master_that_went_with_our_words_unread_is_gone(ends: Ends) -> None:
+    pipe, master = ends
+    assert pipe.send("booted")
+    master.close()
+    with pytest.raises(MasterGone):
+        pipe.receive()
+
+
+def test_saying_something_to_nobody_is_false_and_no_error(ends: Ends) -> None:
+    pipe, master = ends
+    master.close()
+    assert not pipe.send("ready")
+    assert pipe.is_gone
+
+
+@pytest.mark.parametrize("line", [b"spec {\n", b" \n", b"\xff\xff\n"])
+def test_what_is_no_message_is_a_master_gone(ends: Ends, line: bytes) -> None:
+    pipe, master = ends
+    master.sendall(line)
+    with pytest.raises(MasterGone):
+        pipe.receive_one()
+    assert pipe.is_gone
