@@ -121,7 +121,10 @@ class Connection(asyncio.Protocol):
                 self._pause()
 
     def eof_received(self) -> bool:
-        """Keep the connection open while an answer is due: a client may half-close and wait (RFC 9112 section 9.6)."""
+        """Keep the connection open while an answer is due: a client may half-close and wait (RFC 9112 section 9.6).
+
+        Nearly all that send a FIN are gone, though, so an application that asks is told of a disconnect.
+        """
         if self._mode != _OPEN:
             return False
         self._eof = True
@@ -130,6 +133,8 @@ class Connection(asyncio.Protocol):
             if exchange is not None:
                 exchange.leave()
             return False
+        if isinstance(exchange, Exchange):
+            exchange.hang_up()
         return exchange is not None and exchange.phase is not COMPLETE
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -238,6 +243,8 @@ class Connection(asyncio.Protocol):
     def finished(self, exchange: Exchange | Session) -> None:
         if self.exchange is exchange:
             self.exchange = None
+            if exchange.phase is not COMPLETE and self._mode == _OPEN:
+                self._transport.close()  # the client has hung up, and the application took notice
         else:
             self._server.background.discard(exchange)
             self._server.check_drained()

@@ -62,6 +62,7 @@ class Exchange:
         "answered",
         "body",
         "gone",
+        "hung_up",
         "line",
         "phase",
         "received",
@@ -86,6 +87,8 @@ class Exchange:
         """Its end was handed to the application."""
         self.gone = False
         """The client is not there any more, as far as the application is concerned."""
+        self.hung_up = False
+        """The client will send nothing more: receive() calls it a disconnect, send() tries nevertheless."""
         self.phase = AWAITING_START
         self.status = 0
         self.sent_bytes = 0
@@ -94,7 +97,7 @@ class Exchange:
         """Run the application to its end; whatever it does, the outlet hears of it."""
         try:
             await app(self.scope, self.receive, self.send)
-            if self.phase is not COMPLETE and not self.gone:
+            if self.phase is not COMPLETE and not self.gone and not self.hung_up:
                 raise ResponseError("the application returned before its response was complete")
         except BaseException as error:  # noqa: BLE001 - SystemExit in one request must not end the others'
             self._outlet.failed(self, error)
@@ -119,6 +122,12 @@ class Exchange:
         if self._waiters:
             self.wake()
 
+    def hang_up(self) -> None:
+        """The client has closed its half of the connection."""
+        self.hung_up = True
+        if self._waiters:
+            self.wake()
+
     async def receive(self) -> Message:
         """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
         while True:
@@ -128,7 +137,7 @@ class Exchange:
                 if body:
                     self._outlet.taken()
                 return {"type": "http.request", "body": body, "more_body": not self.received}
-            if self.gone or self.phase is COMPLETE:
+            if self.gone or self.hung_up or self.phase is COMPLETE:
                 return {"type": "http.disconnect"}
             if not self.received:
                 self._outlet.wanted(self)

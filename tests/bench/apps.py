@@ -1,5 +1,7 @@
 """The applications that the benches drive, on every server alike."""
 
+# ruff: noqa: ARG001 - an ASGI application takes three arguments, whether it needs them or not
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping

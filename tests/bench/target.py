@@ -1,4 +1,4 @@
-"""Our server alone, for the benches: python -m tests.bench.target APP PORT [setting=value ...]; no worker, no master."""
+"""Our server alone, for the benches: python -m tests.bench.target APP PORT [setting=value ...]; no worker."""
 
 from __future__ import annotations
 
