@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from supervisor_d.errors import SpawnError
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
 from supervisor_d.settings.resolve import Resolved, build
@@ -42,7 +43,9 @@ class Generations:
         self._first = resolved
 
     def __getitem__(self, generation: Generation) -> Configuration:
-        """KeyError if the generation was never prepared, or is forgotten."""
+        """SpawnError if the generation was never prepared, or is forgotten: no worker of it can be spawned."""
+        if generation not in self._by_number:
+            raise SpawnError(f"generation {generation} has no configuration")
         return self._by_number[generation]
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -52,16 +55,16 @@ class Generations:
         reloads = {row.long: row.option.reloads for row in ROWS.values()}
         return [(name, value, source) if reloads[name] else (name, *first[name]) for name, value, source in newest]
 
-    def prepare(self, generation: Generation, living: Iterable[Generation]) -> GenerationPrepared:
+    def prepare(self, generation: Generation, needed: Iterable[Generation]) -> GenerationPrepared:
         """Read the configuration again for this generation; ConfigurationError or OSError if it is not sound.
 
         The newest generation so far is the one that serves, since one that was rolled back has been discarded. Of the
-        older ones only those with `living` workers are kept.
+        older ones only those still `needed` are kept.
         """
         newest = max(self._by_number)
         serving = self._by_number[newest].settings
         resolved = self._by_number[newest].resolved.reread()
-        for number in set(self._by_number) - {newest, *living}:
+        for number in set(self._by_number) - {newest, *needed}:
             self.discard(number)
         prepared = configure(resolved, applicable(serving, resolved.settings))
         self._by_number[generation] = prepared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psutil
 
@@ -36,32 +36,29 @@ class Observer:
         self._scoreboard = scoreboard
         self._cgroup = cgroup
 
-    def observe(self, slots: Sequence[Slot], *, memory: bool) -> list[Fact]:
-        """One WorkerObserved for each, and MemoryNearLimit if memory was asked for and is nearly used up."""
-        throttled_s, suspended_s = self._cgroup.throttled_s(), clock.suspended_s()
-        facts: list[Fact] = []
-        sizes: dict[Slot, int] = {}
-        for slot in slots:
-            child = self._children.get(slot)
-            if child is None:
-                continue
-            figures = self._scoreboard.figures(slot)
-            size = pss_bytes(child) if memory else None
-            if size is not None:
-                sizes[slot] = size
-            observation = Observation(
-                loop_beat_at=Instant(figures.loop_beat_at),
-                thread_beat_at=Instant(figures.thread_beat_at),
-                process_state=process_state(child),
-                requests_total=figures.requests_total,
-                responses_5xx=figures.responses_5xx,
-                in_flight=figures.in_flight,
-                memory_bytes=size,
-                throttled_s=throttled_s,
-                suspended_s=suspended_s,
-            )
-            facts.append(WorkerObserved(slot, observation))
-        return facts + self._near_limit(sizes)
+    def observe(self, slots: Sequence[Slot]) -> list[Fact]:
+        """One WorkerObserved for each, without its memory."""
+        throttled_s = self._cgroup.throttled_s()
+        found = (self._children.get(slot) for slot in slots)
+        return [WorkerObserved(child.slot, self._see(child, throttled_s, None)) for child in found if child is not None]
+
+    def weigh(self, slot: Slot, sizes: dict[Slot, int]) -> list[Fact]:
+        """WorkerObserved with its memory, which is noted in `sizes`, too."""
+        child = self._children.get(slot)
+        if child is None:
+            return []
+        size = pss_bytes(child)
+        if size is not None:
+            sizes[slot] = size
+        return [WorkerObserved(slot, self._see(child, self._cgroup.throttled_s(), size))]
+
+    def near_limit(self, sizes: Mapping[Slot, int]) -> list[Fact]:
+        """MemoryNearLimit with the fattest of these, if the cgroup's memory is nearly used up."""
+        memory = self._cgroup.memory() if sizes else None
+        if memory is None or not memory.is_nearly_full:
+            return []
+        fattest = max(sizes, key=lambda slot: sizes[slot])
+        return [MemoryNearLimit(fattest, memory.used_bytes, memory.limit_bytes)]
 
     def rss_bytes(self) -> dict[Slot, int]:
         """The resident size of every worker, for people; shared pages are counted in each."""
@@ -73,12 +70,19 @@ class Observer:
                 continue
         return sizes
 
-    def _near_limit(self, sizes: dict[Slot, int]) -> list[Fact]:
-        memory = self._cgroup.memory() if sizes else None
-        if memory is None or not memory.is_nearly_full:
-            return []
-        fattest = max(sizes, key=lambda slot: sizes[slot])
-        return [MemoryNearLimit(fattest, memory.used_bytes, memory.limit_bytes)]
+    def _see(self, child: Child, throttled_s: float, memory_bytes: int | None) -> Observation:
+        figures = self._scoreboard.figures(child.slot)
+        return Observation(
+            loop_beat_at=Instant(figures.loop_beat_at),
+            thread_beat_at=Instant(figures.thread_beat_at),
+            process_state=process_state(child),
+            requests_total=figures.requests_total,
+            responses_5xx=figures.responses_5xx,
+            in_flight=figures.in_flight,
+            memory_bytes=memory_bytes,
+            throttled_s=throttled_s,
+            suspended_s=clock.suspended_s(),
+        )
 
 
 def process_state(child: Child) -> ProcessState:

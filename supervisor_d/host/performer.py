@@ -1,5 +1,8 @@
 """Orders become calls, by table; what fails comes back as a fact or is reported. Host side, no judgement.
 
+What takes milliseconds (a process, a walk through its memory) is a chore for the next turns of the loop. A worker that
+is ordered to end before its turn to be born has come is not born: that is told as SpawnFailed.
+
 A failed order must not end the master: whatever the system can refuse (descriptors, processes, memory, a file) is an
 OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours and is not hidden.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
 import psutil
@@ -16,6 +20,7 @@ import psutil
 from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Children
+from supervisor_d.host.chores import Chores
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents, Stacks
 from supervisor_d.host.observer import Observer
@@ -28,6 +33,7 @@ from supervisor_d.vocabulary import (
     CloseListeners,
     DiscardGeneration,
     DrainWorker,
+    Fact,
     GenerationRefused,
     KillWorker,
     ObserveWorkers,
@@ -87,6 +93,8 @@ class Performer:
 
     def __init__(self, equipment: Equipment) -> None:
         self._with = equipment
+        self._chores = Chores(equipment.watcher)
+        self._unborn: dict[Slot, SpawnWorker] = {}
         self.table: Mapping[type, Callable[[Order], None]] = dict(
             (
                 _row(PrepareGeneration, self._prepare_generation),
@@ -95,8 +103,8 @@ class Performer:
                 _row(ServeWorker, lambda order: self._send(order.slot, encode("serve"))),
                 _row(ParkWorker, lambda order: self._send(order.slot, encode("park"))),
                 _row(DrainWorker, self._drain_worker),
-                _row(TerminateWorker, lambda order: equipment.children.signal(order.slot, signal.SIGTERM)),
-                _row(KillWorker, lambda order: equipment.children.signal(order.slot, signal.SIGKILL)),
+                _row(TerminateWorker, lambda order: self._signal(order.slot, signal.SIGTERM)),
+                _row(KillWorker, lambda order: self._signal(order.slot, signal.SIGKILL)),
                 _row(ObserveWorkers, self._observe_workers),
                 _row(RequestStacks, self._request_stacks),
                 _row(RecordIncident, self._record_incident),
@@ -109,38 +117,58 @@ class Performer:
         )
 
     def perform(self, order: Order) -> None:
-        """Do it now; a refusal that has no fact of its own is reported."""
+        """Do it now, or put it down as a chore; a refusal that has no fact of its own is reported."""
+        self._attempt(order, lambda: self.table[type(order)](order))
+
+    def _attempt(self, order: Order, call: Callable[[], None]) -> None:
         try:
-            self.table[type(order)](order)
+            call()
         except REFUSALS as error:
             self._with.log("order.failed", order=repr(order), error=str(error))
+            if isinstance(order, RecordIncident):
+                self._answer(order.ticket, 500, {"error": str(error)})
 
     def _prepare_generation(self, order: PrepareGeneration) -> None:
-        living = {child.generation for child in self._with.children}
+        needed = {child.generation for child in self._with.children}
+        needed |= {spawn.generation for spawn in self._unborn.values()}
         try:
-            self._with.watcher.tell(self._with.generations.prepare(order.generation, living))
+            self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
         except REFUSALS as error:
             self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
 
     def _spawn_worker(self, order: SpawnWorker) -> None:
+        self._unborn[order.slot] = order
+        self._chores.add(lambda: self._bear(order))
+
+    def _bear(self, order: SpawnWorker) -> None:
+        if self._unborn.get(order.slot) is not order:
+            return  # called off; perhaps the slot has been given another order to spawn since
+        del self._unborn[order.slot]
+        try:
+            self._with.scoreboard.clear(order.slot)
+            self._with.children.spawn(self._spec(order))
+        except REFUSALS as error:
+            self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
+
+    def _spec(self, order: SpawnWorker) -> WorkerSpec:
         has = self._with
         configuration = has.generations[order.generation]
-        try:
-            has.scoreboard.clear(order.slot)
-            has.children.spawn(
-                WorkerSpec(
-                    slot=order.slot,
-                    generation=order.generation,
-                    name=has.name,
-                    listeners=has.listeners.specs,
-                    scoreboard_fd=has.scoreboard.fd,
-                    stacks_fd=has.stacks.blank(order.slot),
-                    beat_s=configuration.terms.beat_s,
-                    settings=configuration.settings.server,
-                )
-            )
-        except REFUSALS as error:
-            has.watcher.tell(SpawnFailed(order.slot, str(error)))
+        return WorkerSpec(
+            slot=order.slot,
+            generation=order.generation,
+            name=has.name,
+            listeners=has.listeners.specs,
+            scoreboard_fd=has.scoreboard.fd,
+            stacks_fd=has.stacks.blank(order.slot),
+            beat_s=configuration.terms.beat_s,
+            settings=configuration.settings.server,
+        )
+
+    def _signal(self, slot: Slot, number: int) -> None:
+        if self._unborn.pop(slot, None) is not None:
+            self._with.watcher.tell(SpawnFailed(slot, "called off before it began"))
+        else:
+            self._with.children.signal(slot, number)
 
     def _drain_worker(self, order: DrainWorker) -> None:
         if order.final:
@@ -148,8 +176,21 @@ class Performer:
         self._send(order.slot, encode("drain", {"timeout_s": order.timeout_s, "final": order.final}))
 
     def _observe_workers(self, order: ObserveWorkers) -> None:
-        for fact in self._with.observer.observe(order.slots, memory=order.memory):
-            self._with.watcher.tell(fact)
+        """Beats are read at once; memory, which takes a walk through each process, one worker at a time."""
+        observer, tell = self._with.observer, self._with.watcher.tell
+        if not order.memory:
+            for fact in observer.observe(order.slots):
+                tell(fact)
+            return
+        sizes: dict[Slot, int] = {}
+
+        def tell_all(look: Callable[[], list[Fact]]) -> None:
+            for fact in look():
+                tell(fact)
+
+        looks = [partial(observer.weigh, slot, sizes) for slot in order.slots]
+        for look in (*looks, partial(observer.near_limit, sizes)):
+            self._chores.add(partial(self._attempt, order, partial(tell_all, look)))
 
     def _request_stacks(self, order: RequestStacks) -> None:
         if self._with.children.get(order.slot) is not None:

@@ -14,6 +14,7 @@ import pytest
 from server_core import contract
 from server_core.contract import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight, record_offset
 from supervisor_d import clock
+from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.generations import Generations
@@ -22,7 +23,7 @@ from supervisor_d.host.observer import Observer
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Binding, Listeners
-from supervisor_d.host.watcher import Watcher
+from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.resolve import resolve
 from supervisor_d.vocabulary import (
@@ -37,12 +38,14 @@ from supervisor_d.vocabulary import (
     MemoryNearLimit,
     ObserveWorkers,
     Order,
+    Origin,
     ParkWorker,
     PrepareGeneration,
     ProcessState,
     RecordIncident,
     RecycleRequested,
     ReopenLogs,
+    ReopenRequested,
     Report,
     RequestStacks,
     ServeWorker,
@@ -129,7 +132,7 @@ class Rig:
         )
 
     def command(self, pipe_fd: int) -> list[str]:
-        return [sys.executable, "-c", WORKER, str(pipe_fd)]
+        return [sys.executable, "-c", WORKER, str(pipe_fd)]  # looked up for every spawn: a test takes it away
 
     def before_exit_is_told(self, child: Child, _: int) -> bool:
         self.scoreboard.retire(child.slot)
@@ -233,16 +236,45 @@ def test_a_stopped_worker_is_killed_all_the_same(rig: Rig) -> None:
     assert rig.told.expect(WorkerExited).signal == "SIGKILL"
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_worker_that_cannot_be_spawned_comes_back_as_a_fact(rig: Rig, number: int) -> None:
-    if number == 1:
-        rig.spawn()  # the slot is taken
-    else:
-        rig.children._command = lambda _: ["/not/there"]
+def test_a_worker_that_cannot_be_spawned_comes_back_as_a_fact(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.spawn()
     rig.performer.perform(SpawnWorker(SLOT, Generation(1)))
-    failed = rig.told.expect(SpawnFailed)
-    assert failed.slot == SLOT
-    assert ("still holds process" if number == 1 else "No such file") in failed.error
+    assert "still holds process" in rig.told.expect(SpawnFailed).error
+    rig.performer.perform(SpawnWorker(Slot(2), Generation(9)))
+    assert rig.told.expect(SpawnFailed) == SpawnFailed(Slot(2), "generation 9 has no configuration")
+    monkeypatch.setattr(sys, "executable", "/not/there")
+    rig.performer.perform(SpawnWorker(Slot(2), Generation(1)))
+    assert "No such file" in rig.told.expect(SpawnFailed).error
+
+
+def test_spawns_leave_turns_to_everything_else(rig: Rig) -> None:
+    """A descriptor that became readable while several spawns were ordered is heard before they all are done."""
+    reader, writer = os.pipe()
+    rig.watcher.watch(
+        reader, READ, lambda _: (os.read(reader, 1), rig.watcher.tell(ReopenRequested(Origin("a", "b"))))[1]
+    )
+    for slot in (1, 2, 3):
+        rig.performer.perform(SpawnWorker(Slot(slot), Generation(1)))
+    os.write(writer, b"x")
+    rig.told.expect(ReopenRequested)
+    assert rig.told.kinds().count("WorkerSpawned") <= 1
+    for _ in range(3):
+        rig.told.expect(WorkerReady)
+    assert rig.told.kinds().count("WorkerSpawned") == 3
+    rig.watcher.forget(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("end", [TerminateWorker, KillWorker])
+def test_a_worker_that_is_ended_before_its_birth_is_not_born(
+    rig: Rig, end: type[TerminateWorker] | type[KillWorker]
+) -> None:
+    rig.performer.perform(SpawnWorker(SLOT, Generation(1)))
+    rig.performer.perform(end(SLOT))
+    assert rig.told.expect(SpawnFailed) == SpawnFailed(SLOT, "called off before it began")
+    rig.spawn()
+    assert rig.told.kinds().count("WorkerSpawned") == 1
 
 
 def test_an_observation_tells_beats_counters_and_the_state_of_the_process(rig: Rig) -> None:
@@ -345,7 +377,7 @@ def test_a_configuration_that_is_not_sound_is_refused_with_its_reason(rig: Rig, 
     refused = rig.told.expect(GenerationRefused)
     assert refused.generation == 2
     assert refused.reason
-    with pytest.raises(KeyError):
+    with pytest.raises(SpawnError, match="has no configuration"):
         rig.generations[Generation(2)]
 
 
@@ -360,7 +392,7 @@ def test_a_discarded_generation_is_not_compared_with_and_old_ones_are_forgotten(
     assert (workers.old, workers.new) == ("2", "6")
     rig.performer.perform(PrepareGeneration(Generation(4)))
     assert rig.told.expect(GenerationPrepared).changes == ()
-    with pytest.raises(KeyError):
+    with pytest.raises(SpawnError, match="has no configuration"):
         rig.generations[Generation(1)]
 
 
@@ -393,8 +425,19 @@ def test_a_refusal_without_a_fact_of_its_own_is_reported_and_raises_nothing(
     def fails(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(rig.performer._with.observer, "observe", fails)
-    rig.performer.perform(ObserveWorkers((SLOT,)))
-    (failed,) = rig.log.named("order.failed")
-    assert failed["order"] == repr(ObserveWorkers((SLOT,)))
-    assert "Too many open files" in str(failed["error"])
+    rig.spawn()
+    monkeypatch.setattr(rig.scoreboard, "figures", fails)
+    orders = [
+        ObserveWorkers((SLOT,)),
+        ObserveWorkers((SLOT,), memory=True),
+        RecordIncident(SLOT, "dump", 0.0, Ticket(2)),
+    ]
+    for order in (*orders, ServeWorker(SLOT)):
+        rig.performer.perform(order)
+    rig.hears()
+    monkeypatch.undo()
+    ((ticket, status, body),) = rig.door.answers
+    assert (ticket, status, body) == (2, 500, {"error": "[Errno 24] Too many open files"})
+    failed = rig.log.named("order.failed")
+    assert {fields["order"] for fields in failed} == {repr(order) for order in orders}
+    assert all("Too many open files" in str(fields["error"]) for fields in failed)
