@@ -111,6 +111,8 @@ class Connection(asyncio.Protocol):
             return
         if self._fresh:
             self._fresh = False
+            if reader.held and len(reader.held) > HIGH_WATER:
+                self._pause()
             exchange = self.exchange
             server = self._server
             exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it

@@ -217,6 +217,13 @@ async def within(test: Awaitable[None]) -> None:
         await test
 
 
+class NoSocket:
+    """Stands for the socket of a transport that has none: a closed one."""
+
+    def fileno(self) -> int:
+        return -1
+
+
 class PipeTransport(asyncio.Transport):
     """A transport to nowhere: keeps what is written, and passes on what the test says the client does."""
 
@@ -239,7 +246,7 @@ class PipeTransport(asyncio.Transport):
         self.connection.connection_lost(None)
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return ("127.0.0.1", 8000) if name == "sockname" else default
+        return {"sockname": ("127.0.0.1", 8000), "socket": NoSocket()}.get(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_shut
