@@ -28,6 +28,9 @@ def application(*, label: str = "sound", startup_s: float = 0.0, status: int = 2
         if scope["type"] == "lifespan":
             await lifespan(receive, send, startup_s)
             return
+        if scope["type"] == "websocket":
+            await echo(receive, send)
+            return
         answer = Answer(receive, send, status, label.encode())
         path, query = scope["path"], scope["query_string"]
         assert isinstance(path, str)
@@ -43,6 +46,14 @@ async def lifespan(receive: Receive, send: Send, startup_s: float) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
+
+
+async def echo(receive: Receive, send: Send) -> None:
+    """Every text message of a WebSocket comes back."""
+    await receive()
+    await send({"type": "websocket.accept", "headers": [(b"x-pid", PID)]})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
 
 
 class Answer:

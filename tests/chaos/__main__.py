@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.chaos.peers import side_by_side
 from tests.chaos.report import as_json, as_markdown
-from tests.chaos.scenarios import LONG_FORM, SCENARIOS, Plan, Result
+from tests.chaos.scenarios import LONG_FORM, SCENARIOS
+from tests.chaos.staging import Plan, Result
 
 
 def arguments() -> argparse.Namespace:

@@ -104,7 +104,7 @@ class Client:
                     closing = answer.closing
         except (Lost, TimeoutError) as error:
             for ask in asks[booked:]:
-                self._lose(ask, error, decided_at, idle_s)
+                self.lose(ask.what, error, decided_at, idle_s)
             closing = True
         if closing:
             self.tally.announced_closes += booked == len(asks) and not asks[-1].last
@@ -128,13 +128,13 @@ class Client:
         if answer.body != ask.expected:
             raise Lost("body", f"wrong body: {answer.body[:40]!r}")
 
-    def _lose(self, ask: Ask, error: Lost | TimeoutError, decided_at: float, idle_s: float) -> None:
+    def lose(self, what: str, error: Lost | TimeoutError, decided_at: float, idle_s: float) -> None:
         wire = self.wire
         late = isinstance(error, TimeoutError)
         self.retired |= self.tally.lose(
             Loss(
                 kind=self.kind,
-                what=ask.what,
+                what=what,
                 phase=(wire.phase if wire is not None else "connect") if not isinstance(error, Lost) else error.phase,
                 why=f"no answer in {ANSWER_TIMEOUT_S:g} s" if late else str(getattr(error, "why", error)),
                 at_s=round(self.tally.elapsed_s(), 4),

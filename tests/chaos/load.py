@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from tests.apps.chaos_app import digest_body, hello_body, stream_piece
 from tests.chaos.client import Ask, Client
 from tests.chaos.tally import Tally
+from tests.chaos.websocket import echo
 from tests.chaos.wire import Address
 
 OWN_STALL_INTERVAL_S = 0.005
@@ -87,6 +88,11 @@ async def download(client: Client) -> None:
     await client.pause(0.0, 0.3)
 
 
+async def websocket(client: Client) -> None:
+    await echo(client)
+    await client.pause(0.02, 0.3)
+
+
 KINDS: Mapping[str, Callable[[Client], Awaitable[None]]] = {
     "one-shot": one_shot,
     "kept GET": get,
@@ -95,6 +101,7 @@ KINDS: Mapping[str, Callable[[Client], Awaitable[None]]] = {
     "pipelined": pair,
     "upload": upload,
     "download": download,
+    "WebSocket": websocket,
 }
 """Name of a kind -> one turn of it. A further kind is one more row (and a number of clients in MIX)."""
 
@@ -106,6 +113,7 @@ MIX: Mapping[str, int] = {
     "pipelined": 3,
     "upload": 4,
     "download": 4,
+    "WebSocket": 6,
 }
 """Clients of each kind: about 1,000 requests a second where the server keeps up; chosen to leave half of a two-core
 machine to the server and to the starting of interpreters, so that latency shows the server's doing, not the queue."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.chaos.actions import Outcome
 from tests.chaos.daemon import EXPECT_TIMEOUT_S, ActionFailed, Deploy, environment
 from tests.chaos.load import Load
-from tests.chaos.scenarios import Claim, Result, nothing_lost
+from tests.chaos.staging import Claim, Result, nothing_lost
 from tests.chaos.tally import Tally
 from tests.chaos.wire import Address, Lost, Wire
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from tests.chaos.scenarios import Result
+from tests.chaos.staging import Result
 from tests.chaos.tally import Spread, Tally
 
 

@@ -3,126 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.apps.chaos_app import stream_piece
-from tests.chaos.actions import Outcome, Stage, requests_reach
+from tests.chaos.actions import Stage, requests_reach
 from tests.chaos.daemon import Daemon, Deploy
-from tests.chaos.load import Load
+from tests.chaos.staging import Claim, Plan, Result, all_done, latency_kept, no_stall, nothing_lost, staged
 from tests.chaos.tally import Tally
 from tests.chaos.wire import Lost, Wire
-
-STALL_LIMIT_S = 0.100
-"""The longest that a request may take where a scenario promises no stall."""
-
-QUIET_S = 10.0
-"""Length of the quiet phase that latencies are compared with: about 10,000 requests, so that a 99.9th percentile
-rests on ten of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much of everything: the long form by default. `loop` and `http` are the server's settings."""
-
-    requests: int = 100_000
-    reloads: int = 50
-    loop: str = "auto"
-    http: str = "auto"
-    quiet_s: float = QUIET_S
-    startup_s: float = 5.0
-    stream_s: float = 60.0
-    slow_reloads: int = 20
-    recycled_requests: int = 50_000
-    stops: int = 10
-
-    def options(self, *more: str) -> tuple[str, ...]:
-        return ("--loop", self.loop, "--http", self.http, *more)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One promise and what was measured."""
-
-    text: str
-    met: bool
-    measured: str
-
-
-@dataclass(slots=True)
-class Result:
-    """One scenario as it was run."""
-
-    name: str
-    options: tuple[str, ...]
-    tally: Tally
-    done: list[Outcome]
-    duration_s: float
-    claims: list[Claim] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        return all(claim.met for claim in self.claims)
-
-
-@contextlib.asynccontextmanager
-async def staged(
-    name: str, options: Sequence[str], *, startup_s: float = 0.0, tally: Tally | None = None
-) -> AsyncIterator[tuple[Stage, Result]]:
-    """A daemon under load, and the result that fills; at the end the load stops first, then the daemon."""
-    began_at = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        deploy = Deploy(Path(directory))
-        deploy.sound(startup_s=startup_s)
-        daemon = await Daemon.start(deploy, *options)
-        stage = Stage(daemon, deploy, tally or Tally())
-        result = Result(name, tuple(options), stage.tally, stage.done, 0.0)
-        load = Load(daemon.address, stage.tally)
-        try:
-            load.start()
-            yield stage, result
-            await load.stop()
-            code = await daemon.stop()
-        finally:
-            await load.stop()
-            await daemon.end()
-    result.duration_s = time.monotonic() - began_at
-    result.claims[:0] = [nothing_lost(stage.tally), all_done(stage.done)]
-    result.claims.append(Claim("TERM ends the daemon with 0", code == 0, f"exit code {code}"))
-
-
-def nothing_lost(tally: Tally) -> Claim:
-    return Claim("no request is lost", not tally.lost, f"{len(tally.lost)} of {tally.requests}")
-
-
-def all_done(done: Sequence[Outcome]) -> Claim:
-    failed = [outcome for outcome in done if outcome.error]
-    measured = f"{len(done) - len(failed)} of {len(done)}"
-    for outcome in failed[:3]:
-        measured += f"; {outcome.name} at {outcome.at_s} s: {outcome.error[:2000]}"
-    return Claim("every action has the outcome it should", not failed, measured)
-
-
-def no_stall(tally: Tally) -> Claim:
-    longest = max(tally.spread(quiet=True).maximum, tally.spread(quiet=False).maximum)
-    measured = f"{longest * 1000:.1f} ms (the client's own longest stall: {tally.own_stall_s * 1000:.1f} ms)"
-    return Claim(f"no request takes over {STALL_LIMIT_S * 1000:g} ms", longest <= STALL_LIMIT_S, measured)
-
-
-def latency_kept(tally: Tally) -> Claim:
-    quiet, acting = tally.spread(quiet=True), tally.spread(quiet=False)
-    limit = 3 * quiet.p999 + 0.050
-    measured = (
-        f"{acting.maximum * 1000:.1f} ms, limit {limit * 1000:.1f} ms "
-        f"(the client's own longest stall: {tally.own_stall_s * 1000:.1f} ms)"
-    )
-    text = "the longest latency stays under 3 x the quiet 99.9th percentile + 50 ms"
-    return Claim(text, acting.maximum < limit, measured)
 
 
 async def reload_storm(plan: Plan) -> list[Result]:

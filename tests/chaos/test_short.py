@@ -11,7 +11,8 @@ import asyncio
 import pytest
 
 from tests.chaos.report import details
-from tests.chaos.scenarios import SHORT_LOADS, Plan, short
+from tests.chaos.scenarios import SHORT_LOADS, short
+from tests.chaos.staging import Plan
 
 
 @pytest.mark.parametrize(("group", "loop", "http"), SHORT_LOADS)

@@ -113,6 +113,15 @@ class Wire(asyncio.Protocol):
         except OSError:  # the pending error of the socket: ECONNRESET, ETIMEDOUT
             return True
 
+    def has_unread(self) -> bool:
+        """True if our kernel holds bytes of this connection that the event loop has not read."""
+        if self.end is not None:
+            return False
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) != b""
+        except OSError:  # EAGAIN: nothing is there; anything else is the connection's end
+            return False
+
     def write(self, data: bytes) -> None:
         assert self._transport is not None
         if self.end is not None:
@@ -137,7 +146,7 @@ class Wire(asyncio.Protocol):
         if len(self.buffer) == size and self.end is not None:
             raise Lost(self.phase, self.end)
 
-    async def _take(self, size: int) -> bytes:
+    async def take(self, size: int) -> bytes:
         while len(self.buffer) < size:
             await self._more()
         taken = bytes(self.buffer[:size])
@@ -154,15 +163,15 @@ class Wire(asyncio.Protocol):
         del self.buffer[: at + len(mark)]
         return taken
 
-    async def head(self) -> tuple[int, dict[str, str]]:
-        """Status and fields (names in lower case) of the next response that is not 1xx."""
+    async def head(self, *, informational: tuple[int, ...] = ()) -> tuple[int, dict[str, str]]:
+        """Status and fields (names in lower case) of the next response that is not 1xx, or one of `informational`."""
         self.phase = "head"
         while True:
             lines = (await self._take_until(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             version, _, rest = lines[0].partition(" ")
             if version not in ("HTTP/1.1", "HTTP/1.0") or not rest[:3].isdigit():
                 raise Lost("head", f"not a status line: {lines[0][:60]!r}")
-            if not rest.startswith("1"):
+            if not rest.startswith("1") or int(rest[:3]) in informational:
                 break
         fields: dict[str, str] = {}
         for line in lines[1:]:
@@ -183,7 +192,7 @@ class Wire(asyncio.Protocol):
         if fields.get("transfer-encoding", "").lower() == "chunked":
             body = await self._chunks()
         elif "content-length" in fields:
-            body = await self._take(int(fields["content-length"]))
+            body = await self.take(int(fields["content-length"]))
         else:
             raise Lost("body", "neither a length nor chunks: its end could not be told from a broken connection")
         answer = Answer(status, fields, body, closing)
@@ -202,8 +211,8 @@ class Wire(asyncio.Protocol):
                 raise Lost("body", f"not a chunk size: {text[:20]!r}") from None
             if size == 0:
                 break
-            body += await self._take(size)
-            if await self._take(2) != b"\r\n":
+            body += await self.take(size)
+            if await self.take(2) != b"\r\n":
                 raise Lost("body", "a chunk does not end where it says")
         while await self._take_until(b"\r\n"):
             pass

@@ -1,0 +1,100 @@
+"""A WebSocket client down to the bytes (RFC 6455): one text message, one echo, and whatever else may come.
+
+A message that was written and not echoed is lost. A connection that the server has closed (a close frame, or the end)
+before a byte of the next message was written is opened anew: the kernel is asked right before, as for HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+
+from tests.chaos.client import ANSWER_TIMEOUT_S, Client
+from tests.chaos.wire import Lost, Wire
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+FIN, MASKED = 0x80, 0x80
+
+
+async def echo(client: Client) -> None:
+    """One message on the open WebSocket, or on a new one."""
+    loop = asyncio.get_running_loop()
+    decided_at = loop.time()
+    what = "WebSocket message"
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            if client.wire is not None and await said_goodbye(client.wire):
+                client.tally.announced_closes += 1
+                client.drop()
+            if client.wire is None:
+                what = "WebSocket handshake"
+                await shake_hands(client, await client.connection())
+                client.tally.answered(client.kind, loop.time() - decided_at)
+                what, decided_at = "WebSocket message", loop.time()
+            text = client.nonce().encode()
+            wire = await client.connection()
+            wire.phase = "send"
+            wire.write(frame(client, TEXT, text))
+            wire.phase = "head"
+            opcode, payload = await next_message(client, wire)
+            if opcode != TEXT or payload != text:
+                raise Lost(
+                    "body", f"close {close_code(payload)}" if opcode == CLOSE else f"another echo: {payload[:40]!r}"
+                )
+            wire.quiet_since = loop.time()
+            client.tally.answered(client.kind, loop.time() - decided_at)
+    except (Lost, TimeoutError) as error:
+        client.lose(what, error, decided_at, 0.0)
+        client.drop()
+
+
+async def said_goodbye(wire: Wire) -> bool:
+    """True if the connection is at its end: a close frame has come, or a FIN."""
+    while wire.has_unread():
+        await asyncio.sleep(0)  # the bytes are in our kernel; the event loop reads them in its next turn
+    return wire.is_ended() or (bool(wire.buffer) and wire.buffer[0] & 0x0F == CLOSE)
+
+
+async def shake_hands(client: Client, wire: Wire) -> None:
+    key = base64.b64encode(client.rng.randbytes(16)).decode()
+    wire.write(
+        client.head(
+            *("GET", f"/echo?n={client.nonce()}", "connection: Upgrade", "upgrade: websocket"),
+            *("sec-websocket-version: 13", f"sec-websocket-key: {key}"),
+        )
+    )
+    status, fields = await wire.head(informational=(101,))
+    expected = base64.b64encode(hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
+    if status != 101:
+        raise Lost("head", f"status {status}")
+    if fields.get("sec-websocket-accept") != expected:
+        raise Lost("head", "a wrong Sec-WebSocket-Accept")
+    wire.pid = int(fields["x-pid"])
+    client.tally.pids.add(wire.pid)
+
+
+def frame(client: Client, opcode: int, payload: bytes) -> bytes:
+    """One masked frame of at most 125 bytes."""
+    mask = client.rng.randbytes(4)
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    return bytes((FIN | opcode, MASKED | len(payload))) + mask + masked
+
+
+async def next_message(client: Client, wire: Wire) -> tuple[int, bytes]:
+    """Opcode and payload of the next frame that is no ping or pong; pings are answered."""
+    while True:
+        first, length = await wire.take(2)
+        wire.phase = "body"
+        if length > 125:
+            raise Lost("body", "a frame longer than what was sent")
+        payload = await wire.take(length)
+        if first & 0x0F == PING:
+            wire.write(frame(client, PONG, payload))
+        elif first & 0x0F != PONG:
+            return first & 0x0F, payload
+
+
+def close_code(payload: bytes) -> int:
+    return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
