@@ -117,6 +117,10 @@ class Server:
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
         sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Accepted sockets inherit it, which saves a call for each. asyncio (3.11 to 3.13) sets it only on sockets
+            # that know their protocol number, and an accepted one says 0.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listeners.append(sock)
         if self._serving:
             self.loop.add_reader(sock.fileno(), self._accept, sock)
@@ -174,10 +178,7 @@ class Server:
         self._watch()
 
     async def adopt(self, sock: socket.socket, peer: object = None) -> None:
-        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
-
-        Both loops set TCP_NODELAY on the sockets they take.
-        """
+        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside."""
         try:
             await self.loop.connect_accepted_socket(lambda: Connection(self, peer), sock)
         except OSError:  # the client has gone between accept and here
@@ -320,8 +321,7 @@ class Server:
         exchanges = [exchange for exchange in running if exchange is not None and exchange.task is not None]
         exchanges.extend(list(self.background))
         return sorted(
-            InFlight(exchange.started_at, exchange.line.method, str(exchange.scope["path"]))
-            for exchange in exchanges
+            InFlight(exchange.started_at, exchange.line.method, str(exchange.scope["path"])) for exchange in exchanges
         )
 
     def reopen(self) -> None:
