@@ -26,9 +26,12 @@ from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
+from supervisor_d.notices import notice_of
+from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.resolve import DEFAULT, Resolved
@@ -50,8 +53,11 @@ def run_daemon(resolved: Resolved) -> int:
     try:
         daemon.open()
         code = daemon.master.run()
+        if code == EXIT_BOOT_FAILED:
+            daemon.last_words(last_failure.in_short)
     except BaseException as error:
         journal("master.failed", error=str(error) or type(error).__name__)
+        daemon.last_words(str(error) or type(error).__name__)
         raise
     finally:
         daemon.close()
@@ -70,6 +76,12 @@ class LastBootFailure:
     def __call__(self, event: Mapping[str, object]) -> None:
         if event["event"] == "worker.boot_failed":
             self.fields = {name: event[name] for name in ("stage", "traceback") if name in event}
+
+    @property
+    def in_short(self) -> str:
+        """One line: what the traceback ends with."""
+        traceback = str((self.fields or {}).get("traceback", "")).strip()
+        return f"the application could not boot: {traceback.rpartition(chr(10))[2] or 'see the log'}"
 
 
 class Daemon:
@@ -94,6 +106,7 @@ class Daemon:
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
         self._door: ControlSocket | None = None
+        self._notifier: Notifier | None = None
         self._closers: list[Callable[[], object]] = []
 
     def open(self) -> None:
@@ -101,6 +114,7 @@ class Daemon:
         self._signals.open()
         self._closers.append(self._stacks.close)
         self._closers.append(self._scoreboard.close)
+        self._open_notifier()
         self._closers.append(self._children.abandon)
         self._closers.append(self._listeners.close)
         self._listeners.open(self._binding, self._environ)
@@ -116,7 +130,13 @@ class Daemon:
             python=platform.python_version(),
         )
         self._watcher.tell(Started())
-        self.master = Master(self._policy, self._watcher, Performer(self._equipment()))
+        show = self._show if self._notifier is not None else None
+        self.master = Master(self._policy, self._watcher, Performer(self._equipment()), show=show)
+
+    def last_words(self, text: str) -> None:
+        """Tell the service manager, if there is one, why the daemon ends."""
+        if self._notifier is not None:
+            self._notifier.last_words(text)
 
     def close(self) -> None:
         """Undo open(), as far as it came. Workers that still live find their pipe closed, and drain."""
@@ -144,6 +164,15 @@ class Daemon:
             event_counts=dict(self._journal.counts),
             incidents=tuple(self._incidents),
         )
+
+    def _open_notifier(self) -> None:
+        self._notifier = open_notifier(self._watcher, self._journal, self._environ)
+        if self._notifier is not None:
+            self._closers.append(self._notifier.close)
+
+    def _show(self, status: Status) -> None:
+        assert self._notifier is not None
+        self._notifier.show(notice_of(status, self._notifier.notice))
 
     def _figures(self) -> dict[Slot, Figures]:
         return {child.slot: self._scoreboard.figures(child.slot) for child in self._children}

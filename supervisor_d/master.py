@@ -1,4 +1,4 @@
-"""The master's loop: wait -> fact -> decide -> perform, and nothing else.
+"""The master's loop: wait -> fact -> decide -> perform -> show, and nothing else.
 
 The one place where a decision becomes an act: policy never sees the host, the host never sees the policy. Reload and
 shutdown are states of the policy, so there is no second loop to be deaf in; an order that fails comes back as a fact.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from supervisor_d import clock
+from supervisor_d.policy.status import Status
 from supervisor_d.vocabulary import Fact, Instant, Order
 
 
@@ -21,6 +22,7 @@ class Policy(Protocol):
     @property
     def next_deadline(self) -> Instant | None: ...
     def receive(self, fact: Fact, now: Instant) -> list[Order]: ...
+    def status(self, now: Instant) -> Status: ...
 
 
 class Waits(Protocol):
@@ -36,15 +38,21 @@ class Performs(Protocol):
 
 
 class Master:
-    """Turns facts into orders until policy names an exit code."""
+    """Turns facts into orders until policy names an exit code; `show` is given the status after every turn."""
 
     def __init__(
-        self, policy: Policy, watcher: Waits, performer: Performs, now: Callable[[], Instant] = clock.now
+        self,
+        policy: Policy,
+        watcher: Waits,
+        performer: Performs,
+        now: Callable[[], Instant] = clock.now,
+        show: Callable[[Status], None] | None = None,
     ) -> None:
         self._policy = policy
         self._watcher = watcher
         self._performer = performer
         self._now = now
+        self._show = show
 
     def run(self) -> int:
         """The exit code, once policy has one; facts that came together with the last one are not decided any more."""
@@ -52,4 +60,6 @@ class Master:
             for fact in self._watcher.wait(self._policy.next_deadline):
                 for order in self._policy.receive(fact, self._now()):
                     self._performer.perform(order)
+            if self._show is not None:
+                self._show(self._policy.status(self._now()))
         return self._policy.exit_code
