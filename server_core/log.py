@@ -45,6 +45,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),
     "request.failed": Event("error", ("method", "path", "traceback"), "The application raised, or broke ASGI."),
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
+    "tls.handshake_failed": Event("debug", ("error", "client"), "A client did not complete the TLS handshake."),
     "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
@@ -102,7 +103,8 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
     minimum = LEVELS[level]
     logger = StderrLogger()
     renderer: structlog.typing.Processor = (
-        Blocks(structlog.dev.ConsoleRenderer(colors=is_terminal(), sort_keys=False, pad_event=28))
+        # 28 columns for the event, by position: structlog 25 gave the parameter another name.
+        Blocks(structlog.dev.ConsoleRenderer(28, colors=is_terminal(), sort_keys=False))
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
