@@ -1,7 +1,8 @@
 """The listeners: bound or inherited at start, kept open for life, given up at the end. Host side.
 
 With systemd socket activation nothing is bound: a unit with a .socket means exactly those sockets, and a bind setting
-left in the configuration must not open a second door. A bind of fd://N still holds beside it, since it binds nothing.
+left in the configuration must not open a second door. A bind of fd://N still holds beside it, since it binds nothing,
+and fd://NAME chooses among the sockets that were passed (activation.py).
 
 Every listener is non-blocking and close-on-exec here, and has a number above 2: descriptor 0 as a listener is
 supervisord's fcgi-program, and workers get /dev/null there.
@@ -22,11 +23,9 @@ from server_core.contract import ListenerSpec
 from supervisor_d import clock
 from supervisor_d.errors import ListenerError
 from supervisor_d.host import newcomers, standard_streams, unix_path
+from supervisor_d.host.activation import chosen, passed_sockets
 from supervisor_d.log import Log
-from supervisor_d.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
-
-FIRST_ACTIVATED: Final = 3
-"""sd_listen_fds(3): SD_LISTEN_FDS_START."""
+from supervisor_d.settings.address import Address, InheritedAddress, NamedAddress, TcpAddress, UnixAddress
 
 BUSY_FOR_S: Final = 1.0
 """How long a busy address is tried: workers of a master that was killed close their listeners as soon as they notice,
@@ -80,8 +79,8 @@ class Listeners:
     def open(self, binding: Binding, environ: Mapping[str, str]) -> None:
         """Open everything or raise ListenerError, leaving nothing open."""
         try:
-            for listener in self._activated(environ):
-                self._add(listener, "socket.inherited")
+            for each in chosen(passed_sockets(environ), binding.addresses, binding.source):
+                self._add(inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}".rstrip()), "socket.inherited")
             self._open_bindings(binding, activated=bool(self._open))
         except BaseException:
             self.close()
@@ -107,6 +106,8 @@ class Listeners:
         ours = {listener.socket.fileno() for listener in self._open}
         unused = []
         for address in binding.addresses:
+            if isinstance(address, NamedAddress):
+                continue  # taken already
             if isinstance(address, InheritedAddress):
                 if address.fd not in ours:
                     self._add(inherit(address.fd, str(address), f"bind, from {binding.source}"), "socket.inherited")
@@ -122,23 +123,6 @@ class Listeners:
         self._open.append(listener)
         more = {"source": listener.source} if event == "socket.inherited" else {}
         self._log(event, address=listener.address, fd=listener.socket.fileno(), **more)
-
-    def _activated(self, environ: Mapping[str, str]) -> Sequence[Listener]:
-        """The sockets that systemd, or who speaks its protocol, has opened for this very process."""
-        if environ.get("LISTEN_PID") != str(os.getpid()):
-            return []  # sd_listen_fds(3): meant for another process, a parent usually
-        count = environ.get("LISTEN_FDS", "")
-        if not (count.isascii() and count.isdigit()):
-            raise ListenerError(f"LISTEN_FDS: must be a whole number, not {count!r} (environment)")
-        names = environ.get("LISTEN_FDNAMES", "").split(":")
-        return [
-            inherit(fd, f"fd://{fd}", f"LISTEN_FDS {name}".rstrip())
-            for fd, name in zip(
-                range(FIRST_ACTIVATED, FIRST_ACTIVATED + int(count)),
-                [*names, *[""] * int(count)],
-                strict=False,
-            )
-        ]
 
 
 def inherit(fd: int, called: str, source: str) -> Listener:

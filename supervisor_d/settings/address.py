@@ -17,8 +17,11 @@ from server_core.option import Kind
 UNIX_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: sun_path holds 108 with the final NUL (unix(7))."""
 
-ACCEPTS: Final = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
+ACCEPTS: Final = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME, fd://N or fd://NAME"
 
+_SOCKET_NAME = re.compile(r"[A-Za-z_][!-+.-9;-~-]{0,254}")
+"""A FileDescriptorName of systemd: printable ASCII without a colon. Ours has no comma either, since variables are
+comma-separated, and begins with a letter, since a number is a descriptor's."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
 
@@ -57,7 +60,17 @@ class InheritedAddress:
         return f"fd://{self.fd}"
 
 
-Address: TypeAlias = TcpAddress | UnixAddress | InheritedAddress
+@dataclass(frozen=True, slots=True)
+class NamedAddress:
+    """The listening sockets that systemd passes under this name (FileDescriptorName=; LISTEN_FDNAMES)."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"fd://{self.name}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress | InheritedAddress | NamedAddress
 
 
 def parse_address(text: str) -> Address:
@@ -88,11 +101,13 @@ def check_unix_path(path: str) -> str:
     return path
 
 
-def _inherited(text: str) -> InheritedAddress:
-    digits = text.removeprefix("fd://")
-    if not re.fullmatch(r"[0-9]{1,7}", digits):
-        raise ValueError(f"must be fd:// and a descriptor's number, not {text!r}")
-    return InheritedAddress(int(digits))
+def _inherited(text: str) -> InheritedAddress | NamedAddress:
+    called = text.removeprefix("fd://")
+    if re.fullmatch(r"[0-9]{1,7}", called):
+        return InheritedAddress(int(called))
+    if _SOCKET_NAME.fullmatch(called):
+        return NamedAddress(called)
+    raise ValueError(f"must be fd:// and a descriptor's number or a passed socket's name, not {text!r}")
 
 
 def _port(digits: str, text: str) -> int:

@@ -85,8 +85,8 @@ class DaemonSettings:
         flags=("-b",),
         environment=("PORT",),
         help="Where to listen: HOST:PORT, :PORT (every IPv4 interface), [::]:PORT (every IPv6 one), unix:PATH, "
-        "unix:@NAME or fd://N; may be given several times. The variable PORT means 0.0.0.0:PORT. "
-        "With systemd socket activation its sockets are used, and of these only fd://N.",
+        "unix:@NAME, fd://N or fd://NAME; may be given several times. The variable PORT means 0.0.0.0:PORT. "
+        "With systemd socket activation its sockets are used, all or those named here, and of these only fd://.",
     )
     backlog: int = option(
         2048,

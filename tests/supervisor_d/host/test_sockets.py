@@ -336,3 +336,53 @@ def test_newcomers_are_turned_away_from_our_own_listeners_only(opened: Opened, t
         opened.listeners.turn_newcomers_away()
         assert not connects(socket.AF_UNIX, str(tmp_path / "own"))
         assert connects(socket.AF_UNIX, str(tmp_path / "outer"))
+
+
+def test_names_choose_among_the_sockets_that_were_passed_in_the_order_of_bind() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        _, specs = activated([one, other], "me", "2", "web:api", "explicit", "fd://api", "fd://web")
+        assert specs == [[4, "{}:{}".format(*other.getsockname())], [3, "{}:{}".format(*one.getsockname())]]
+
+
+def test_one_name_takes_every_socket_that_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        _, specs = activated([one, other], "me", "2", "web:web", "explicit", "fd://web")
+    assert isinstance(specs, list)
+    assert [fd for fd, _ in specs] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("pid", "names", "bind", "says"),
+    [
+        (
+            "me",
+            "web:metrics",
+            "fd://web",
+            "LISTEN_FDS: metrics (fd 4) is named by no bind, and would never be answered; "
+            "add --bind fd://NAME or take it out of the .socket unit (bind, from flag --bind)",
+        ),
+        ("me", "web", "fd://web", "LISTEN_FDS: nameless (fd 4) is named by no bind"),
+        (
+            "me",
+            "web:metrics",
+            "fd://api",
+            "fd://api: no socket of this name was passed; there is web (fd 3), metrics (fd 4) (bind, from flag --bind)",
+        ),
+        ("1", "web:metrics", "fd://web", "fd://web: no socket of this name was passed; there is none (LISTEN_FDS is"),
+    ],
+)
+def test_a_name_without_a_socket_and_a_socket_without_a_name_are_refused(
+    pid: str, names: str, bind: str, says: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        kind, message = activated([one, other], pid, "2", names, "explicit", bind)
+    assert kind == "ListenerError"
+    assert isinstance(message, str)
+    assert message.startswith(says)
+
+
+def test_a_number_in_bind_names_a_passed_socket_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        _, specs = activated([one, other], "me", "2", "web:metrics", "explicit", "fd://web", "fd://4")
+    assert isinstance(specs, list)
+    assert [fd for fd, _ in specs] == [3, 4]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor_d.settings.address import InheritedAddress, TcpAddress, UnixAddress, parse_address
+from supervisor_d.settings.address import (
+    Address,
+    InheritedAddress,
+    NamedAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,11 +30,11 @@ from supervisor_d.settings.address import InheritedAddress, TcpAddress, UnixAddr
         ("unix:@x", UnixAddress("@x"), "unix:@x"),
         ("fd://0", InheritedAddress(0), "fd://0"),
         ("fd://17", InheritedAddress(17), "fd://17"),
+        ("fd://web", NamedAddress("web"), "fd://web"),
+        ("fd://my-app@1.socket", NamedAddress("my-app@1.socket"), "fd://my-app@1.socket"),
     ],
 )
-def test_an_address_is_read_and_has_one_spelling(
-    text: str, address: TcpAddress | UnixAddress | InheritedAddress, spelling: str
-) -> None:
+def test_an_address_is_read_and_has_one_spelling(text: str, address: Address, spelling: str) -> None:
     assert parse_address(text) == address
     assert str(address) == spelling
     assert parse_address(spelling) == address
@@ -59,7 +66,9 @@ def test_an_address_is_read_and_has_one_spelling(
         ("unix:/" + "é" * 54, "at most 107 bytes, not 109"),
         ("fd://", "fd:// and a descriptor's number"),
         ("fd://-1", "fd:// and a descriptor's number"),
-        ("fd://x", "fd:// and a descriptor's number"),
+        ("fd://a:b", "fd:// and a descriptor's number or a passed socket's name"),
+        ("fd://a b", "fd:// and a descriptor's number or a passed socket's name"),
+        ("fd://a,b", "fd:// and a descriptor's number or a passed socket's name"),
     ],
 )
 def test_what_is_no_address_is_refused_with_what_would_be(text: str, said: str) -> None:
