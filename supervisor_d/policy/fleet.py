@@ -42,8 +42,10 @@ class Fleet:
         """The occupied slots of a generation, and those that wait for a retry."""
         return [handle for handle in self if handle.generation == generation and handle.state is not SlotState.EMPTY]
 
-    def others(self, generation: Generation) -> list[Handle]:
-        return [handle for handle in self if handle.generation != generation and handle.state is not SlotState.EMPTY]
+    def others(self, *generations: Generation) -> list[Handle]:
+        return [
+            handle for handle in self if handle.generation not in generations and handle.state is not SlotState.EMPTY
+        ]
 
     def staying(self, generation: Generation) -> list[Handle]:
         return [handle for handle in self.of(generation) if handle.stays]

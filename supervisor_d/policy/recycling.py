@@ -13,6 +13,7 @@ from typing import Final
 
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk, Failure
+from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Instant, ObserveWorkers, Slot, Ticket
@@ -76,9 +77,9 @@ class Recycling:
         while self.active is None and self.queue:
             entry = self.queue.pop(0)
             handle = desk.fleet.handle(entry.slot)
-            if not entry.concerns(handle) or handle.state is SlotState.DRAINING:
+            if not entry.concerns(handle):
                 self._answer(desk, entry)
-            elif handle.ready:
+            elif handle.ready or handle.state in LEAVING:
                 self.active = entry
                 desk.moves += 1
             else:
@@ -93,6 +94,7 @@ class Recycling:
             desk.moves += 1
         elif handle.ready and desk.fleet.ready() > desk.target:
             acts.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
+        if handle.state in LEAVING:
             self._answer(desk, entry)
 
     def _answer(self, desk: Desk, entry: Recycle) -> None:

@@ -67,6 +67,7 @@ class Rollout:
         self.terms: Terms | None = None
         self.deadline: Instant | None = Instant(desk.now + PREPARE_S)
         self.look_at: Instant | None = None
+        self._expired = False
         self._old = Tally()
         self._new = Tally()
         self._told: tuple[Phase, int, int] | None = None
@@ -119,10 +120,13 @@ class Rollout:
         """Order whatever the phase wants and the fleet lacks."""
         if self.look_at is not None and desk.now >= self.look_at:
             self._look(desk)
+        if self.deadline is not None and desk.now >= self.deadline:
+            self.deadline, self._expired = None, True
+        staffing.dismiss_others(desk, desk.generation, self.generation)  # left by the reload before
         match self.phase:
             case Phase.PREPARING:
                 staffing.staff(desk, desk.generation, desk.target)
-                if self._due(desk):
+                if self._expired:
                     self.fail(desk, f"the configuration was not read again within {PREPARE_S:g} s")
             case Phase.CANARY:
                 self._step_canary(desk)
@@ -142,9 +146,10 @@ class Rollout:
             return
         if self.dry_run:
             self._end(desk, "proved")
-        elif self.deadline is None:
+        elif self.deadline is None and not self._expired:
             self.deadline = Instant(desk.now + desk.terms.soak)
-        if self._due(desk):
+            desk.moves += 1
+        if self._expired:
             self._enter(desk, Phase.ROLLING, None)
 
     def _step_rolling(self, desk: Desk) -> None:
@@ -168,18 +173,18 @@ class Rollout:
             if staffing.may_spare(desk, handle):
                 self._retire(desk, handle)
         whole = desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk)
-        if self._due(desk) and whole:
+        if self._expired and whole:
             self._end(desk, "committed")
 
     def _step_back(self, desk: Desk) -> None:
         staffing.take_back(desk, desk.generation)
         staffing.staff(desk, desk.generation, desk.target)
         staffing.dismiss_others(desk, desk.generation)
-        if self._due(desk) or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
+        if self._expired or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
             self._end(desk, "rolled_back")
 
     def _old_staying(self, desk: Desk) -> list[Handle]:
-        return [handle for handle in desk.fleet.others(self.generation) if handle.stays]
+        return desk.fleet.staying(desk.generation)
 
     def _retire(self, desk: Desk, handle: Handle) -> None:
         if desk.terms.park:
@@ -187,11 +192,8 @@ class Rollout:
         else:
             acts.drain(desk, handle, "replaced by the new generation", timeout_s=desk.terms.graceful_timeout)
 
-    def _due(self, desk: Desk) -> bool:
-        return self.deadline is not None and desk.now >= self.deadline
-
     def _enter(self, desk: Desk, phase: Phase, deadline: Instant | None) -> None:
-        self.phase, self.deadline = phase, deadline
+        self.phase, self.deadline, self._expired = phase, deadline, False
         desk.moves += 1
 
     def _look(self, desk: Desk) -> None:

@@ -55,8 +55,8 @@ def dismiss(desk: Desk, handle: Handle, reason: str) -> None:
         acts.drain(desk, handle, reason, timeout_s=desk.terms.graceful_timeout)
 
 
-def dismiss_others(desk: Desk, generation: Generation) -> None:
+def dismiss_others(desk: Desk, *kept: Generation) -> None:
     """Let every worker of another generation go, as far as each can be spared."""
-    for handle in desk.fleet.others(generation):
-        newer = handle.generation > generation
+    for handle in desk.fleet.others(*kept):
+        newer = handle.generation > desk.generation
         dismiss(desk, handle, "its generation is discarded" if newer else "its generation is replaced")

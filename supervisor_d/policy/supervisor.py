@@ -250,6 +250,8 @@ class Supervisor:
             if shutdown.done:
                 requests.refuse_open("the daemon stopped")
             return
+        if shutdown is None:
+            self._recycling.sample(desk)
         requests.begin_reload()
         if requests.rollout is not None:
             requests.rollout.step(desk)
@@ -260,7 +262,6 @@ class Supervisor:
         staffing.dismiss_others(desk, desk.generation)
         if shutdown is None:
             self._recycling.step(desk)
-            self._recycling.sample(desk)
 
     def _spread(self, failure: Failure) -> None:
         """Tell whoever depends on the worker that it failed."""
