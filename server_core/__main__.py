@@ -28,10 +28,11 @@ def setting_option(name: str) -> click.Option:
     if row.kind.is_flag:
         names = [f"--{flag}/--no-{flag}", name]
         return click.Option(names, default=None, envvar=environment, help=row.help)
-    default = row.kind.render(getattr(DEFAULTS, name))
+    value = getattr(DEFAULTS, name)
+    default = ", ".join(map(row.kind.render, value)) if row.repeatable else row.kind.render(value)
     shown = f"{row.help}  [default: {default}]" if default else row.help
     metavar = "|".join(row.kind.words) or row.kind.name.upper()
-    return click.Option([f"--{flag}", name], metavar=metavar, envvar=environment, help=shown)
+    return click.Option([f"--{flag}", name], metavar=metavar, envvar=environment, multiple=row.repeatable, help=shown)
 
 
 def command() -> click.Command:

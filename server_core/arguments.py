@@ -8,7 +8,7 @@ from typing import Final
 
 from server_core.errors import UsageError
 from server_core.option import Option, declared
-from server_core.settings import ServerSettings
+from server_core.settings import ServerSettings, tls_problem
 
 OPTIONS: Final[Mapping[str, Option]] = declared(ServerSettings)
 
@@ -16,19 +16,30 @@ OPTIONS: Final[Mapping[str, Option]] = declared(ServerSettings)
 def settings_from(values: Mapping[str, object]) -> ServerSettings:
     """The settings with these values in place of the defaults; None stands for the default.
 
-    Texts are parsed as on a command line ("75s"), other values must have the setting's type. UsageError tells the
-    name, the value and what would be accepted.
+    Texts are parsed as on a command line ("75s"), other values must have the setting's type; a repeatable setting takes
+    one or a sequence. UsageError tells the name, the value and what would be accepted.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None and value != ()}
     for name in given:
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, n=1)
             raise UsageError(f"{name}: is no setting" + (f"; did you mean {near[0]}?" if near else ""))
     typed = {name: _typed(name, value) for name, value in given.items()}
-    return ServerSettings(**typed)  # type: ignore[arg-type]  # each was typed by its own row
+    settings = ServerSettings(**typed)  # type: ignore[arg-type]  # each was typed by its own row
+    if (problem := tls_problem(settings)) is not None:
+        raise UsageError(f"{problem[0]}: {problem[1]}")
+    return settings
 
 
 def _typed(name: str, value: object) -> object:
+    row = OPTIONS[name]
+    if row.repeatable:
+        items = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(_parsed(name, item) for item in items)
+    return _parsed(name, value)
+
+
+def _parsed(name: str, value: object) -> object:
     row = OPTIONS[name]
     if isinstance(value, str):
         try:
@@ -45,7 +56,7 @@ def _typed(name: str, value: object) -> object:
 
 def _refuse_foreign(name: str, value: object) -> None:
     """Refuse a Python value of another type than the default's; a whole number does where a fraction may stand."""
-    default = getattr(DEFAULTS, name)
+    default = "" if OPTIONS[name].repeatable else getattr(DEFAULTS, name)
     fits = (type(default),) if not isinstance(default, float) else (float, int)
     if not isinstance(value, fits) or (isinstance(value, bool) and not isinstance(default, bool)):
         raise UsageError(f"{name}: must be {OPTIONS[name].kind.accepts}, not {value!r}")

@@ -93,9 +93,14 @@ class WorkerSpec:
             raise TypeError("spec: listeners must be a list and settings an object")
         return WorkerSpec(
             listeners=tuple(ListenerSpec(**listener) for listener in listeners),
-            settings=ServerSettings(**settings),
+            settings=ServerSettings(**{name: _tupled(value) for name, value in settings.items()}),  # type: ignore[arg-type]  # checked by name, as below
             **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
         )
+
+
+def _tupled(value: object) -> object:
+    """JSON has no tuples, and settings hold no lists."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)

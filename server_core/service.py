@@ -23,6 +23,7 @@ from server_core.probe import probe
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.settings import ServerSettings
+from server_core.tls import load as load_tls
 
 LIFESPAN_SHARE: Final = 0.2
 LIFESPAN_SHARE_MAX_S: Final = 5.0
@@ -60,7 +61,10 @@ class Ending:
 
 
 class Service:
-    """Boots, serves and ends one application. Every method is for the loop's thread."""
+    """Boots, serves and ends one application. Every method is for the loop's thread.
+
+    Raises UsageError if the certificates cannot be used.
+    """
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Service:
     ) -> None:
         self._app = app
         self._settings = settings
+        self._tls = load_tls(settings)
         self._lifespan = Lifespan(app, settings.lifespan, name=settings.app, log=log)
         self._log = log
         self._scoreboard = scoreboard
@@ -114,6 +119,7 @@ class Service:
             log=self._log,
             state=state,
             on_max_requests=self._on_max_requests,
+            tls=self._tls,
         )
         self._beat = LoopBeat(
             self._scoreboard, server, beat_s=self._beat_s, pid=os.getpid(), generation=self._generation

@@ -79,6 +79,7 @@ PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_p
 URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
 URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
 ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)
+SECRET = Kind("secret", "text", parse_text, lambda value: "(hidden)" if value else "")
 LOG_LEVEL = choice("debug", "info", "warning", "error")
 
 
@@ -239,6 +240,41 @@ class ServerSettings:
         reloads=True,
         help="Compress WebSocket messages for clients that offer it (RFC 7692).",
     )
+    ssl_certfile: tuple[str, ...] = option(
+        (),
+        kind=TEXT,
+        section="tls",
+        reloads=True,
+        repeatable=True,
+        help="Certificate with its chain, in PEM; every listener then speaks TLS. Given again: for other names (SNI).",
+    )
+    ssl_keyfile: tuple[str, ...] = option(
+        (),
+        kind=TEXT,
+        section="tls",
+        reloads=True,
+        repeatable=True,
+        help="Private key in PEM, once for each ssl-certfile in the same order; never, if those hold their keys.",
+    )
+    ssl_keyfile_password: str = option(
+        "", kind=SECRET, section="tls", reloads=True, help="Password of the private keys, if they are encrypted."
+    )
+    ssl_ca_certs: str = option(
+        "", kind=TEXT, section="tls", reloads=True, help="Certificates in PEM of those who may sign for clients."
+    )
+    ssl_cert_reqs: str = option(
+        "none",
+        kind=choice("none", "optional", "required"),
+        section="tls",
+        reloads=True,
+        help="Whether clients are asked for a certificate; one that does not verify is never accepted.",
+    )
+    ssl_ciphers: str = option(
+        "", kind=TEXT, section="tls", reloads=True, help="Ciphers up to TLS 1.2, as OpenSSL lists them; its own choice."
+    )
+    ssl_min_version: str = option(
+        "1.2", kind=choice("1.2", "1.3"), section="tls", reloads=True, help="Oldest version of TLS that is spoken."
+    )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",
         kind=PEERS,
@@ -296,3 +332,10 @@ class ServerSettings:
         reloads=True,
         help="Path that a new worker must answer with 2xx or 3xx, inside the worker, before it takes connections.",
     )
+
+
+def tls_problem(settings: ServerSettings) -> tuple[str, str] | None:
+    """The TLS setting that cannot be used on this machine and what is wrong with it, or None. Reads the files."""
+    from server_core import tls  # here, because most masters never need it
+
+    return tls.problem(settings)

@@ -10,12 +10,13 @@ broken, and reads on for a moment, so that no reset overtakes the close frame; `
 from __future__ import annotations
 
 import asyncio
+import termios
 import traceback
 from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from server_core.connection import is_disconnect
+from server_core.connection import is_disconnect, queued_bytes
 from server_core.http.wire import Head
 from server_core.websocket.frames import FrameMachine
 from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
@@ -43,6 +44,12 @@ LINGER_S: Final = 1.0
 
 SERVICE_RESTART: Final = 1012
 """IANA's registry: "Service Restart"; clients are to connect again."""
+
+PATIENCE_S: Final = 1.0
+"""How long a drain waits past a channel's moment for a quiet one. Chosen; no evidence: an application that answers a
+message does so in well under a second, and one that never waits for messages must not hold up the drain."""
+
+PATIENCE_INTERVAL_S: Final = 0.05
 
 _OPEN, _CLOSING, _SHUT, _LOST = range(4)
 
@@ -99,6 +106,7 @@ class Channel(asyncio.Protocol):
         "_held",
         "_machine",
         "_mode",
+        "_patient_until",
         "_paused",
         "_pinged",
         "_server",
@@ -126,6 +134,7 @@ class Channel(asyncio.Protocol):
         self._held = b""
         """Bytes that were read, and wait until the application has taken messages."""
         self._written_bytes = self._taken_bytes = 0
+        self._patient_until = 0.0
         self._since = self._stalled_at = server.now
 
     def take_over(self, transport: asyncio.Transport, held: bytes, full: bool) -> None:
@@ -232,8 +241,27 @@ class Channel(asyncio.Protocol):
     # Ends
 
     def close_if_idle(self) -> None:
-        """What a drain asks of each connection at its own moment: tell the peer to connect again."""
-        self._dismiss(SERVICE_RESTART, "service restart")
+        """What a drain asks of each connection at its own moment: tell the peer to connect again.
+
+        Behind our close frame nothing can be answered (RFC 6455 section 5.5.1), so that a message that has come, or is
+        being answered, goes first: then it is looked at again shortly, but not for ever.
+        """
+        if self._mode != _OPEN:
+            return
+        loop = self._server.loop
+        now = loop.time()
+        self._patient_until = self._patient_until or now + PATIENCE_S
+        if now < self._patient_until and not self._is_quiet():
+            loop.call_later(PATIENCE_INTERVAL_S, self.close_if_idle)
+        else:
+            self._dismiss(SERVICE_RESTART, "service restart")
+
+    def _is_quiet(self) -> bool:
+        """Whether the application waits for a message, and none is on its way to it."""
+        session = self.session
+        if self._held or self._full or session.queued or not session.is_waiting:
+            return False
+        return queued_bytes(self._transport, termios.FIONREAD) == 0
 
     @property
     def is_idle(self) -> bool:
@@ -249,20 +277,22 @@ class Channel(asyncio.Protocol):
     def _shut(self) -> None:
         self._mode = _SHUT
         transport = self._transport
-        if not transport.can_write_eof():  # TLS: its close_notify ends both directions
-            transport.close()
-            return
         self._resume()
-        transport.write_eof()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()  # TLS: its close_notify ends both directions
         self._server.loop.call_later(LINGER_S, self._linger_over)
 
     def _linger_over(self) -> None:
         if self._mode == _LOST:
             return
-        if self._transport.get_write_buffer_size():
-            self._server.loop.call_later(LINGER_S, self._linger_over)  # not half-closed yet: write-timeout watches
+        transport = self._transport
+        is_tls = not transport.can_write_eof()
+        if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, termios.TIOCOUTQ)):
+            self._server.loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
         else:
-            self._transport.close()
+            transport.abort()
 
     def abort(self) -> None:
         """Give everything up at once."""

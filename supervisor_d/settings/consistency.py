@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
+from server_core.settings import ServerSettings, tls_problem
 from supervisor_d.settings.address import InheritedAddress, TcpAddress, parse_address
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.rows import ROWS
@@ -24,6 +25,8 @@ class Host(Protocol):
 
     def has_directory(self, path: str) -> bool: ...
 
+    def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None: ...
+
 
 class ThisHost:
     """The machine we run on."""
@@ -33,6 +36,9 @@ class ThisHost:
 
     def has_directory(self, path: str) -> bool:
         return Path(path).is_dir()
+
+    def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
+        return tls_problem(settings)
 
 
 Rule = Callable[[Settings, Host], "tuple[str, str] | None"]
@@ -109,6 +115,10 @@ def installed(name: str, chosen: str, others: str, host: Host) -> tuple[str, str
     return None
 
 
+def tls_is_usable(settings: Settings, host: Host) -> tuple[str, str] | None:
+    return host.tls_problem(settings.server)
+
+
 RULES: Final[Sequence[Rule]] = (
     jitter_needs_a_limit,
     spread_fits_into_the_drain,
@@ -119,6 +129,7 @@ RULES: Final[Sequence[Rule]] = (
     directory_exists,
     parser_is_installed,
     loop_is_installed,
+    tls_is_usable,
 )
 
 

@@ -23,6 +23,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "server": "Server",
     "limits": "Limits",
     "websocket": "WebSocket",
+    "tls": "TLS",
     "proxies": "Proxies",
     "logs": "Logs",
     "control": "Control",

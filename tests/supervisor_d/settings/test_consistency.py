@@ -19,6 +19,9 @@ class EmptyHost:
     def has_directory(self, path: str) -> bool:
         return not path
 
+    def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
+        return ("ssl_certfile", "cannot read it") if settings.ssl_certfile else None
+
 
 class FullHost:
     """A machine that has everything."""
@@ -28,6 +31,9 @@ class FullHost:
 
     def has_directory(self, path: str) -> bool:
         return bool(path)
+
+    def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
+        return ("ssl_keyfile", "is of no use") if settings.ssl_keyfile and not settings.ssl_certfile else None
 
 
 Given = dict[str, object]
@@ -42,6 +48,7 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({}, {"bind": ("fd://2",)}, "bind", "fd://2 is standard error, not a listener"),
     ({"app_dir": "/none"}, {}, "app_dir", "must be a directory that exists, not '/none'"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
+    ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
     ({"loop": "uvloop"}, {}, "loop", "must be auto or asyncio here: uvloop is not installed"),
 ]
 
@@ -53,6 +60,7 @@ POSSIBLE: list[tuple[Given, Given]] = [
     ({"factory": True, "app": "main:create"}, {}),
     ({"app": "main:create()"}, {}),
     ({}, {"bind": ("127.0.0.1:0", "127.0.0.1:0", "fd://0", "unix:/x")}),
+    ({"ssl_certfile": ("/there.pem",), "ssl_keyfile": ("/there.key",)}, {}),
     ({"app_dir": "/there", "http": "httptools", "loop": "uvloop"}, {}),
 ]
 
@@ -91,6 +99,12 @@ def test_every_rule_refuses_something_in_the_table() -> None:
         if rule(made(server, daemon), EmptyHost()) is not None
     }
     assert refusing == {rule.__name__ for rule in RULES}
+
+
+def test_this_machine_is_asked_whether_the_certificates_can_be_used() -> None:
+    assert ThisHost().tls_problem(ServerSettings()) is None
+    problem = ThisHost().tls_problem(ServerSettings(ssl_certfile=("/no/such/file",)))
+    assert problem == ("ssl_certfile", "cannot read /no/such/file: No such file or directory")
 
 
 def test_this_machine_has_what_runs_the_tests() -> None:

@@ -14,6 +14,9 @@ from supervisor_d.settings.declaration import AUTO
 from supervisor_d.settings.resolve import Resolved, resolve
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.source import Origin
+from tests.helpers.certificates import authority, localhost
+
+PAIR = localhost()
 
 SAMPLES: Mapping[str, tuple[object, str, object]] = {
     # name: (as TOML or Python has it, as text, the typed value); none is the default
@@ -39,6 +42,17 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "access_log": ("-", "-", "-"),
     "log_format": ("json", "json", "json"),
     "log_level": ("debug", "debug", "debug"),
+    "ws_max_size": (1048576, "1M", 1048576),
+    "ws_ping_interval": (30, "30s", 30.0),
+    "ws_ping_timeout": (0, "0", 0.0),
+    "ws_per_message_deflate": (False, "off", False),
+    "ssl_certfile": ([PAIR.certificate], PAIR.certificate, (PAIR.certificate,)),
+    "ssl_keyfile": ([PAIR.key], PAIR.key, (PAIR.key,)),
+    "ssl_keyfile_password": ("open sesame", "open sesame", "open sesame"),
+    "ssl_ca_certs": (authority().certificate, authority().certificate, authority().certificate),
+    "ssl_cert_reqs": ("optional", "Optional", "optional"),
+    "ssl_ciphers": ("ECDHE+AESGCM", "ECDHE+AESGCM", "ECDHE+AESGCM"),
+    "ssl_min_version": ("1.3", "1.3", "1.3"),
     "max_requests": (1000, "1000", 1000),
     "max_requests_jitter": (10, "10", 10),
     "health_path": ("/healthz", "/healthz", "/healthz"),
@@ -59,7 +73,15 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "control_socket": ("@shop", "@shop", "@shop"),
 }
 
-NEEDED: Mapping[str, Mapping[str, str]] = {"max_requests_jitter": {"SUPERVISOR_D_MAX_REQUESTS": "5"}}
+CERTIFICATE = {"SUPERVISOR_D_SSL_CERTFILE": PAIR.both}
+NEEDED: Mapping[str, Mapping[str, str]] = {
+    "max_requests_jitter": {"SUPERVISOR_D_MAX_REQUESTS": "5"},
+    "ssl_certfile": {"SUPERVISOR_D_SSL_KEYFILE": PAIR.key},
+    "ssl_keyfile": {"SUPERVISOR_D_SSL_CERTFILE": PAIR.certificate},
+    "ssl_ca_certs": CERTIFICATE,
+    "ssl_cert_reqs": {**CERTIFICATE, "SUPERVISOR_D_SSL_CA_CERTS": authority().certificate},
+    "ssl_ciphers": CERTIFICATE,
+}
 """What a sample needs beside it to be possible."""
 
 EACH = [pytest.param(ROWS[name], id=name) for name in SAMPLES]

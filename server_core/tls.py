@@ -1,0 +1,234 @@
+"""TLS from the settings: contexts, the certificate for each server name, what a connection tells its application.
+
+Certificates are read when a worker starts, so that a reload is what renews them: the new generation has the new ones,
+the old one keeps its connections, and a pair that cannot be used keeps the old generation.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Final, cast
+
+from server_core.errors import UsageError
+from server_core.settings import ServerSettings
+
+VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+REQUESTS: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+WIRE_VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+"""As on the wire (RFC 8446 section 4.2.1), which is how the ASGI extension tells them."""
+
+NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
+"""X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h, which the ssl module does not name."""
+
+_ATTRIBUTES: Final = {
+    "commonName": "CN",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "streetAddress": "STREET",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+"""Attribute names as OpenSSL has them, and as RFC 4514 section 3 writes them."""
+
+
+class TlsError(UsageError):
+    """The operator's: `setting` names what cannot be used, the text says why."""
+
+    def __init__(self, setting: str, what: str) -> None:
+        super().__init__(f"{setting.replace('_', '-')}: {what}")
+        self.setting = setting
+        self.what = what
+
+
+def problem(settings: ServerSettings) -> tuple[str, str] | None:
+    """The setting that cannot be used and why, or None. Reads the files."""
+    try:
+        load(settings)
+    except TlsError as error:
+        return error.setting, error.what
+    return None
+
+
+def load(settings: ServerSettings) -> Tls | None:
+    """TLS as the settings want it, None for plain text; TlsError names what is wrong."""
+    certificates, keys = settings.ssl_certfile, settings.ssl_keyfile
+    if not certificates:
+        given = [name for name in ("ssl_keyfile", "ssl_ca_certs", "ssl_ciphers") if getattr(settings, name)]
+        if given:
+            raise TlsError(given[0], "is given without ssl-certfile, and nothing would be encrypted")
+        if settings.ssl_cert_reqs != "none":
+            raise TlsError("ssl_cert_reqs", "is given without ssl-certfile, and no client would be asked")
+        return None
+    if keys and len(keys) != len(certificates):
+        raise TlsError("ssl_keyfile", f"must be given once for each ssl-certfile, {len(certificates)} times, or never")
+    pairs = list(zip(certificates, keys or certificates, strict=True))
+    return Tls([_context(settings, *pair) for pair in pairs], [_first_certificate(path) for path in certificates])
+
+
+class Tls:
+    """The contexts of a server: the first certificate is for every name that no other one has."""
+
+    def __init__(self, contexts: list[ssl.SSLContext], certificates: list[str]) -> None:
+        self.context = contexts[0]
+        """What connections are accepted with."""
+        self._certificates = dict(zip(contexts, certificates, strict=True))
+        # OpenSSL's id is its own in the upper half and IANA's in the lower
+        self._ciphers = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in self.context.get_ciphers()}
+        if len(contexts) > 1:
+            self._by_name: dict[str, ssl.SSLContext] = {}
+            for context, certificate in self._certificates.items():
+                for name in _names(context, certificate):
+                    self._by_name.setdefault(name, context)
+            self.context.sni_callback = self._choose
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext) -> None:
+        """Use the certificate that has this name, else one for all of its siblings (RFC 6125 section 6.4.3)."""
+        if name is not None:
+            lowered = name.lower()
+            found = self._by_name.get(lowered) or self._by_name.get("*." + lowered.partition(".")[2])
+            if found is not None:
+                connection.context = found
+
+    def describe(self, connection: ssl.SSLObject) -> dict[str, object]:
+        """The ASGI extension `tls` for one connection."""
+        cipher = connection.cipher()
+        subject = (connection.getpeercert() or {}).get("subject")
+        return {
+            "server_cert": self._certificates.get(connection.context),
+            "client_cert_chain": _client_chain(connection),
+            "client_cert_name": _rfc4514(subject) if subject else None,
+            "client_cert_error": None,  # a client whose certificate does not verify never comes as far as this
+            "tls_version": WIRE_VERSIONS.get(connection.version() or ""),
+            "cipher_suite": self._ciphers.get(cipher[0]) if cipher else None,
+        }
+
+
+def _context(settings: ServerSettings, certificate: str, key: str) -> ssl.SSLContext:
+    """A server's context with one certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = VERSIONS[settings.ssl_min_version]
+    # Renegotiation lets a client of TLS 1.2 make the server do the costly half of a handshake again and again.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.ssl_ciphers:
+        try:
+            context.set_ciphers(settings.ssl_ciphers)
+        except ssl.SSLError as error:
+            raise TlsError("ssl_ciphers", f"OpenSSL knows no cipher by {settings.ssl_ciphers!r}") from error
+    _load_pair(context, certificate, key, settings.ssl_keyfile_password)
+    context.verify_mode = REQUESTS[settings.ssl_cert_reqs]
+    if settings.ssl_ca_certs:
+        _check_readable("ssl_ca_certs", settings.ssl_ca_certs)
+        try:
+            context.load_verify_locations(cafile=settings.ssl_ca_certs)
+        except ssl.SSLError as error:
+            raise TlsError("ssl_ca_certs", f"{settings.ssl_ca_certs} holds no certificates in PEM") from error
+    elif context.verify_mode != ssl.CERT_NONE:
+        raise TlsError("ssl_cert_reqs", f"{settings.ssl_cert_reqs} needs ssl-ca-certs: who may sign for clients")
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str, password: str) -> None:
+    _check_readable("ssl_certfile", certificate)
+    _check_readable("ssl_keyfile", key)
+    try:
+        # A password is always given: without one OpenSSL would ask the terminal for it.
+        context.load_cert_chain(certificate, key, password=lambda: password)
+    except ssl.SSLError as error:
+        _first_certificate(certificate)
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsError("ssl_keyfile", f"{key} is not the key of the certificate in {certificate}") from error
+        text = Path(key).read_text(encoding="latin-1")
+        if "PRIVATE KEY-----" not in text:
+            raise TlsError("ssl_keyfile", f"{key} holds no private key in PEM") from error
+        if "ENCRYPTED" in text:
+            wrong = "is not the one" if password else "must be given"
+            raise TlsError("ssl_keyfile_password", f"{wrong}: {key} is encrypted") from error
+        raise TlsError("ssl_certfile", f"{certificate} with {key} cannot be used: {error.reason or error}") from error
+
+
+def _check_readable(setting: str, path: str) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise TlsError(setting, f"cannot read {path}: {error.strerror}") from error
+
+
+def _first_certificate(path: str) -> str:
+    """The certificate itself, in PEM; what follows it is its chain."""
+    text = Path(path).read_text(encoding="latin-1")
+    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
+    if begin < 0 or end < begin:
+        raise TlsError("ssl_certfile", f"{path} holds no certificate in PEM")
+    return text[begin : end + len("-----END CERTIFICATE-----")] + "\n"
+
+
+def _names(server: ssl.SSLContext, certificate: str) -> list[str]:
+    """The host names a certificate is for.
+
+    The ssl module decodes only a certificate that a peer has shown and that was verified, so a client in memory is
+    shown this one. It trusts it as it stands, whoever signed it and whenever it expires.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
+    client.load_verify_locations(cadata=certificate)
+    client.set_ciphers("ALL:@SECLEVEL=0")  # what our own clients may use is not to be judged here
+    mode, server.verify_mode = server.verify_mode, ssl.CERT_NONE
+    try:
+        shown = _shake_hands(client, server)
+    except ssl.SSLError as error:
+        raise TlsError("ssl_certfile", f"a certificate cannot serve: {error.reason or error}") from error
+    finally:
+        server.verify_mode = mode
+    alternatives = cast("tuple[tuple[str, str], ...]", shown.get("subjectAltName", ()))
+    return [value.lower() for kind, value in alternatives if kind == "DNS"]
+
+
+def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl._PeerCertRetDictType:
+    """What a client in memory is shown."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(there, back, server_side=True)
+    theirs = client.wrap_bio(back, there)
+    waiting = {theirs, ours}
+    while theirs in waiting:
+        for end in (theirs, ours):
+            try:
+                end.do_handshake()
+                waiting.discard(end)
+            except ssl.SSLWantReadError:  # the other end's turn
+                continue
+    return theirs.getpeercert() or {}
+
+
+def _client_chain(connection: ssl.SSLObject) -> list[str]:
+    """What the client has shown, its own certificate first. Before Python 3.13 the rest of it cannot be had."""
+    unverified = getattr(connection, "get_unverified_chain", None)
+    if unverified is not None:
+        return [ssl.DER_cert_to_PEM_cert(der) for der in unverified() or ()]
+    own = connection.getpeercert(binary_form=True)
+    return [ssl.DER_cert_to_PEM_cert(own)] if own else []
+
+
+def _rfc4514(subject: object) -> str:
+    """A distinguished name as text: the last part first (RFC 4514 section 2.1)."""
+    parts = []
+    for relative in reversed(subject):  # type: ignore[call-overload]  # ssl's form: a tuple of tuples of pairs
+        pairs = (f"{_ATTRIBUTES.get(name, name)}={_escaped(value)}" for name, value in relative)
+        parts.append("+".join(pairs))
+    return ",".join(parts)
+
+
+def _escaped(value: str) -> str:
+    """RFC 4514 section 2.4."""
+    text = "".join("\\" + character if character in '"+,;<>\\' else character for character in value)
+    text = text.replace("\0", "\\00")
+    if text.startswith((" ", "#")):
+        text = "\\" + text
+    return text[:-1] + "\\ " if text.endswith(" ") and len(text) > 1 else text
