@@ -90,12 +90,21 @@ class Daemon:
         self._reader = asyncio.create_task(self._listen())
 
     @staticmethod
-    async def start(deploy: Deploy, *options: str) -> Daemon:
-        """A daemon whose wanted number of workers is ready."""
+    async def start(deploy: Deploy, *options: str, port: int = 0) -> Daemon:
+        """A daemon whose wanted number of workers is ready, on this port or a free one."""
         control = str(deploy.directory / "control.sock")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "supervisor_d", "run", "deploy:app", "--app-dir", str(deploy.directory)),
-            *("--bind", "127.0.0.1:0", "--control-socket", control, "--log-format", "json", "--log-level", "debug"),
+            *(
+                "--bind",
+                f"127.0.0.1:{port}",
+                "--control-socket",
+                control,
+                "--log-format",
+                "json",
+                "--log-level",
+                "debug",
+            ),
             *options,
             env=environment(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -211,6 +220,14 @@ class Daemon:
         finally:
             await self.end()
         return code
+
+    async def ended(self) -> None:
+        """Returns when the last process that was started here has closed its standard error; nothing is told to end."""
+        try:
+            async with asyncio.timeout(EXPECT_TIMEOUT_S):
+                await asyncio.shield(self._reader)
+        except TimeoutError:
+            raise ActionFailed(f"somebody is still there\n{self.transcript()}") from None
 
     async def end(self) -> None:
         """Nothing that was started here is left: each leads a process group of its own, and the groups are killed."""

@@ -75,7 +75,7 @@ def connections(tally: Tally) -> list[str]:
         f"the client's own longest stall: {milliseconds(tally.own_stall_s)}",
     ]
     if tally.refused:
-        lines.append(f"connections refused after the server was told to stop: {tally.refused}")
+        lines.append(f"connections refused while no server was to be there: {tally.refused:,}")
     return lines
 
 

@@ -204,6 +204,30 @@ async def stops(plan: Plan) -> list[Result]:
     return [whole]
 
 
+async def master_gone(plan: Plan) -> list[Result]:
+    """`kill -9` of the master, and a new one on the same address while the orphaned workers still drain."""
+    options = plan.options("--workers", "2", "--drain-spread", "2")
+    async with staged("master-gone", options) as (stage, result):
+        await asyncio.sleep(plan.quiet_s)
+        orphaned: list[Daemon] = []
+        try:
+            for _ in range(plan.stops):
+                await requests_reach(stage.tally, stage.tally.requests + 1000)
+                stage.tally.during, stage.tally.absent = "kill -9 of the master", True
+                orphaned.append(stage.daemon)
+                stage.daemon.process.kill()
+                stage.daemon = await Daemon.start(stage.deploy, *options, port=stage.daemon.address[1])
+                stage.tally.during, stage.tally.absent = "a new master", False
+            for daemon in orphaned:
+                await daemon.ended()
+        finally:
+            for daemon in orphaned:
+                await daemon.end()
+        measured = f"{plan.stops} masters, {stage.tally.refused} connections refused meanwhile"
+        result.claims.append(Claim("a new master starts, and the orphans end by themselves", True, measured))
+    return [result]
+
+
 SHORT_LOADS = (
     ("reloads", "uvloop", "httptools"),
     ("bad deploys", "asyncio", "h11"),
@@ -224,6 +248,7 @@ SCENARIOS: Mapping[str, Callable[[Plan], Awaitable[list[Result]]]] = {
     "recycle": recycle,
     "long-stream": long_stream,
     "stops": stops,
+    "master-gone": master_gone,
     "short": short_all,
 }
-LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream", "stops")
+LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream", "stops", "master-gone")

@@ -83,10 +83,10 @@ async def staged(
             load.start()
             yield stage, result
             await load.stop()
-            code = await daemon.stop()
+            code = await stage.daemon.stop()
         finally:
             await load.stop()
-            await daemon.end()
+            await stage.daemon.end()
     result.duration_s = time.monotonic() - began_at
     result.claims[:0] = [nothing_lost(stage.tally), all_done(stage.done)]
     result.claims.append(Claim("TERM ends the daemon with 0", code == 0, f"exit code {code}"))

@@ -67,8 +67,8 @@ QUIET = "quiet"
 class Tally:
     """The sums of one run. `during` names what is being done to the server right now; QUIET is nothing.
 
-    Once the server was told to stop (`stopping`), a connection that is refused is what it should be, and counted as
-    `refused`; a connection that was let in and got no answer is still lost.
+    Once the server was told to stop (`stopping`), or was killed and not started again yet (`absent`), a connection
+    that is refused is what it should be, and counted as `refused`; one that was let in and got no answer is lost.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Tally:
         self.opened = 0
         self.announced_closes = 0
         self.idle_closes = 0
-        self.stopping = False
+        self.stopping = self.absent = False
         self.refused = 0
         self.own_stall_s = 0.0
         self.pids: set[int] = set()
@@ -102,10 +102,10 @@ class Tally:
             self._latencies[self.during == QUIET].append(latency_s)
 
     def lose(self, loss: Loss) -> bool:
-        """Books a loss; True if it is none, because the server was told to stop and says so."""
-        if self.stopping and loss.phase == "connect" and loss.why == "ECONNREFUSED":
+        """Books a loss; True if there will be no server any more, so that asking again is pointless."""
+        if (self.stopping or self.absent) and loss.phase == "connect" and loss.why == "ECONNREFUSED":
             self.refused += 1
-            return True
+            return self.stopping
         (self.unsavable if loss.port in self._doomed else self.lost).append(loss)
         return False
 
