@@ -24,15 +24,15 @@ def test_texts_are_parsed_and_values_taken_as_they_are() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_default_written_as_text_is_read_as_itself(name: str) -> None:
     default = getattr(DEFAULTS, name)
-    text = OPTIONS[name].kind.render(default)
-    if text or name != "app":  # no application has no text
-        assert getattr(settings_from({name: text}), name) == default
+    written = () if OPTIONS[name].repeatable else OPTIONS[name].kind.render(default)
+    if written or name != "app":  # no application has no text
+        assert getattr(settings_from({name: written}), name) == default
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_value_of_a_foreign_type_is_refused_by_name(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"^{name}: must be .*, not \[\]"):
-        settings_from({name: []})
+    with pytest.raises(UsageError, match=rf"^{name}: must be .*, not (\[None\]|None)"):
+        settings_from({name: [None]})
 
 
 @pytest.mark.parametrize(
