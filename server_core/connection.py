@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         "_since",
         "_stalled_at",
         "_taken_bytes",
+        "_tls",
         "_transport",
         "_trusted",
         "_writer",
@@ -97,7 +98,10 @@ class Connection(asyncio.Protocol):
         client = _address(self._peer)
         self._trusted = self._server.trusted.trusts(client[0] if client else None)
         own = _address(transport.get_extra_info("sockname"))
-        self._base = template("http", client, own, self._server.root_path)
+        tls = self._server.tls
+        connected = transport.get_extra_info("ssl_object") if tls is not None else None
+        self._tls = tls.describe(connected) if tls is not None and connected is not None else None
+        self._base = template("https" if self._tls else "http", client, own, self._server.root_path)
         self._server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
@@ -137,6 +141,8 @@ class Connection(asyncio.Protocol):
             return False
         if isinstance(exchange, Exchange):
             exchange.hang_up()
+        if self._tls is not None:
+            return False  # asyncio cannot keep half of a TLS connection
         return exchange is not None and exchange.phase is not COMPLETE
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -160,6 +166,8 @@ class Connection(asyncio.Protocol):
     def begin(self, head: Head) -> None:
         server = self._server
         scope = build(self._base, head, server.state)
+        if self._tls is not None:
+            scope["extensions"] = {"tls": self._tls.copy()}
         if head.forwarded and self._trusted:
             client, scheme = server.trusted.client(head.forwarded)
             if client is not None:
@@ -212,7 +220,7 @@ class Connection(asyncio.Protocol):
             keep_alive = rules.keep_alive
             if keep_alive and (server.announcing or self._eof or rules.expects):
                 keep_alive = self._may_keep()
-            out = writer.first(data, more, exchange.line, keep_alive, server.date, server.signature)
+            out = writer.first(data, more, exchange.line, keep_alive, server.defaults)
             server.responses[exchange.status // 100] += 1
         else:
             out = writer.body(data, more)
@@ -226,7 +234,9 @@ class Connection(asyncio.Protocol):
             self._complete(exchange)
 
     def is_full(self) -> bool:
-        return self._full
+        # A transport that has met an error takes everything and tells us in the loop's next round only: an application
+        # that never waits for anything else would never let that round begin.
+        return self._full or self._transport.is_closing()
 
     def future(self) -> asyncio.Future[None]:
         return self._server.loop.create_future()
@@ -246,7 +256,7 @@ class Connection(asyncio.Protocol):
         if self.exchange is exchange:
             self.exchange = None
             if exchange.phase is not COMPLETE and self._mode == _OPEN:
-                self._transport.close()  # the client has hung up, and the application took notice
+                self._close()  # the client has hung up, and the application took notice
         else:
             self._server.background.discard(exchange)
             self._server.check_drained()
@@ -340,7 +350,7 @@ class Connection(asyncio.Protocol):
         head = self._head
         if head is not None and not head.rules.keep_alive and not self._reader.held and not self._reader.is_in_body:
             self._mode = _SHUT  # the client wanted it so: it sends nothing more, and no reset can come of it
-            self._transport.close()
+            self._close()
         else:
             self._shut()
 
@@ -351,20 +361,29 @@ class Connection(asyncio.Protocol):
         self._mode = _SHUT
         transport = self._transport
         if self._eof or not transport.can_write_eof():
-            transport.close()
+            self._close()
             return
         if self._paused:
             self._resume()
         transport.write_eof()
         self._server.loop.call_later(LINGER_S, self._linger_over)
 
+    def _close(self) -> None:
+        """Close behind what is written. TLS says goodbye both ways; a client that does not answer is not waited for."""
+        self._transport.close()
+        if self._tls is not None:
+            self._loop.call_later(LINGER_S, self._linger_over)
+
     def _linger_over(self) -> None:
         if self._mode == _LOST:
             return
-        if self._transport.get_write_buffer_size():
-            self._server.loop.call_later(LINGER_S, self._linger_over)  # not half-closed yet: write_timeout watches
+        transport = self._transport
+        if transport.get_write_buffer_size() or (self._tls is not None and queued_bytes(transport, termios.TIOCOUTQ)):
+            self._loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
+        elif self._tls is not None:
+            transport.abort()
         else:
-            self._transport.close()
+            transport.close()
 
     def _cut(self) -> None:
         """End an incomplete response so that it cannot pass for a whole one."""
@@ -377,7 +396,7 @@ class Connection(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
-            self._transport.close()
+            self._close()
 
     def _refuse(self, refused: Refused) -> None:
         """Answer a request that may not be served with one plain line, and end."""
@@ -393,7 +412,7 @@ class Connection(asyncio.Protocol):
             exchange.leave()
         text = refused.reason.encode("ascii") + b"\n"
         writer.start(refused.status, [(b"content-type", b"text/plain; charset=utf-8"), *refused.fields])
-        self._write(cast(bytes, writer.first(text, False, REFUSED_LINE, False, server.date, server.signature)))
+        self._write(cast(bytes, writer.first(text, False, REFUSED_LINE, False, server.defaults)))
         server.count_refusal(refused.status, self._peer, len(text))
         self._shut()
 
@@ -438,7 +457,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(Refused(408, "request head timed out"))
         elif self._head is None:
             if now - self._since > settings.header_timeout:
-                self._transport.close()
+                self._close()
         elif now - self._since > settings.keep_alive:
             self.close_if_idle()
 
@@ -470,12 +489,7 @@ class Connection(asyncio.Protocol):
 
     def _has_pending_bytes(self) -> bool:
         """Whether the kernel holds bytes for us that the loop has not read (FIONREAD, on Linux also SIOCINQ)."""
-        pending = array.array("i", [0])
-        try:
-            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, pending)
-        except (OSError, ValueError):  # the socket is closed already
-            return False
-        return pending[0] > 0
+        return queued_bytes(self._transport, termios.FIONREAD) > 0
 
     # Bytes
 
@@ -497,6 +511,16 @@ class Connection(asyncio.Protocol):
 FAILURE: Final = b"Internal Server Error\n"
 REFUSED_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {})
 """Stands for the request line that could not be had."""
+
+
+def queued_bytes(transport: asyncio.Transport, queue: int) -> int:
+    """What the kernel holds of a connection: to be read (FIONREAD), or not yet taken by the peer (TIOCOUTQ)."""
+    size = array.array("i", [0])
+    try:
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), queue, size)
+    except (OSError, ValueError):  # the socket is closed already
+        return 0
+    return size[0]
 
 
 def _address(peer: object) -> Address | None:

@@ -27,10 +27,12 @@ from server_core.contract import LATENCY_BOUNDS_S, InFlight
 from server_core.http.exchange import Application, Exchange
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
+from server_core.http.h1_writer import Defaults
 from server_core.http.wire import Head, HeaderParser
 from server_core.log import Log
 from server_core.proxy import parse_trusted
 from server_core.settings import ServerSettings
+from server_core.tls import Tls
 
 if TYPE_CHECKING:
     from server_core.websocket.channel import Channel
@@ -72,12 +74,14 @@ class Server:
         log: Log,
         state: Mapping[str, object] | None = None,
         on_max_requests: Callable[[str], None] | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
         self.loop = loop
         self.log = log
         self.state = state
+        self.tls = tls
         self.root_path = settings.root_path.rstrip("/")
         self.trusted = parse_trusted(settings.forwarded_allow_ips)
         self.new_parser = _parser_factory(settings)
@@ -98,6 +102,7 @@ class Server:
         self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
         self.date = b""
+        self.defaults = Defaults(b"", b"", b"\r\n")
         self.signature = b"server: supervisor-d\r\n" if settings.server_header else b""
         self.now = loop.time()
         self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
@@ -161,7 +166,7 @@ class Server:
             return error.errno == errno.ECONNABORTED
         self._retry_s = RETRY_MIN_S
         sock.setblocking(False)
-        task = self.loop.create_task(self.adopt(sock, peer))
+        task = self.loop.create_task(self.adopt(sock, peer, self.tls))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
         return True
@@ -177,12 +182,27 @@ class Server:
         self._retry = None
         self._watch()
 
-    async def adopt(self, sock: socket.socket, peer: object = None) -> None:
-        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside."""
+    async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None) -> None:
+        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
+
+        The TLS handshake has the deadline of a request's head. A shutdown of TLS lasts until everything is taken.
+        """
+        new = partial(Connection, self, peer)
         try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self, peer), sock)
-        except OSError:  # the client has gone between accept and here
+            if tls is None:
+                await self.loop.connect_accepted_socket(new, sock)
+            else:
+                await self.loop.connect_accepted_socket(
+                    new,
+                    sock,
+                    ssl=tls.context,
+                    ssl_handshake_timeout=self.settings.header_timeout,
+                    ssl_shutdown_timeout=self.settings.write_timeout,
+                )
+        except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
             sock.close()
+            if tls is not None:
+                self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
     # What connections ask and tell
 
@@ -285,6 +305,8 @@ class Server:
         """Cancel what is unfinished and close every connection at once."""
         for connection in list(self.connections):
             connection.abort()
+        for task in list(self._adopting):
+            task.cancel()
         for exchange in list(self.background):
             if exchange.task is not None:
                 exchange.task.cancel()
@@ -298,6 +320,7 @@ class Server:
         self.now = now
         if self.settings.date_header:
             self.date = b"date: " + formatdate(time.time(), usegmt=True).encode("ascii") + b"\r\n"
+        self.defaults = Defaults(self.date, self.signature, self.date + self.signature + b"\r\n")
         for connection in list(self.connections):
             connection.check(now)
         if self._access_log is not None:

@@ -103,6 +103,7 @@ class RequestLines:
             self._knows(method),
             target.decode("ascii"),
             scope,
+            version == b"HTTP/1.1" and method != b"HEAD",
         )
 
     def _resolve(self, method: bytes, target: bytes) -> tuple[bytes, bytes | None]:

@@ -6,15 +6,16 @@ The head is held until the first body event: then the length is often known, and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
+from server_core.http.h1_rules import REMEMBERED
 from server_core.http.response import (
     CODING,
     CONNECTION,
     DATE,
     KNOWN_LINES,
     LENGTH,
-    PLAIN,
+    SERVER,
     STATUS_LINES,
     ResponseError,
     learn_line,
@@ -28,7 +29,39 @@ JOIN_LIMIT: Final = 8192
 """Largest body that is copied behind its head; above it two buffers and one writev are cheaper. Measured: FAST_PATH,
 2 cores, CPython 3.11, uvloop 0.23."""
 
+BLOCK_LIMIT: Final = 1024
+"""Longest head that is remembered, in bytes; REMEMBERED of them are at most 2 MB. Chosen; no evidence."""
+
 _UNDECIDED, _COUNTED, _CHUNKED, _UNTIL_CLOSE, _WITHOUT, _ENDED = range(6)
+
+
+class Block(NamedTuple):
+    """A status and headers, checked, as bytes: most responses of an application have one of a few."""
+
+    plain: bytes
+    counted: bytes
+    """The same with its content-length, if the application gave one."""
+    length: int
+    """The content-length, or -1."""
+    status: int
+    chunked: bool
+    close: bool
+    has_date: bool
+    has_server: bool
+    is_plain: bool
+    """Whether nothing but the length has to be compared before it can go out."""
+
+
+class Defaults(NamedTuple):
+    """The fields that every response gets unless the application gave them; empty where they are switched off."""
+
+    date: bytes
+    server: bytes
+    end: bytes
+    """Both, and the end of the head."""
+
+
+BLOCKS: dict[tuple[object, ...], Block] = {}
 
 
 class H1Writer:
@@ -38,14 +71,12 @@ class H1Writer:
     response can be started instead; after that the connection must end.
     """
 
-    __slots__ = ("_chunked", "_framing", "_has_date", "_has_server", "_length", "_lines", "_status", "close", "is_held")
+    __slots__ = ("_block", "_framing", "_length", "close", "is_held")
 
     def __init__(self) -> None:
         self._framing = _ENDED
-        self._lines: list[bytes] = []
+        self._block = NO_BLOCK
         self._length = -1
-        self._chunked = self._has_date = self._has_server = False
-        self._status = 0
         self.is_held = False
         """Whether a head waits, and nothing has gone out."""
         self.close = False
@@ -58,99 +89,68 @@ class H1Writer:
 
     def start(self, status: object, headers: Iterable[object]) -> None:
         """Check and hold a response's head."""
-        line = STATUS_LINES.get(status)  # type: ignore[call-overload]  # whatever it is: not found, and checked below
-        lines = [line if line is not None else status_line(status)]
-        length = -1
-        self._chunked = self._has_date = self._has_server = self.close = False
-        for pair in headers:
-            try:
-                kind, text, number = KNOWN_LINES[pair]  # type: ignore[index]  # as above
-            except (KeyError, TypeError):  # unknown, or a list, which frameworks use for pairs and has no hash
-                kind, text, number = learn_line(pair)
-            if kind == PLAIN:
-                lines.append(text)
-            elif kind == LENGTH:
-                if length >= 0:
-                    raise ResponseError("headers: content-length is given twice")
-                length = number
-            else:
-                self._start_special(kind, text, number, lines)
-        if self._chunked and length >= 0:
-            raise ResponseError("headers: content-length and transfer-encoding exclude each other")
-        self._lines = lines
-        self._length = length
-        self._status = status  # type: ignore[assignment]  # an int, or status_line() had raised
+        key = (status, *headers)
+        try:
+            self._block = BLOCKS[key]
+        except (KeyError, TypeError):  # not seen yet; or pairs that are lists, which have no hash
+            self._block = _learn(key)
         self._framing = _UNDECIDED
         self.is_held = True
 
-    def _start_special(self, kind: int, text: bytes, number: int, lines: list[bytes]) -> None:
-        if kind == CODING:
-            self._chunked = True
-        elif kind == CONNECTION:
-            self.close = self.close or bool(number)
-        else:
-            lines.append(text)
-            if kind == DATE:
-                self._has_date = True
-            else:
-                self._has_server = True
-
     def first(
-        self, data: bytes, more: bool, line: RequestLine, keep_alive: bool, date: bytes, server: bytes
+        self, data: bytes, more: bool, line: RequestLine, keep_alive: bool, defaults: Defaults
     ) -> bytes | tuple[bytes, bytes]:
         """The head and the first part of the body, framed. `keep_alive` false makes this the last response."""
-        lines = self._lines
-        length = self._length
-        if length == len(data) and not more and line.method != "HEAD" and self._status not in (204, 304):
-            lines.append(b"content-length: %d\r\n" % length)
+        block = self._block
+        size = len(data)
+        if block.is_plain and size == block.length and keep_alive and line.is_plain and not more and size <= JOIN_LIMIT:
+            self.is_held = self.close = False
             self._framing = _ENDED
-        else:
-            self._frame(data, more, line)
-        if self.close or not keep_alive or self._framing == _UNTIL_CLOSE:
-            self.close = True
+            return block.counted + defaults.end + data
+        lines = [block.plain, *self._frame(data, more, line)]
+        self.close = block.close or not keep_alive or self._framing == _UNTIL_CLOSE
+        if self.close:
             lines.append(b"connection: close\r\n")
         elif line.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
-        if not self._has_date:
-            lines.append(date)
-        if not self._has_server:
-            lines.append(server)
+        if not block.has_date:
+            lines.append(defaults.date)
+        if not block.has_server:
+            lines.append(defaults.server)
         lines.append(b"\r\n")
         self.is_held = False
-        if self._framing != _ENDED:
-            data = self.body(data, more)
+        data = self.body(data, more)
         if len(data) > JOIN_LIMIT:
             return b"".join(lines), data
         lines.append(data)
         return b"".join(lines)
 
-    def _frame(self, data: bytes, more: bool, line: RequestLine) -> None:
-        """Choose how the body is framed (RFC 9112 section 6.3, seen from the server)."""
-        status, lines, method, version = self._status, self._lines, line.method, line.version
-        if status in (204, 304) or method == "HEAD":
+    def _frame(self, data: bytes, more: bool, line: RequestLine) -> tuple[bytes, ...]:
+        """Choose how the body is framed, and say so (RFC 9112 section 6.3, seen from the server)."""
+        block = self._block
+        length = block.length
+        if block.status in (204, 304) or line.method == "HEAD":
             self._framing = _WITHOUT
-            if status == 204:
-                return  # RFC 9110 8.6: "MUST NOT send a Content-Length header field in any response with ... 204"
-            if self._length < 0 and method == "HEAD" and status != 304:
-                if more or self._chunked:
-                    lines.extend([b"transfer-encoding: chunked\r\n"] if version == "1.1" else ())
-                    return
-                self._length = len(data)
-            if self._length >= 0:
-                lines.append(b"content-length: %d\r\n" % self._length)
-            return
-        if self._length < 0 and not more and not self._chunked:
-            self._length = len(data)
-        if self._length >= 0:
-            if len(data) > self._length or (not more and len(data) < self._length):
-                raise ResponseError(f"the body has {len(data)} bytes, content-length says {self._length}")
+            if block.status == 204:
+                return ()  # RFC 9110 8.6: "MUST NOT send a Content-Length header field in any response with ... 204"
+            if length < 0 and block.status != 304:
+                if more or block.chunked:
+                    return (b"transfer-encoding: chunked\r\n",) if line.version == "1.1" else ()
+                length = len(data)
+            return (b"content-length: %d\r\n" % length,) if length >= 0 else ()
+        if length < 0 and not more and not block.chunked:
+            length = len(data)
+        if length >= 0:
+            if len(data) > length or (not more and len(data) < length):
+                raise ResponseError(f"the body has {len(data)} bytes, content-length says {length}")
             self._framing = _COUNTED
-            lines.append(b"content-length: %d\r\n" % self._length)
-        elif version == "1.1":
+            self._length = length
+            return (b"content-length: %d\r\n" % length,)
+        if line.version == "1.1":
             self._framing = _CHUNKED
-            lines.append(b"transfer-encoding: chunked\r\n")
-        else:
-            self._framing = _UNTIL_CLOSE
+            return (b"transfer-encoding: chunked\r\n",)
+        self._framing = _UNTIL_CLOSE
+        return ()
 
     def body(self, data: bytes, more: bool) -> bytes:
         """A further part of the body, framed."""
@@ -171,3 +171,45 @@ class H1Writer:
         if not more and framing != _UNTIL_CLOSE:
             self._framing = _ENDED
         return data
+
+
+NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, False, False, False)
+"""Before the first response there is none."""
+
+
+def _learn(key: tuple[object, ...]) -> Block:
+    """Check a status and headers; ResponseError if they may not go out."""
+    status = key[0]
+    text = [status_line(status) if not isinstance(status, int) else STATUS_LINES.get(status) or status_line(status)]
+    kinds: set[int] = set()
+    length = -1
+    close = False
+    for pair in key[1:]:
+        try:
+            kind, line, number = KNOWN_LINES[pair]  # type: ignore[index]  # whatever it is: not found, and checked
+        except (KeyError, TypeError):  # as in start()
+            kind, line, number = learn_line(pair)
+        if kind == LENGTH:
+            if length >= 0:
+                raise ResponseError("headers: content-length is given twice")
+            length = number
+        elif kind == CONNECTION:
+            close = close or bool(number)
+        elif kind != CODING:
+            text.append(line)
+        kinds.add(kind)
+    if CODING in kinds and length >= 0:
+        raise ResponseError("headers: content-length and transfer-encoding exclude each other")
+    plain = b"".join(text)
+    is_plain = length >= 0 and not close and not kinds & {DATE, SERVER} and status not in (204, 304)
+    counted = plain + b"content-length: %d\r\n" % length
+    code = int(plain[9:12])
+    block = Block(plain, counted, length, code, CODING in kinds, close, DATE in kinds, SERVER in kinds, is_plain)
+    if len(plain) <= BLOCK_LIMIT:
+        if len(BLOCKS) >= REMEMBERED:
+            BLOCKS.clear()
+        try:
+            BLOCKS[key] = block
+        except TypeError:  # lists have no hash
+            return block
+    return block

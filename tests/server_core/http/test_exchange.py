@@ -554,6 +554,23 @@ def test_send_waits_when_the_client_reads_slowly(loop: str) -> None:
     run(scenario(), loop=loop)
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_application_that_only_sends_ends_with_its_client(loop: str) -> None:
+    counts["sent"] = 0
+
+    async def scenario() -> None:
+        async with serving(flood) as served:
+            for _ in range(5):
+                client = await served.connect()
+                client.send(GET)
+                await client.reader.readexactly(1_000_000)
+                client.reset()
+                await until(lambda: not served.server.background and not served.server.connections)
+            assert not served.heard.all("request.failed")
+
+    run(scenario(), loop=loop)
+
+
 async def connections(served: Served) -> list[object]:
     await until(lambda: served.server.connections)
     return list(served.server.connections)
