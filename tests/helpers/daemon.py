@@ -30,6 +30,11 @@ from typing import Final
 DEADLINE_S: Final = 20.0
 REPOSITORY: Final = Path(__file__).parents[2]
 
+LEAVING: Final = frozenset(
+    f"worker.{end}" for end in ("boot_failed", "boot_expired", "draining", "terminated", "killed", "exited", "crashed")
+)
+"""Events after which a worker is gone, or will be when its interpreter has come to its end."""
+
 PID_APP: Final = """
 import asyncio, os
 async def app(scope, receive, send):
@@ -107,13 +112,13 @@ class Daemon:
         return found
 
     def pids(self) -> dict[int, int]:
-        """The process of every slot that has one now, as the events tell it."""
+        """The process of every slot whose worker is not on its way out, as the events tell it."""
         self._read(0.0)
         living: dict[int, int] = {}
         for event in self.events:
             if event["event"] == "worker.spawned":
                 living[int(str(event["slot"]))] = int(str(event["pid"]))
-            elif event["event"] in ("worker.exited", "worker.crashed"):
+            elif event["event"] in LEAVING:
                 living.pop(int(str(event["slot"])), None)
         return living
 
