@@ -12,6 +12,7 @@ import click
 from supervisor_d.control.terminal import printable
 from supervisor_d.ctl import ctl
 from supervisor_d.errors import SupervisorError
+from supervisor_d.init.group import init
 from supervisor_d.launch import PROGRAM, complain, launch
 from supervisor_d.settings.flags import SettingsCommand
 from supervisor_d.settings.resolve import resolve
@@ -92,6 +93,7 @@ def config(flags: Mapping[str, object], as_json: bool) -> None:
 
 
 cli.add_command(ctl)
+cli.add_command(init)
 
 
 def main() -> None:

@@ -104,6 +104,7 @@ class Listeners:
 
     def _open_bindings(self, binding: Binding, *, activated: bool) -> None:
         ours = {listener.socket.fileno() for listener in self._open}
+        there = {listener.address for listener in self._open}
         unused = []
         for address in binding.addresses:
             if isinstance(address, NamedAddress):
@@ -112,7 +113,8 @@ class Listeners:
                 if address.fd not in ours:
                     self._add(inherit(address.fd, str(address), f"bind, from {binding.source}"), "socket.inherited")
             elif activated:
-                unused.append(str(address))
+                if str(address) not in there:
+                    unused.append(str(address))
             else:
                 for listener in _patiently(address, binding):
                     self._add(listener, "socket.bound")

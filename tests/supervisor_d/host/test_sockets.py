@@ -308,6 +308,14 @@ def test_an_explicit_bind_beside_socket_activation_is_told_and_not_bound() -> No
     assert log[-1][1]["addresses"] == ["127.0.0.1:0"]
 
 
+def test_a_bind_that_was_passed_in_is_neither_bound_nor_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        bind = "{}:{}".format(*one.getsockname())
+        log, _ = activated([one], "me", "1", "", "explicit", bind)
+    assert isinstance(log, list)
+    assert [event for event, _ in log] == ["socket.inherited"]
+
+
 def test_activation_that_is_meant_for_another_process_is_not_ours() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one:
         log, _ = activated([one], "1", "1", "", "default", "127.0.0.1:0")

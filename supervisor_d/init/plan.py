@@ -1,0 +1,102 @@
+"""One command line as what others need to run it: the program, its arguments, and what they may expect of it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor_d.errors import ConfigurationError
+from supervisor_d.policy.shutdown import total_budget_s
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.resolve import Resolved
+from supervisor_d.settings.rows import ROWS, Row
+from supervisor_d.settings.source import Origin
+from supervisor_d.settings.terms import terms
+
+ALREADY_SAID = ("app", "config")
+"""Settings that the command line has in a form of their own."""
+
+SECRET = "password"
+"""What the name of a setting ends with that must not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`program` and `arguments` together are the command; `directory` is where it is started.
+
+    `needs` are the directories that it must be able to read. `stop_s` is the longest that a stop can take, and `boot_s`
+    that a worker's start can.
+    """
+
+    name: str
+    settings: Settings
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    directory: str
+    needs: tuple[str, ...]
+    stop_s: float
+    boot_s: float
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (*self.program, "run", *self.arguments)
+
+
+def plan_of(resolved: Resolved) -> Plan:
+    """The plan for these settings, started here by this interpreter.
+
+    What flags and the environment say becomes flags, since elsewhere the environment is another one; a file stays a
+    file. Relative paths are made absolute, for they are relative to here.
+    """
+    settings = resolved.settings
+    program, directory = this_program(), str(Path.cwd())
+    agreed = terms(settings, pid1=False)
+    needs = [directory, sys.prefix, sys.base_prefix]
+    if settings.server.app_dir:
+        needs.append(str(Path(settings.server.app_dir).absolute()))
+    if settings.daemon.config:
+        needs.append(str(Path(settings.daemon.config).absolute()))
+    return Plan(
+        name=settings.daemon.name,
+        settings=settings,
+        program=program,
+        arguments=tuple(arguments_of(resolved)),
+        directory=directory,
+        needs=tuple(dict.fromkeys(needs)),
+        stop_s=total_budget_s(agreed),
+        boot_s=agreed.boot_timeout,
+    )
+
+
+def this_program() -> tuple[str, ...]:
+    """The console script beside this interpreter, or the module where there is none."""
+    script = shutil.which("supervisor-d", path=str(Path(sys.executable).parent))
+    return (script,) if script else (sys.executable, "-m", "supervisor_d")
+
+
+def arguments_of(resolved: Resolved) -> list[str]:
+    """APP and flags that give the same settings in any environment."""
+    arguments = [resolved.settings.server.app]
+    if resolved.settings.daemon.config:
+        arguments += ["--config", str(Path(resolved.settings.daemon.config).absolute())]
+    for name, row in ROWS.items():
+        if name in ALREADY_SAID or resolved.provenance[name].origin in (Origin.DEFAULT, Origin.FILE):
+            continue
+        if name.endswith(SECRET):
+            raise ConfigurationError(
+                f"{row.long}: is a secret, and every process may read a command line; give a --config"
+            )
+        arguments += flags_of(row, row.of(resolved.settings))
+    return arguments
+
+
+def flags_of(row: Row, value: object) -> list[str]:
+    """The flag, or flags, that give one setting this value."""
+    if row.option.kind.is_flag:
+        return [f"--{row.long}" if value else f"--no-{row.long}"]
+    if row.name == "app_dir":
+        value = str(Path(str(value)).absolute())
+    items = value if row.option.repeatable and isinstance(value, tuple) else (value,)
+    return [text for item in items for text in (f"--{row.long}", row.option.kind.render(item))]

@@ -1,0 +1,211 @@
+"""A plan as units of systemd 247 or later. Pure.
+
+The sandbox is as tight as a web application bears without being asked; `systemd-analyze security` says 1.3. Every
+directive in it is one that an operator may take back in a drop-in, with `systemctl edit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+from supervisor_d.control.place import OFF
+from supervisor_d.errors import ConfigurationError
+from supervisor_d.init.plan import Plan
+from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
+
+STOP_MARGIN_S: Final = 5
+"""What systemd waits longer than the daemon's own budget for a stop. Chosen; a busy machine starts processes late."""
+
+WATCHDOG_S: Final = 30
+"""How long the master's loop may be silent. Chosen; it turns every half of this, whatever else happens."""
+
+HIDDEN_BY_PROTECT_HOME: Final = ("/home", "/root", "/run/user")
+HIDDEN_BY_PRIVATE_TMP: Final = ("/tmp", "/var/tmp")
+
+PRIVILEGED_PORTS: Final = 1024
+
+SANDBOX: Final = """\
+# The application may write nothing but its runtime directory; give it room with StateDirectory= or ReadWritePaths=.
+ProtectSystem=strict
+PrivateTmp=yes
+PrivateDevices=yes
+NoNewPrivileges=yes
+LockPersonality=yes
+# Not for applications that compile at run time (numba, PyPy).
+MemoryDenyWriteExecute=yes
+ProcSubset=pid
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+UMask=0077
+""".splitlines()
+
+SERVICE: Final = """\
+# {origin}
+[Unit]
+Description={name} (ASGI application under supervisor-d)
+Documentation=man:systemd.service(5)
+Wants=network-online.target
+After=network-online.target
+# Never given up: an application that waits for its database may fail for as long as that takes.
+StartLimitIntervalSec=0
+
+[Service]
+# Started, and reloaded, only when enough workers are ready.
+Type=notify
+WorkingDirectory={directory}
+ExecStart={command}
+{reload}
+# The master alone is told to stop; it drains the workers within {stop} s (shutdown-delay, graceful-timeout, 3 s).
+KillMode=mixed
+TimeoutStopSec={stop_timeout}
+TimeoutStartSec={start_timeout}
+WatchdogSec={watchdog}
+Restart=on-failure
+RestartSec=1
+# Exit code 2: the settings are wrong, and stay so.
+RestartPreventExitStatus=2
+# A worker that the kernel kills for memory is replaced by the master; the others are left alone.
+OOMPolicy=continue
+RuntimeDirectory=supervisor-d/{name}
+DynamicUser=yes
+"""
+
+INSTALL: Final = """\
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+SOCKET: Final = """\
+# {origin}
+# The listeners outlive the service: what connects while it restarts waits in the queue instead of being refused.
+[Unit]
+Description=Listeners of {name} (ASGI application under supervisor-d)
+
+[Socket]
+{listeners}
+Backlog={backlog}
+SocketMode={mode:04o}
+
+[Install]
+WantedBy=sockets.target
+"""
+
+
+def service(plan: Plan, *, origin: str = "Printed by `supervisor-d init systemd`.", is_template: bool = False) -> str:
+    """The .service unit. In a template the plan's texts are a unit's own, with specifiers such as %i."""
+    quoted = str if is_template else word
+    head = SERVICE.format(
+        origin=origin,
+        name=plan.name,
+        directory=plan.directory if is_template else percent(plan.directory),
+        command=" ".join(map(quoted, plan.command)),
+        reload=reload_lines(plan, quoted),
+        stop=f"{plan.stop_s:g}",
+        stop_timeout=int(-(-plan.stop_s // 1)) + STOP_MARGIN_S,
+        start_timeout=int(-(-plan.boot_s // 1)) + STOP_MARGIN_S,
+        watchdog=WATCHDOG_S,
+    )
+    return head + "\n".join([*users(plan), *homes(plan.needs), *SANDBOX]) + "\n" + INSTALL
+
+
+def reload_lines(plan: Plan, quoted: Callable[[str], str]) -> str:
+    """How `systemctl reload` asks for one; with a control socket it is told how that went."""
+    setting = plan.settings.daemon.control_socket
+    if setting == OFF:
+        return (
+            "# There is no control socket that could tell the verdict; it is in the log.\nExecReload=kill -HUP $MAINPID"
+        )
+    place = quoted(setting) if setting else f"%t/supervisor-d/{plan.name}/control.sock"
+    program = " ".join(map(quoted, plan.program))
+    return (
+        "# Waits for the verdict: `systemctl reload` fails when the new generation was rolled back, and says why.\n"
+        f"ExecReload={program} ctl --socket {place} reload"
+    )
+
+
+def users(plan: Plan) -> list[str]:
+    """Who the service is: nobody at all, or one who may bind a low port, which a private user cannot."""
+    if needs_privileged_port(plan):
+        return [
+            "# For a port below 1024; not needed when the .socket unit listens.",
+            "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        ]
+    return ["PrivateUsers=yes", "CapabilityBoundingSet="]
+
+
+def needs_privileged_port(plan: Plan) -> bool:
+    addresses = map(parse_address, plan.settings.daemon.bind)
+    return any(isinstance(address, TcpAddress) and 0 < address.port < PRIVILEGED_PORTS for address in addresses)
+
+
+def homes(needs: Iterable[str]) -> Iterator[str]:
+    """The home directories, hidden; of what is needed below them, and below /tmp, no more than that is shown."""
+    needed = outermost(needs)
+    at_home = [path for path in needed if is_below(path, HIDDEN_BY_PROTECT_HOME)]
+    shown = [*at_home, *(path for path in needed if is_below(path, HIDDEN_BY_PRIVATE_TMP))]
+    yield f"ProtectHome={'tmpfs' if at_home else 'yes'}"
+    for path in shown:
+        yield f"BindReadOnlyPaths={word(path.replace(':', chr(92) + ':'))}"
+
+
+def outermost(paths: Iterable[str]) -> list[str]:
+    """The paths that are not below another of them."""
+    given = list(dict.fromkeys(paths))
+    return [path for path in given if not any(other != path and is_below(path, (other,)) for other in given)]
+
+
+def is_below(path: str, places: Iterable[str]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(place) for place in places)
+
+
+def socket(plan: Plan, *, origin: str = "Printed by `supervisor-d init systemd --socket`.") -> str:
+    """The .socket unit that opens what `bind` says; ConfigurationError for what a unit cannot open."""
+    daemon = plan.settings.daemon
+    lines = [line for text in daemon.bind for line in listen_lines(text)]
+    if not lines:
+        raise ConfigurationError("bind: must name an address for a .socket unit to open, not only descriptors")
+    return SOCKET.format(
+        origin=origin, name=plan.name, listeners="\n".join(lines), backlog=daemon.backlog, mode=daemon.unix_mode
+    )
+
+
+def listen_lines(text: str) -> list[str]:
+    """What opens one address of `bind`; nothing for a descriptor, which somebody else opens."""
+    address = parse_address(text)
+    if isinstance(address, UnixAddress):
+        return [f"ListenStream={percent(address.path)}"]
+    if not isinstance(address, TcpAddress):
+        return []
+    if ":" in address.host:
+        return [f"ListenStream={percent(str(address))}", "BindIPv6Only=ipv6-only"]
+    if not address.host.replace(".", "").isdigit():
+        raise ConfigurationError(f"bind: must be a numeric address for a .socket unit, not {text}")
+    return [f"ListenStream={address}"]
+
+
+def word(text: str) -> str:
+    """One word of a command line in a unit (systemd.service(5), "Command lines")."""
+    escaped = percent(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{escaped}"' if not text or set(text) & set(" \t\"'\\;") else escaped
+
+
+def percent(text: str) -> str:
+    """A text in which % is no specifier."""
+    return text.replace("%", "%%")

@@ -1,0 +1,142 @@
+"""Units as systemd itself reads them, for plans easy and odd."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from supervisor_d.errors import ConfigurationError
+from supervisor_d.init import systemd
+from supervisor_d.init.plan import Plan, arguments_of
+from supervisor_d.init.reference import sample
+from supervisor_d.settings.resolve import resolve
+
+EXPOSURE_MAX = 15
+"""1.5, as `systemd-analyze security --threshold` counts."""
+
+
+def plan(program: str = "/bin/true", **flags: object) -> Plan:
+    resolved = resolve({"app": "main:app", "name": "app", **flags}, {})
+    return dataclasses.replace(
+        sample(), settings=resolved.settings, program=(program,), arguments=tuple(arguments_of(resolved))
+    )
+
+
+def directives(unit: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in unit.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"control_socket": "off"},
+        {"control_socket": "/run/a b.sock"},
+        {"bind": [":80"]},
+        {"root_path": "/100%/$HOME/\"x\"/'y'\\z;"},
+    ],
+)
+def test_systemd_accepts_the_units_without_a_word(flags: Mapping[str, object], tmp_path: Path) -> None:
+    (tmp_path / "app.service").write_text(systemd.service(plan(**flags)))
+    (tmp_path / "app.socket").write_text(systemd.socket(plan(**flags)))
+    told = analyze("verify", "--man=no", str(tmp_path / "app.service"), str(tmp_path / "app.socket"))
+    ours = [line for line in (told.stdout + told.stderr).splitlines() if "app." in line]
+    assert (told.returncode, ours) == (0, [])
+
+
+def test_the_sandbox_leaves_little_exposed(tmp_path: Path) -> None:
+    (tmp_path / "app.service").write_text(systemd.service(plan()))
+    told = analyze(
+        "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX}", str(tmp_path / "app.service")
+    )
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("plain", "plain"),
+        ("/a/b-c.d:e", "/a/b-c.d:e"),
+        ("", '""'),
+        ("a b", '"a b"'),
+        ("100%", "100%%"),
+        ("$HOME", "$$HOME"),
+        ('say "x"', '"say \\"x\\""'),
+        ("it's", '"it\'s"'),
+        ("a\\b", '"a\\\\b"'),
+        (";", '";"'),
+    ],
+)
+def test_a_word_stays_one_word_and_means_itself(text: str, quoted: str) -> None:
+    assert systemd.word(text) == quoted
+
+
+def test_systemd_waits_longer_than_the_daemon_takes() -> None:
+    told = directives(systemd.service(dataclasses.replace(plan(), stop_s=48.5, boot_s=60)))
+    assert told["TimeoutStopSec"] == ["54"]
+    assert told["TimeoutStartSec"] == ["65"]
+
+
+def test_a_reload_asks_the_control_socket_where_there_is_one() -> None:
+    asked = directives(systemd.service(plan()))["ExecReload"]
+    assert asked == ["/bin/true ctl --socket %t/supervisor-d/app/control.sock reload"]
+    asked = directives(systemd.service(plan(control_socket="@x")))["ExecReload"]
+    assert asked == ["/bin/true ctl --socket @x reload"]
+    assert directives(systemd.service(plan(control_socket="off")))["ExecReload"] == ["kill -HUP $MAINPID"]
+
+
+def test_a_low_port_is_allowed_for_and_no_other_capability_is() -> None:
+    told = directives(systemd.service(plan(bind=["127.0.0.1:0", ":443"])))
+    assert told["CapabilityBoundingSet"] == told["AmbientCapabilities"] == ["CAP_NET_BIND_SERVICE"]
+    assert "PrivateUsers" not in told, "a private user namespace has no say over the machine's ports"
+    told = directives(systemd.service(plan(bind=["127.0.0.1:0", ":1024"])))
+    assert told["CapabilityBoundingSet"] == [""]
+    assert "AmbientCapabilities" not in told
+
+
+@pytest.mark.parametrize(
+    ("needs", "home", "shown"),
+    [
+        (("/srv/app", "/usr"), "yes", []),
+        (("/home/me/app", "/home/me/app/.venv", "/usr"), "tmpfs", ["/home/me/app"]),
+        (("/tmp/app", "/usr"), "yes", ["/tmp/app"]),
+        (("/root/a:b", "/var/tmp/c d"), "tmpfs", ['"/root/a\\\\:b"', '"/var/tmp/c d"']),
+        (("/homes/x", "/tmpfiles"), "yes", []),
+    ],
+)
+def test_what_is_needed_where_all_is_hidden_is_shown(needs: tuple[str, ...], home: str, shown: list[str]) -> None:
+    told = directives(systemd.service(dataclasses.replace(plan(), needs=needs)))
+    assert told["ProtectHome"] == [home]
+    assert told.get("BindReadOnlyPaths", []) == shown
+
+
+def test_a_socket_unit_opens_what_bind_says() -> None:
+    told = directives(systemd.socket(plan(bind=[":8000", "[::]:8000", "unix:/run/a%b.sock"], backlog=64)))
+    assert told["ListenStream"] == ["0.0.0.0:8000", "[::]:8000", "/run/a%%b.sock"]
+    assert told["BindIPv6Only"] == ["ipv6-only"]
+    assert (told["Backlog"], told["SocketMode"]) == (["64"], ["0660"])
+
+
+@pytest.mark.parametrize(
+    ("bind", "says"), [("localhost:80", "numeric address .* not localhost:80"), ("fd://3", "not only descriptors")]
+)
+def test_what_a_socket_unit_cannot_open_is_refused(bind: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        systemd.socket(plan(bind=[bind]))
