@@ -102,8 +102,7 @@ def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant)
     handle.trouble = None
     handle.reason = trouble.reason_before
     handle.alarms.pop(Alarm.RECORD, None)
-    if handle.fate is Fate.HUNG:
-        handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
+    handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
     desk.outbox.report_worker("worker.recovered", handle, silent_s=round(silent_s, 3))
     if handle.state is SlotState.SUSPECT:
         acts.recover(desk, handle)

@@ -106,7 +106,7 @@ class Requests:
                 self._scale(request)
             case ReloadRequested():
                 self._reload(request)
-            case RestartRequested():
+            case _:
                 self._restart(request)
 
     def recycle(self, handle: Handle, reason: str, *, urgent: bool = False) -> None:

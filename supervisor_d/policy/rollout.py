@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from supervisor_d.policy import acts, staffing
 from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.scaling import TARGET_MAX
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
 from supervisor_d.policy.verdict import Tally, fault
@@ -64,7 +65,7 @@ class Rollout:
         self.outcome: Outcome | None = None
         self.reason = ""
         self.traceback = ""
-        self.terms: Terms | None = None
+        self.terms = desk.terms
         self.deadline: Instant | None = Instant(desk.now + PREPARE_S)
         self.look_at: Instant | None = None
         self._expired = False
@@ -134,7 +135,7 @@ class Rollout:
                 self._step_rolling(desk)
             case Phase.SOAK:
                 self._step_soak(desk)
-            case Phase.ROLLING_BACK:
+            case _:
                 self._step_back(desk)
         self.tell(desk)
 
@@ -237,10 +238,9 @@ class Rollout:
 
     def _commit(self, desk: Desk) -> None:
         desk.generation = self.generation
-        if self.terms is not None:
-            if self.terms.workers != desk.terms.workers:
-                desk.target = self.terms.workers
-            desk.terms = self.terms
+        if self.terms.workers != desk.terms.workers:
+            desk.target = min(self.terms.workers, TARGET_MAX)
+        desk.terms = self.terms
 
     def replaced(self, desk: Desk) -> int:
         """How much of the target the new generation serves; nothing counts before ROLLING."""

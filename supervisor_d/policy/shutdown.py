@@ -84,13 +84,11 @@ class Shutdown:
                 drain_by = self.ends_by - acts.TERMINATE_GRACE_S - acts.KILL_GRACE_S
                 handle.arm(Alarm.DRAIN, min(handle.alarms.get(Alarm.DRAIN, math.inf), drain_by))
                 self._hurry(desk, handle)
-            case SlotState.TERMINATING:
-                if self.fast:
-                    handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), desk.now + FAST_GRACE_S))
-            case SlotState.KILLING:
-                if Alarm.ABANDON not in handle.alarms:
-                    handle.arm(Alarm.ABANDON, desk.now + acts.KILL_GRACE_S)
-            case SlotState.EMPTY:
+            case SlotState.TERMINATING if self.fast:
+                handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), desk.now + FAST_GRACE_S))
+            case SlotState.KILLING if Alarm.ABANDON not in handle.alarms:
+                handle.arm(Alarm.ABANDON, desk.now + acts.KILL_GRACE_S)
+            case _:
                 pass
 
     @property

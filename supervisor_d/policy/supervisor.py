@@ -181,7 +181,7 @@ class Supervisor:
             case RecycleRequested():
                 handle.move(Cause.ASKED_TO_RECYCLE, desk.now)
                 self._requests.recycle(handle, fact.reason)
-            case MemoryNearLimit():
+            case _:
                 reason = f"memory nearly used up: {fact.used_bytes} of {fact.limit_bytes} bytes"
                 self._requests.recycle(handle, reason, urgent=True)
 

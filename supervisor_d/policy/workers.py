@@ -50,7 +50,7 @@ def take_life(desk: Desk, handle: Handle, fact: Life, *, serve: bool, refill: bo
             failed(desk, handle, fact)
         case WorkerExited():
             exits.bury(desk, handle, fact, refill=refill)
-        case WorkerDetached():
+        case _:
             detached(desk, handle, fact)
 
 

@@ -13,11 +13,13 @@ A scenario is a text file:
 
 `at` advances to an instant. On the way every deadline that the policy named is told as DeadlineReached, and what it
 ordered then stands below a line `at T DeadlineReached`. After `----` stand the orders, as they were given. Values are
-Python literals; an origin is written by:how. Four lines are no facts:
+Python literals; an origin is written by:how. These lines are no facts:
 
     boot slot=1 pid=11         WorkerSpawned, WorkerBooted, WorkerStarted and WorkerReady, one after the other
     seen slot=1 ...            what looks at this worker show from now on; without it, a worker that beats
     silent slot=1 ...          the same, and its loop beats no more from now on; thread=True if the other thread does
+    mute slot=1                looks at this worker are not answered any more
+    late 60                    advances, but tells DeadlineReached only then: the master was held up
     status                     writes the snapshot down
 
 Looks (ObserveWorkers) are answered at once, as the host does.
@@ -75,14 +77,18 @@ class _Run:
         self.policy = Supervisor(terms, seed=1)
         self.now = Instant(0.0)
         self.seen: dict[int, dict[str, object]] = {}
+        self.mute: set[int] = set()
 
     def take(self, inputs: list[str]) -> Iterator[str]:
         for line in inputs:
             if line.startswith("at "):
                 yield from self._advance(float(line.removeprefix("at ")))
+            elif line.startswith("late "):
+                self.now = Instant(float(line.removeprefix("late ")))
+                yield from self._tell(DeadlineReached())
             elif line == "status":
                 yield from render_status(self.policy.status(self.now))
-            elif line.startswith(("seen ", "silent ")):
+            elif line.startswith(("seen ", "silent ", "mute ")):
                 self._set_scene(line)
             else:
                 for fact in parse_facts(line, self.terms):
@@ -96,7 +102,7 @@ class _Run:
         self.reports.extend(order for order in orders if isinstance(order, Report))
         for order in orders:
             if isinstance(order, ObserveWorkers):
-                for slot in order.slots:
+                for slot in [slot for slot in order.slots if slot not in self.mute]:
                     yield from self._tell(WorkerObserved(slot, self._look(slot, memory=order.memory)))
 
     def _look(self, slot: Slot, *, memory: bool) -> Observation:
@@ -109,6 +115,10 @@ class _Run:
         values = _values(line)
         slot = values.pop("slot")
         assert isinstance(slot, int)
+        if line.startswith("mute"):
+            self.mute.add(slot)
+            return
+        self.mute.discard(slot)
         if "process_state" in values:
             values["process_state"] = ProcessState(values["process_state"])
         if line.startswith("silent"):
@@ -184,6 +194,10 @@ def parse_facts(line: str, terms: Terms) -> Iterator[Fact]:
 
 
 def _parse_fact(name: str, values: dict[str, object], terms: Terms) -> Fact:
+    if name == "WorkerObserved":
+        values.setdefault("thread_beat_at", values["loop_beat_at"])
+        slot = values.pop("slot")
+        return WorkerObserved(slot, Observation(**values))  # type: ignore[arg-type]  # literals from the transcript
     if name == "WorkerExited":
         values = {"pid": 0, "exit_code": None, "signal": None, **values}
     if name == "GenerationPrepared":
