@@ -6,6 +6,7 @@
 /slow?seconds=S   answers after S seconds, without blocking the event loop
 /echo             POST: the body streamed back as it comes
 /headers          the request as the application sees it
+/ws               WebSocket: each message sent back as it came
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ dt {{ font-weight: 600 }} code {{ background: #8882; padding: 0 .2em }}</style>
 <li><a href="{root}/slow?seconds=2">/slow?seconds=2</a> a slow one
 <li><a href="{root}/headers">/headers</a> the request as the application sees it
 <li><code>curl --data-binary @FILE .../echo</code> the body streamed back
+<li><code>new WebSocket(".../ws")</code> each message sent back
 </ul>
 """
 
@@ -110,6 +112,16 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": more})
 
 
+async def echo_messages(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect
+    if str(scope["path"]).removeprefix(str(scope.get("root_path", ""))) != "/ws":
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
 async def show_request(scope: Scope, _receive: Receive, send: Send) -> None:
     headers = scope["headers"]
     pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers]  # type: ignore[attr-defined]  # ASGI: pairs of bytes
@@ -135,6 +147,9 @@ async def pause(seconds: float) -> None:
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
+        return
+    if scope["type"] == "websocket":
+        await echo_messages(scope, receive, send)
         return
     if scope["type"] != "http":
         raise NotImplementedError(f"this example does not speak {scope['type']}")

@@ -3,8 +3,9 @@
 It takes the transport over from the HTTP connection, and its place among the server's connections. As there, nothing
 has a timer of its own: instants are compared by the server's sweep.
 
-Ends: `close` sends our close frame and waits for the peer's; `shut` half-closes when both were exchanged, or a rule was
-broken, and reads on for a moment, so that no reset overtakes the close frame; `abort` when nobody answers.
+Ends: `close` sends our close frame and waits for the peer's. When the peer's comes, or it breaks a rule, the
+application first takes and answers what had come before; then we `part`: the close frame goes out, and `shut`
+half-closes and reads on for a moment, so that no reset overtakes it. `abort` when nobody answers.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ SERVICE_RESTART: Final = 1012
 """IANA's registry: "Service Restart"; clients are to connect again."""
 
 PATIENCE_S: Final = 1.0
-"""How long a drain waits past a channel's moment for a quiet one. Chosen; no evidence: an application that answers a
-message does so in well under a second, and one that never waits for messages must not hold up the drain."""
+"""How long an application may take for its last answers, when the peer's half has ended or a drain wants to close.
+Chosen; no evidence: answering takes well under a second, and one that never waits for messages must not hold up the
+end."""
 
 PATIENCE_INTERVAL_S: Final = 0.05
 
-_OPEN, _CLOSING, _SHUT, _LOST = range(4)
+_OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
+"""In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
 
 
 class Upgrade:
@@ -101,6 +104,7 @@ class Channel(asyncio.Protocol):
     """The protocol of one accepted WebSocket."""
 
     __slots__ = (
+        "_farewell",
         "_full",
         "_heard",
         "_held",
@@ -131,6 +135,8 @@ class Channel(asyncio.Protocol):
         self._mode = _OPEN
         self._full = self._paused = self._pinged = False
         self._heard = True
+        self._farewell = b""
+        """What is still to be written when the peer's half has ended."""
         self._held = b""
         """Bytes that were read, and wait until the application has taken messages."""
         self._written_bytes = self._taken_bytes = 0
@@ -163,15 +169,21 @@ class Channel(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         machine = self._machine
-        if self._mode >= _SHUT:
+        if self._mode not in (_OPEN, _CLOSING):
             return  # read only so that the kernel does not answer with a reset
         out = machine.receive(data)
+        if machine.ended is not None:
+            self._farewell = out
+            self.session.finish(*machine.ended)
+            if self._mode == _OPEN:
+                self._mode = _ENDING
+                self._since = self._server.now
+            else:
+                self.part()
+            return
         if out:
             self._write(out)
-        if machine.ended is not None:
-            self.session.leave(*machine.ended)
-            self._shut()
-        elif self._full or self.session.queued > HIGH_WATER:
+        if self._full or self.session.queued > HIGH_WATER:
             # Full, too: a peer that sends pings and reads no pongs must not make us keep them
             self._pause()
 
@@ -206,12 +218,20 @@ class Channel(asyncio.Protocol):
         self._write(self._machine.message(data))
 
     def close(self, code: int, reason: str) -> None:
-        if self._mode == _OPEN:
+        if self._mode == _ENDING:
+            self.part()
+        elif self._mode == _OPEN:
             self._mode = _CLOSING
             self._since = self._server.now
             self._write(self._machine.close(code, reason))
             self._held = b""
             self._resume()
+
+    def part(self) -> None:
+        if self._mode < _SHUT:
+            self._write(self._farewell)
+            self._shut()
+        self.session.leave()
 
     def taken(self) -> None:
         if self._paused and not self._full and self.session.queued <= HIGH_WATER:
@@ -309,6 +329,9 @@ class Channel(asyncio.Protocol):
         if self._is_stalled(now, settings.write_timeout):
             self.session.leave()
             self._transport.abort()
+        elif self._mode == _ENDING:
+            if now - self._since > PATIENCE_S:
+                self.part()
         elif self._mode == _CLOSING:
             if now - self._since > CLOSE_TIMEOUT_S:
                 self._transport.abort()

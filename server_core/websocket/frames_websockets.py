@@ -3,23 +3,27 @@
 Why this library, and the figures: contrib/docs/WEBSOCKET.md. A frame without compression is written here instead: an
 unmasked frame is two to ten bytes in front of the payload, and the library's way costs 2 us and two copies.
 
-Text is checked fragment by fragment, so that a message which is no UTF-8 fails at the fragment that shows it
+Text is decoded fragment by fragment, so that a message which is no UTF-8 fails at the fragment that shows it
 (RFC 6455 section 8.1), not when 16 MiB of it have come.
 """
 
 from __future__ import annotations
 
 import codecs
+import io
 import logging
 import struct
+from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from websockets.exceptions import InvalidHeader, NegotiationError
+from websockets.extensions.base import Extension
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.headers import build_extension, parse_extension
 from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.typing import ExtensionName
 
 from server_core.http.wire import Refused
 from server_core.websocket.frames import Deliver, Ended, Out
@@ -27,7 +31,6 @@ from server_core.websocket.frames import Deliver, Ended, Out
 JOIN_LIMIT: Final = 8192
 """Largest payload that is copied behind its header, as for HTTP bodies: above it writelines is cheaper."""
 
-INVALID_TEXT: Final = 1007
 INTERNAL_ERROR: Final = 1011
 
 _DEFLATE: Final = ServerPerMessageDeflateFactory(
@@ -40,7 +43,7 @@ _SILENT: Final = logging.Logger("server_core.websocket")
 """Stands outside of the logging tree: the application's logging configuration must not make every frame a line."""
 _SILENT.disabled = True
 
-_TEXT, _BINARY = Opcode.TEXT, Opcode.BINARY
+_CONT, _TEXT, _BINARY = Opcode.CONT, Opcode.TEXT, Opcode.BINARY
 _SHORT = struct.Struct("!BB").pack
 _MEDIUM = struct.Struct("!BBH").pack
 _LONG = struct.Struct("!BBQ").pack
@@ -65,21 +68,60 @@ def negotiate(offers: Iterable[bytes]) -> tuple[bytes, PerMessageDeflate] | None
     return None
 
 
+class Texts(Extension):
+    """Decodes text as its frames are read: an extension, because only those are asked before the protocol goes on.
+
+    What fails here fails the connection with 1007, before anything behind it in the same segment is looked at.
+    """
+
+    name = ExtensionName("utf-8")
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self.whole: deque[str] = deque()
+        """Messages that are complete, in their order."""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._begun = io.StringIO()
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:  # noqa: ARG002 - the library's signature
+        if frame.opcode is _TEXT:
+            if frame.fin:
+                self.whole.append(str(frame.data, "utf-8"))
+            else:
+                self._decoder = codecs.getincrementaldecoder("utf-8")()
+                self._begun = io.StringIO(newline="")
+                self._begun.write(self._decoder.decode(frame.data))
+        elif frame.opcode is Opcode.CLOSE:
+            # RFC 6455 5.4: "Control frames ... MAY be injected in the middle of a fragmented message"; the library
+            # fails a close there, unless it has forgotten the fragments.
+            self._protocol.current_size = None
+        elif frame.opcode is _CONT and self._decoder is not None:
+            self._begun.write(self._decoder.decode(frame.data, final=frame.fin))
+            if frame.fin:
+                self._decoder = None
+                self.whole.append(self._begun.getvalue())
+        return frame
+
+    def encode(self, frame: Frame) -> Frame:
+        return frame
+
+
 class WebsocketsMachine:
     """The FrameMachine over websockets.protocol.Protocol."""
 
-    __slots__ = ("_decoder", "_deflates", "_deliver", "_parts", "_protocol", "ended")
+    __slots__ = ("_deflates", "_deliver", "_is_text", "_parts", "_protocol", "_texts", "ended")
 
     def __init__(self, deliver: Deliver, *, max_size: int, deflate: PerMessageDeflate | None) -> None:
         self._deliver = deliver
         self._protocol = Protocol(SERVER, max_size=max_size, logger=_SILENT)
+        self._texts = Texts(self._protocol)
         self._deflates = deflate is not None
-        if deflate is not None:
-            self._protocol.extensions = [deflate]
+        # What is read goes through the last one first
+        self._protocol.extensions = [self._texts] if deflate is None else [self._texts, deflate]
+        self._is_text = False
+        """Whether the fragments being read are a text."""
         self._parts = bytearray()
-        """The fragments of the message being read, joined at once: there may be any number of them."""
-        self._decoder: codecs.IncrementalDecoder | None = None
-        """Checks those of a text message as they come."""
+        """Those of a binary message, joined at once: there may be any number of them."""
         self.ended: Ended | None = None
 
     def receive(self, data: bytes) -> bytes:
@@ -87,44 +129,29 @@ class WebsocketsMachine:
         if self.ended is not None:
             return b""
         protocol.receive_data(data)
-        for frame in protocol.events_received():
-            if frame.__class__ is Frame and (frame.opcode is _TEXT or frame.opcode is _BINARY) and frame.fin:
-                try:
-                    self._deliver(str(frame.data, "utf-8") if frame.opcode is _TEXT else bytes(frame.data))
-                except UnicodeDecodeError:
-                    protocol.fail(INVALID_TEXT, "invalid UTF-8")
-                    break
-            elif not self._take(frame):  # type: ignore[arg-type]  # after the handshake there are frames alone
-                break
+        for event in protocol.events_received():
+            frame = cast(Frame, event)  # after the handshake there is nothing else
+            opcode = frame.opcode
+            if opcode is _BINARY and frame.fin:
+                self._deliver(bytes(frame.data))
+            elif opcode is _TEXT and frame.fin:
+                self._deliver(self._texts.whole.popleft())
+            elif opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
+                self._take_fragment(frame)
         if protocol.eof_sent:
             self._end()
         return b"".join(protocol.data_to_send())
 
-    def _take(self, frame: Frame) -> bool:
-        """A frame that is no message in itself; False if it fails the connection."""
-        if frame.opcode is _TEXT:
-            self._decoder = codecs.getincrementaldecoder("utf-8")()
-        elif frame.opcode is _BINARY:
-            self._decoder = None
-        elif frame.opcode is not Opcode.CONT:
-            return True  # the protocol has dealt with it
-        parts = self._parts
-        parts += frame.data
-        decoder = self._decoder
-        if decoder is None:
+    def _take_fragment(self, frame: Frame) -> None:
+        if frame.opcode is not _CONT:
+            self._is_text = frame.opcode is _TEXT
+        if not self._is_text:
+            self._parts += frame.data
             if frame.fin:
-                self._deliver(bytes(parts))
-        else:
-            try:
-                decoder.decode(frame.data, final=frame.fin)
-            except UnicodeDecodeError:
-                self._protocol.fail(INVALID_TEXT, "invalid UTF-8")
-                return False
-            if frame.fin:
-                self._deliver(parts.decode())
-        if frame.fin:
-            self._parts = bytearray()
-        return True
+                self._deliver(bytes(self._parts))
+                self._parts = bytearray()
+        elif frame.fin:
+            self._deliver(self._texts.whole.popleft())
 
     def _end(self) -> None:
         protocol = self._protocol
@@ -133,18 +160,13 @@ class WebsocketsMachine:
         self._parts = bytearray()
 
     def message(self, data: bytes | str) -> Out:
-        protocol = self._protocol
-        if self._deflates:
-            if isinstance(data, str):
-                protocol.send_text(data.encode())
-            else:
-                protocol.send_binary(data)
-            return b"".join(protocol.data_to_send())
+        opcode = _BINARY
         if isinstance(data, str):
             data = data.encode()
-            first = 0x81
-        else:
-            first = 0x82
+            opcode = _TEXT
+        if self._deflates:
+            return Frame(opcode, data).serialize(mask=False, extensions=self._protocol.extensions)
+        first = 0x80 | opcode
         size = len(data)
         if size < 126:
             return _SHORT(first, size) + data

@@ -84,6 +84,9 @@ class Channel(Wire, Protocol):
     def taken(self) -> None:
         """The application has taken messages, and there is room again."""
 
+    def part(self) -> None:
+        """The application has taken all there was before the peer's half ended."""
+
 
 class Acceptor(Protocol):
     """The handshake under way."""
@@ -100,6 +103,7 @@ class Session:
         "_channel",
         "_code",
         "_door",
+        "_ending",
         "_inbox",
         "_reason",
         "_told",
@@ -125,6 +129,7 @@ class Session:
         self._inbox: deque[bytes | str] = deque()
         self._told = False
         self._code, self._reason = ABNORMAL, ""
+        self._ending = False
         self.scope = scope
         self.line = line
         self.started_at = now
@@ -172,11 +177,18 @@ class Session:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def finish(self, code: int, reason: str) -> None:
+        """No message will follow those that wait. Those are still delivered, and can be answered, before the end."""
+        self._ending = True
+        self._code, self._reason = code, reason
+        self.wake()
+
     def leave(self, code: int = ABNORMAL, reason: str = "") -> None:
-        """The connection is closed, or as good as; the first to say so is believed."""
+        """The connection is closed, or as good as; the first to say how is believed."""
         if not self.gone:
             self.gone = True
-            self._code, self._reason = code, reason
+            if not self._ending:
+                self._code, self._reason = code, reason
             self.wake()
 
     def deliver(self, data: bytes | str) -> None:
@@ -202,6 +214,8 @@ class Session:
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data}
                 return {"type": "websocket.receive", "bytes": data}
+            if self._ending and not self.gone:
+                self._channel.part()  # type: ignore[union-attr]  # as above: what is answered is answered now
             if self.gone or (self.phase is COMPLETE and self._channel is None):
                 return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
             await self._wait()
