@@ -168,8 +168,12 @@ class Server:
         sock.setblocking(False)
         task = self.loop.create_task(self.adopt(sock, peer, self.tls))
         self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        task.add_done_callback(self._adopted)
         return True
+
+    def _adopted(self, task: asyncio.Task[None]) -> None:
+        self._adopting.discard(task)
+        self.check_drained()  # a client that went away at once leaves no connection whose end would tell
 
     def _pause_accepting(self, error: OSError) -> None:
         if self._serving:
@@ -341,7 +345,7 @@ class Server:
     def in_flight(self) -> list[InFlight]:
         """Unfinished requests, oldest first; may be called from another thread."""
         running = [connection.exchange for connection in list(self.connections)]
-        exchanges = [exchange for exchange in running if exchange is not None and exchange.task is not None]
+        exchanges = [exchange for exchange in running if exchange is not None]  # has no task yet in an eager first step
         exchanges.extend(list(self.background))
         return sorted(
             InFlight(exchange.started_at, exchange.line.method, str(exchange.scope["path"])) for exchange in exchanges

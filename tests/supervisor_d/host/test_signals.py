@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,11 @@ from supervisor_d.vocabulary import (
 )
 from tests.helpers.facts import Told
 from tests.helpers.logs import Remembered
+
+
+def send(number: int) -> None:
+    """To this thread alone: another that a test before left behind does not block it, and would die of it."""
+    signal.pthread_kill(threading.get_ident(), number)
 
 
 class Deaf(Signals):
@@ -81,7 +87,7 @@ def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
 def test_every_signal_has_its_meaning_and_its_sender(heard: Heard, number: int, fact: object) -> None:
     assert callable(fact)
     name = signal.Signals(number).name
-    os.kill(os.getpid(), number)
+    send(number)
     assert heard.told.expect(object) == fact(heard.origin(name))
     (logged,) = heard.log.named("signal.received")
     assert logged["signal"] == name
@@ -90,14 +96,14 @@ def test_every_signal_has_its_meaning_and_its_sender(heard: Heard, number: int, 
 def test_the_second_interrupt_is_fast(heard: Heard) -> None:
     stops = []
     for _ in range(3):
-        os.kill(os.getpid(), signal.SIGINT)
+        send(signal.SIGINT)
         stops.append(heard.told.expect(StopRequested).fast)
     assert stops == [False, True, True]
 
 
 def test_usr2_is_declined_and_tells_the_policy_nothing(heard: Heard) -> None:
-    os.kill(os.getpid(), signal.SIGUSR2)
-    os.kill(os.getpid(), signal.SIGHUP)
+    send(signal.SIGUSR2)
+    send(signal.SIGHUP)
     heard.told.expect(ReloadRequested)
     assert heard.told.kinds() == ["ReloadRequested"]
     assert [fields["feature"] for fields in heard.log.named("master.degraded")][-1] == "upgrade (SIGUSR2)"
@@ -115,7 +121,7 @@ def test_a_child_that_ends_is_looked_after(heard: Heard) -> None:
 def test_signals_sent_together_are_all_heard(heard: Heard) -> None:
     """With signalfd only: so many nested handlers overflow the small stack on which faulthandler has them run."""
     for number in MEANINGS:
-        os.kill(os.getpid(), number)
+        send(number)
     facts = [heard.told.expect(object) for _ in MEANINGS]
     assert len(facts) == len(MEANINGS)
     assert {fields["signal"] for fields in heard.log.named("signal.received")} == {number.name for number in MEANINGS}
