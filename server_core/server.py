@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from server_core.access_log import AccessLog
 from server_core.connection import Connection
@@ -33,10 +33,9 @@ from server_core.log import Log
 from server_core.proxy import parse_trusted
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
-
-if TYPE_CHECKING:
-    from server_core.websocket.channel import Channel
-    from server_core.websocket.session import Session
+from server_core.websocket.channel import Channel
+from server_core.websocket.session import Session
+from server_core.websocket.upgrade import upgrade
 
 try:
     from server_core.http.h1_httptools import HttptoolsHeaders
@@ -213,11 +212,9 @@ class Server:
     def upgrade(self, connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
         """The session for a WebSocket handshake; None if the offered Upgrade is to be ignored.
 
-        Imported when the first one comes: the library costs 3.2 MB and 25 ms (CPython 3.11), and most workers never
-        see one.
+        The library behind it is imported with the server, although most workers never see a WebSocket: 3.2 MB and 25
+        ms (CPython 3.11). At the first handshake that would stall every request, and the code on disk may have changed.
         """
-        from server_core.websocket.channel import upgrade
-
         return upgrade(connection, head, scope)
 
     def reach_max_requests(self) -> None:

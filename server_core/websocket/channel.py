@@ -6,6 +6,8 @@ has a timer of its own: instants are compared by the server's sweep.
 Ends: `close` sends our close frame and waits for the peer's. When the peer's comes, or it breaks a rule, the
 application first takes and answers what had come before; then we `part`: the close frame goes out, and `shut`
 half-closes and reads on for a moment, so that no reset overtakes it. `abort` when nobody answers.
+
+Length: reading, writing, closing and the deadlines share every attribute; apart they would be friends, not modules.
 """
 
 from __future__ import annotations
@@ -13,21 +15,14 @@ from __future__ import annotations
 import asyncio
 import termios
 import traceback
-from collections.abc import Iterable
-from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from server_core.connection import is_disconnect, queued_bytes
-from server_core.http.wire import Head
 from server_core.websocket.frames import FrameMachine
-from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
-from server_core.websocket.handshake import Offer, acceptance, read_offer
-from server_core.websocket.session import INTERNAL_ERROR, Session
+from server_core.websocket.messages import INTERNAL_ERROR
+from server_core.websocket.session import Session
 
 if TYPE_CHECKING:
-    from websockets.extensions.permessage_deflate import PerMessageDeflate
-
-    from server_core.connection import Connection
     from server_core.server import Server
 
 HIGH_WATER: Final = 65536
@@ -55,49 +50,6 @@ PATIENCE_INTERVAL_S: Final = 0.05
 
 _OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
 """In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
-
-
-class Upgrade:
-    """A handshake under way: what the session's accept() needs to know."""
-
-    __slots__ = ("_connection", "_deflate", "_extension", "_offer", "_server")
-
-    def __init__(self, server: Server, connection: Connection, offer: Offer) -> None:
-        self._server = server
-        self._connection = connection
-        self._offer = offer
-        agreed = negotiate(offer.extensions) if server.settings.ws_per_message_deflate else None
-        self._extension: bytes | None = None
-        self._deflate: PerMessageDeflate | None = None
-        if agreed is not None:
-            self._extension, self._deflate = agreed
-
-    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
-        """Answer 101, and put a channel in the connection's place."""
-        server = self._server
-        head = acceptance(self._offer, subprotocol, self._extension, headers, (server.date, server.signature))
-        machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
-        channel = Channel(server, session, machine, sliced=self._deflate is not None)
-        self._connection.hand_over(channel, head)
-        return channel
-
-
-def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
-    """The session for a request that is a WebSocket handshake, None for another; Refused for a broken one.
-
-    `scope` is the request's HTTP scope, and becomes the session's.
-    """
-    offer = read_offer(head)
-    if offer is None:
-        return None
-    acceptor = Upgrade(connection.server, connection, offer)
-    del scope["method"]
-    scope["type"] = "websocket"
-    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
-    scope["subprotocols"] = offer.subprotocols
-    extensions = cast("dict[str, object]", scope.setdefault("extensions", {}))
-    extensions["websocket.http.response"] = {}
-    return Session(connection, acceptor, scope, head.line, monotonic())
 
 
 class Channel(asyncio.Protocol):
@@ -224,8 +176,8 @@ class Channel(asyncio.Protocol):
             self._mode = _CLOSING
             self._since = self._server.now
             self._write(self._machine.close(code, reason))
-            self._held = b""
             self._resume()
+            self._read_held()  # in it may be the peer's close frame
 
     def part(self) -> None:
         if self._mode < _SHUT:

@@ -9,41 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from server_core.http.exchange import Application, ClientDisconnected, Message
 from server_core.http.response import AWAITING_START, COMPLETE, ResponseError
 from server_core.http.wire import RequestLine
-
-ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
-DENY, DENY_BODY = "websocket.http.response.start", "websocket.http.response.body"
-
-CONNECTING: Final = {ACCEPT: True, CLOSE: True, DENY: True}
-OPEN: Final = {SEND: True, CLOSE: True}
-DENYING: Final = {DENY_BODY: True}
-"""The phases of a session, with COMPLETE: the messages that each takes."""
-
-_PHASE_NAMES: Final = (
-    (CONNECTING, "is not accepted yet"),
-    (OPEN, "is open"),
-    (DENYING, "is being denied"),
-    (COMPLETE, "is closed"),
+from server_core.websocket.messages import (
+    ABNORMAL,
+    ACCEPT,
+    CLOSE,
+    CONNECTING,
+    DENIAL,
+    DENYING,
+    FORBIDDEN,
+    INTERNAL_ERROR,
+    NORMAL,
+    OPEN,
+    SEND,
+    code_and_reason,
+    content,
+    illegal,
 )
-
-NORMAL, ABNORMAL, INTERNAL_ERROR = 1000, 1006, 1011
-
-SENDABLE: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
-"""Codes that may stand in a close frame (RFC 6455 section 7.4 and IANA's registry); 1004 to 1006 and 1015 must not."""
-
-REASON_BYTES: Final = 123
-"""A control frame holds 125 bytes (RFC 6455 section 5.5), and the code takes two."""
 
 MESSAGE_COST: Final = 128
 """Counted for a queued message besides its bytes: what an empty one takes in objects. sys.getsizeof, CPython 3.11."""
-
-FORBIDDEN: Final = 403
-DENIAL: Final = b"Forbidden\n"
 
 
 class Wire(Protocol):
@@ -224,18 +214,16 @@ class Session:
         """ASGI send(). Returns when there is room for more."""
         kind = message["type"]
         if kind not in self.phase:
-            described = next(text for known, text in _PHASE_NAMES if known is self.phase)
-            expected = " or ".join(self.phase) or "nothing more"
-            raise ResponseError(f"the WebSocket {described}: send() takes {expected} now, not {kind!r}")
+            raise illegal(self.phase, kind)
         if self.gone:
             raise ClientDisconnected("the WebSocket is closed")
         if kind == SEND:
             channel = self._channel
-            channel.transmit(_content(message))  # type: ignore[union-attr]  # the phase says that there is one
+            channel.transmit(content(message))  # type: ignore[union-attr]  # the phase says that there is one
             if channel.is_full():  # type: ignore[union-attr]  # as above
                 await self._room(channel)  # type: ignore[arg-type]  # as above
         elif kind == CLOSE:
-            self._close(*_code_and_reason(message))
+            self._close(*code_and_reason(message))
         elif kind == ACCEPT:
             headers = message.get("headers") or ()
             self._channel = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
@@ -292,32 +280,3 @@ class Session:
         else:
             self._waiters.append(waiter)
         await waiter
-
-
-def _content(message: MutableMapping[str, object]) -> bytes | str:
-    data, text = message.get("bytes"), message.get("text")
-    if type(data) is bytes and text is None:
-        return data
-    if type(text) is str and data is None:
-        return text
-    if (data is None) == (text is None):
-        raise ResponseError("websocket.send: must hold either bytes or text")
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    if isinstance(text, str):
-        return str(text)
-    raise ResponseError(
-        f"websocket.send: bytes must be bytes and text a str, not {type(data if text is None else text).__name__}"
-    )
-
-
-def _code_and_reason(message: MutableMapping[str, object]) -> tuple[int, str]:
-    code, reason = message.get("code", NORMAL), message.get("reason") or ""
-    code = NORMAL if code is None else code
-    if not isinstance(code, int) or code not in SENDABLE:
-        raise ResponseError(f"code: must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code!r}")
-    if not isinstance(reason, str):
-        raise ResponseError(f"reason: must be text, not {type(reason).__name__}")
-    if len(reason.encode()) > REASON_BYTES:
-        raise ResponseError(f"reason: must be at most {REASON_BYTES} bytes of UTF-8, not {len(reason.encode())}")
-    return int(code), reason

@@ -1,0 +1,72 @@
+"""Which ASGI message is legal now, and what it must hold. Tables, and the code that walks them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Final
+
+from server_core.http.response import COMPLETE, ResponseError
+
+ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
+DENY, DENY_BODY = "websocket.http.response.start", "websocket.http.response.body"
+
+CONNECTING: Final = {ACCEPT: True, CLOSE: True, DENY: True}
+OPEN: Final = {SEND: True, CLOSE: True}
+DENYING: Final = {DENY_BODY: True}
+"""The phases of a session, with COMPLETE: the messages that each takes."""
+
+PHASE_NAMES: Final = (
+    (CONNECTING, "is not accepted yet"),
+    (OPEN, "is open"),
+    (DENYING, "is being denied"),
+    (COMPLETE, "is closed"),
+)
+
+NORMAL, ABNORMAL, INTERNAL_ERROR = 1000, 1006, 1011
+
+SENDABLE: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
+"""Codes that may stand in a close frame (RFC 6455 section 7.4 and IANA's registry); 1004 to 1006 and 1015 must not."""
+
+REASON_BYTES: Final = 123
+"""A control frame holds 125 bytes (RFC 6455 section 5.5), and the code takes two."""
+
+FORBIDDEN: Final = 403
+DENIAL: Final = b"Forbidden\n"
+
+
+def illegal(phase: dict[str, bool], kind: object) -> ResponseError:
+    """What to raise for a message that the phase does not take."""
+    described = next(text for known, text in PHASE_NAMES if known is phase)
+    expected = " or ".join(phase) or "nothing more"
+    return ResponseError(f"the WebSocket {described}: send() takes {expected} now, not {kind!r}")
+
+
+def content(message: MutableMapping[str, object]) -> bytes | str:
+    """What a websocket.send sends."""
+    data, text = message.get("bytes"), message.get("text")
+    if type(data) is bytes and text is None:
+        return data
+    if type(text) is str and data is None:
+        return text
+    if (data is None) == (text is None):
+        raise ResponseError("websocket.send: must hold either bytes or text")
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if isinstance(text, str):
+        return str(text)
+    raise ResponseError(
+        f"websocket.send: bytes must be bytes and text a str, not {type(data if text is None else text).__name__}"
+    )
+
+
+def code_and_reason(message: MutableMapping[str, object]) -> tuple[int, str]:
+    """How a websocket.close closes; ResponseError if no close frame can say it."""
+    code, reason = message.get("code", NORMAL), message.get("reason") or ""
+    code = NORMAL if code is None else code
+    if not isinstance(code, int) or code not in SENDABLE:
+        raise ResponseError(f"code: must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code!r}")
+    if not isinstance(reason, str):
+        raise ResponseError(f"reason: must be text, not {type(reason).__name__}")
+    if len(reason.encode()) > REASON_BYTES:
+        raise ResponseError(f"reason: must be at most {REASON_BYTES} bytes of UTF-8, not {len(reason.encode())}")
+    return int(code), reason

@@ -1,0 +1,62 @@
+"""From a request that offers an upgrade to a session, and from its acceptance to a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
+from server_core.http.wire import Head
+from server_core.websocket.channel import Channel
+from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
+from server_core.websocket.handshake import Offer, acceptance, read_offer
+from server_core.websocket.session import Session
+
+if TYPE_CHECKING:
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+    from server_core.connection import Connection
+    from server_core.server import Server
+
+
+class Upgrade:
+    """A handshake under way: what the session's accept() needs to know."""
+
+    __slots__ = ("_connection", "_deflate", "_extension", "_offer", "_server")
+
+    def __init__(self, server: Server, connection: Connection, offer: Offer) -> None:
+        self._server = server
+        self._connection = connection
+        self._offer = offer
+        agreed = negotiate(offer.extensions) if server.settings.ws_per_message_deflate else None
+        self._extension: bytes | None = None
+        self._deflate: PerMessageDeflate | None = None
+        if agreed is not None:
+            self._extension, self._deflate = agreed
+
+    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
+        """Answer 101, and put a channel in the connection's place."""
+        server = self._server
+        head = acceptance(self._offer, subprotocol, self._extension, headers, (server.date, server.signature))
+        machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
+        channel = Channel(server, session, machine, sliced=self._deflate is not None)
+        self._connection.hand_over(channel, head)
+        return channel
+
+
+def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
+    """The session for a request that is a WebSocket handshake, None for another; Refused for a broken one.
+
+    `scope` is the request's HTTP scope, and becomes the session's.
+    """
+    offer = read_offer(head)
+    if offer is None:
+        return None
+    acceptor = Upgrade(connection.server, connection, offer)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = offer.subprotocols
+    extensions = cast("dict[str, object]", scope.setdefault("extensions", {}))
+    extensions["websocket.http.response"] = {}
+    return Session(connection, acceptor, scope, head.line, monotonic())
