@@ -12,10 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos.daemon import ActionFailed
 from tests.chaos.peers import side_by_side
 from tests.chaos.report import as_json, as_markdown
 from tests.chaos.scenarios import LONG_FORM, SCENARIOS
-from tests.chaos.staging import Plan, Result
+from tests.chaos.staging import Claim, Plan, Result
+from tests.chaos.tally import Tally
 
 
 def arguments() -> argparse.Namespace:
@@ -58,8 +60,16 @@ async def run(options: argparse.Namespace, plan: Plan) -> list[Result]:
         if name == "peers":
             results += await side_by_side(options.peers_environment, options.peers_time)
         else:
-            results += await SCENARIOS[name](plan)
+            results += await attempt(name, plan)
     return results
+
+
+async def attempt(name: str, plan: Plan) -> list[Result]:
+    """A scenario that could not be played to its end is one whose promise was not kept; the others follow."""
+    try:
+        return await SCENARIOS[name](plan)
+    except ActionFailed as failure:
+        return [Result(name, (), Tally(), [], 0.0, [Claim("it is played to its end", False, str(failure))])]
 
 
 def main() -> int:
