@@ -13,29 +13,9 @@ from hypothesis import strategies as st
 
 from server_core.websocket.frames import Ended
 from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
+from tests.helpers.websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_frame, frame
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-MASK = b"\x11\x22\x33\x44"
 MAX = 100_000
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
-    """A client's frame."""
-    first = (0x80 if fin else 0) | rsv | opcode
-    size, mask = len(payload), 0x80 if masked else 0
-    if size < 126:
-        head = struct.pack("!BB", first, mask | size)
-    elif size < 65536:
-        head = struct.pack("!BBH", first, mask | 126, size)
-    else:
-        head = struct.pack("!BBQ", first, mask | 127, size)
-    if not masked:
-        return head + payload
-    return head + MASK + bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
-
-
-def close_frame(code: int, reason: bytes = b"") -> bytes:
-    return frame(CLOSE, struct.pack("!H", code) + reason)
 
 
 @dataclass
