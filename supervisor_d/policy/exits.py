@@ -5,7 +5,7 @@ from __future__ import annotations
 from supervisor_d.errors import EXIT_INTERNAL
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk, Failure
-from supervisor_d.policy.lifecycle import Cause
+from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.restart import STEADY_S
 from supervisor_d.policy.slot import Fate, Handle
@@ -41,11 +41,13 @@ def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> Non
     desk.moves += 1
     end = describe_exit(fact)
     fate = handle.fate
+    if fate is None and was not in LEAVING:
+        held = was is not SlotState.PARKED
     if fate is None and handle.ready_at is not None:
-        fate, held = Fate.CRASHED, was is not SlotState.PARKED
+        fate = Fate.CRASHED
         acts.fail(desk, handle, fate, end)
     elif fate is None:
-        fate, held = Fate.BOOT_FAILED, True
+        fate = Fate.BOOT_FAILED
         end = f"{end} before it was ready"
         words = worker_report("worker.boot_failed", handle, stage="process", traceback=end)
         acts.fail(desk, handle, fate, end, report=None if desk.ever_ready else words)

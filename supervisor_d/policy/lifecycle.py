@@ -11,7 +11,8 @@ seen, not swallowed.
                                     READY <-> PARKED          (replaced in a reload; taken back when it fails)
 
 SPAWNING lasts until the interpreter is up, BOOTING while the application is imported and its lifespan starts, PROBING
-while the health probe runs. TERMINATING is on the way out by SIGTERM or by itself, with SIGKILL to come.
+while the health probe runs. TERMINATING is on the way out by SIGTERM or by itself, with SIGKILL to come: a worker that
+was told to serve and does not yet leaves when an operator sends it SIGTERM, or fails when its application exits.
 A pair that is in neither table is a mistake of ours; tests/supervisor_d/policy/test_lifecycle.py says there is none.
 """
 
@@ -106,6 +107,8 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.BECAME_READY: READY,
         Cause.ASKED_TO_RECYCLE: BOOTING,
         Cause.FAILED: TERMINATING,
+        Cause.DRAINING: TERMINATING,
+        Cause.DRAINED: TERMINATING,
         Cause.DETACHED: TERMINATING,
         Cause.BOOT_EXPIRE: TERMINATING,
         Cause.TERMINATE: TERMINATING,
@@ -116,6 +119,8 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.BECAME_READY: READY,
         Cause.ASKED_TO_RECYCLE: PROBING,
         Cause.FAILED: TERMINATING,
+        Cause.DRAINING: TERMINATING,
+        Cause.DRAINED: TERMINATING,
         Cause.DETACHED: TERMINATING,
         Cause.BOOT_EXPIRE: TERMINATING,
         Cause.TERMINATE: TERMINATING,
@@ -128,6 +133,9 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.PARK: PARKED,
         Cause.SUSPECT: SUSPECT,
         Cause.DRAIN: DRAINING,
+        Cause.FAILED: TERMINATING,
+        Cause.DRAINING: TERMINATING,
+        Cause.DRAINED: TERMINATING,
         Cause.DETACHED: TERMINATING,
         Cause.TERMINATE: TERMINATING,
         Cause.KILL: KILLING,
@@ -138,6 +146,9 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.PARKED: SUSPECT,
         Cause.RECOVER: READY,
         Cause.DRAIN: DRAINING,
+        Cause.FAILED: TERMINATING,
+        Cause.DRAINING: TERMINATING,
+        Cause.DRAINED: TERMINATING,
         Cause.DETACHED: TERMINATING,
         Cause.TERMINATE: TERMINATING,
         Cause.KILL: KILLING,
@@ -148,6 +159,9 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.PARKED: PARKED,
         Cause.SERVE: READY,
         Cause.DRAIN: DRAINING,
+        Cause.FAILED: TERMINATING,
+        Cause.DRAINING: TERMINATING,
+        Cause.DRAINED: TERMINATING,
         Cause.DETACHED: TERMINATING,
         Cause.TERMINATE: TERMINATING,
         Cause.KILL: KILLING,
@@ -214,10 +228,11 @@ IMPOSSIBLE: Final[Mapping[str, frozenset[tuple[SlotState, Cause]]]] = {
         | _pairs([PROBING], Cause.BOOTED, Cause.STARTED)
         | _pairs(UP, Cause.BOOTED, Cause.STARTED, Cause.BECAME_READY)
     ),
-    "a worker that was ready has booted": _pairs(UP, Cause.FAILED),
-    "its signal handlers are not installed yet": _pairs([SPAWNING], Cause.ASKED_TO_RECYCLE),
+    "a worker that drains has served": _pairs([DRAINING], Cause.FAILED),
+    "its signal handlers are not installed yet": _pairs(
+        [SPAWNING], Cause.ASKED_TO_RECYCLE, Cause.DRAINING, Cause.DRAINED
+    ),
     "only a worker that was ready was ever asked to park": _pairs(COMING, Cause.PARKED),
-    "nobody asked it to drain": _pairs(COMING | {READY, SUSPECT, PARKED}, Cause.DRAINING, Cause.DRAINED),
     "only a parked worker is taken back": _pairs(ALIVE - {PARKED}, Cause.SERVE),
     "only a serving worker is parked": _pairs(ALIVE - {READY}, Cause.PARK),
     "only a serving worker is replaced for its silence": _pairs(ALIVE - {READY}, Cause.SUSPECT),

@@ -92,6 +92,7 @@ class Handle:
     ready_at: Instant | None = None
     serves: bool = False
     drained: bool = False
+    pipe_closed: bool = False
     held: bool = False
     """The place is kept for a successor in the same slot, which comes when this process is gone."""
     fate: Fate | None = None
@@ -129,7 +130,7 @@ class Handle:
         self.generation = generation
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
-        self.serves = self.drained = self.held = self.extended = False
+        self.serves = self.drained = self.pipe_closed = self.held = self.extended = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:

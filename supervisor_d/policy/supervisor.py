@@ -173,7 +173,7 @@ class Supervisor:
             case WorkerParked():
                 workers.parked(desk, handle)
             case WorkerDraining():
-                handle.move(Cause.DRAINING, desk.now)
+                workers.draining(desk, handle)
             case WorkerDrained():
                 workers.drained(desk, handle)
             case WorkerObserved():

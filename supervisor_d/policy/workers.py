@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from supervisor_d.policy import acts, exits
 from supervisor_d.policy.desk import Desk
-from supervisor_d.policy.lifecycle import Cause
+from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
@@ -20,6 +22,9 @@ from supervisor_d.vocabulary import (
     WorkerSpawned,
     WorkerStarted,
 )
+
+REPLACED: Final = (SlotState.PARKED, SlotState.SUSPECT)
+"""States of workers that others serve for already: nobody follows in their slot."""
 
 Life = (
     WorkerSpawned
@@ -81,15 +86,17 @@ def became_ready(desk: Desk, handle: Handle, *, serve: bool) -> None:
 
 def failed(desk: Desk, handle: Handle, fact: WorkerFailed) -> None:
     """It could not boot and says why. It exits by itself; if it does not, SIGKILL comes."""
-    was_coming = handle.coming
+    was = handle.state
     handle.move(Cause.FAILED, desk.now)
-    if not was_coming:
+    if was in LEAVING:
         return
+    handle.trouble = None
     handle.arm(Alarm.KILL, desk.now + acts.TERMINATE_GRACE_S)
     lines = fact.traceback.strip().splitlines() or ["no traceback"]
     reason = f"could not boot ({fact.stage}): {lines[-1].strip()}"
     report = worker_report("worker.boot_failed", handle, stage=fact.stage, traceback=fact.traceback)
     acts.fail(desk, handle, Fate.BOOT_FAILED, reason, fact.traceback, report)
+    handle.held = was not in REPLACED
 
 
 def parked(desk: Desk, handle: Handle) -> None:
@@ -98,8 +105,18 @@ def parked(desk: Desk, handle: Handle) -> None:
         desk.outbox.report_worker("worker.parked", handle)
 
 
+def draining(desk: Desk, handle: Handle) -> None:
+    """It says that it finishes; where nobody asked for that, it is leaving by itself."""
+    was = handle.state
+    handle.move(Cause.DRAINING, desk.now)
+    if was not in LEAVING:
+        finish_s = desk.terms.graceful_timeout if handle.ready_at is not None else 0.0
+        _part(desk, handle, was, "left unasked", finish_s + acts.TERMINATE_GRACE_S)
+
+
 def drained(desk: Desk, handle: Handle) -> None:
     """Its loop ends now, so its beats do; the exit still has the drain's deadline."""
+    was = handle.state
     handle.move(Cause.DRAINED, desk.now)
     if handle.state is SlotState.DRAINING:
         handle.drained = True
@@ -107,18 +124,28 @@ def drained(desk: Desk, handle: Handle) -> None:
         for alarm in (Alarm.LOOK, Alarm.RECORD, Alarm.STACKS):
             handle.alarms.pop(alarm, None)
         desk.outbox.report_worker("worker.drained", handle)
+    elif was not in LEAVING:
+        _part(desk, handle, was, "left unasked", acts.TERMINATE_GRACE_S)
 
 
 def detached(desk: Desk, handle: Handle, fact: WorkerDetached) -> None:
     """The pipe is closed: nearly always the exit follows at once. Where nobody asked for it, it has little time."""
     was = handle.state
     handle.move(Cause.DETACHED, desk.now)
-    if handle.state is SlotState.TERMINATING and was is not SlotState.TERMINATING:
-        handle.held = was not in (SlotState.PARKED, SlotState.SUSPECT)
-        handle.trouble = None
-        handle.reason = fact.reason
-        handle.arm(Alarm.KILL, desk.now + acts.DETACH_GRACE_S)
-        desk.moves += 1
+    handle.pipe_closed = True
+    if was not in LEAVING:
+        _part(desk, handle, was, fact.reason, acts.DETACH_GRACE_S)
+
+
+def _part(desk: Desk, handle: Handle, was: SlotState, reason: str, grace_s: float) -> None:
+    """The worker goes by itself: its place is kept for a moment, and SIGKILL comes if it does not go."""
+    handle.trouble = None
+    handle.reason = reason
+    handle.held = was not in REPLACED
+    handle.arm(Alarm.KILL, desk.now + grace_s)
+    if grace_s > acts.KILL_GRACE_S and handle.ready_at is not None:
+        handle.arm(Alarm.HOLD, desk.now + acts.KILL_GRACE_S)
+    desk.moves += 1
 
 
 def expire_drain(desk: Desk, handle: Handle) -> None:
@@ -136,8 +163,9 @@ def ask_stacks(desk: Desk, handle: Handle) -> None:
 def expire_grace(desk: Desk, handle: Handle) -> None:
     """It did not go by itself, nor by SIGTERM."""
     if handle.fate is None:
-        desk.outbox.report_worker("worker.detached", handle, reason=handle.reason)
         held = handle.held
-        acts.fail(desk, handle, Fate.DETACHED, handle.reason)
+        if handle.pipe_closed:
+            desk.outbox.report_worker("worker.detached", handle, reason=handle.reason)
+        acts.fail(desk, handle, Fate.DETACHED if handle.pipe_closed else Fate.CRASHED, handle.reason)
         handle.held = held
     acts.kill(desk, handle, f"{handle.reason}, and lives on")

@@ -67,6 +67,8 @@ class Process:
     pid: Pid
     generation: Generation
     steps: int = 0
+    told: bool = False
+    """Was told to serve."""
     draining: bool = False
     silent_since: float | None = None
     stubborn: bool = False
@@ -175,9 +177,24 @@ class SimulatedHost:
             self.exit(process)
 
     def fail_boot(self, process: Process) -> None:
-        if process.steps < len(BOOT_STEPS):
+        if process.steps < len(BOOT_STEPS) or not (process.told or process.draining):
             self.say(process, WorkerFailed(process.slot, "import", "Traceback\nImportError: no"))
             self.exit(process, exit_code=3)
+
+    def terminate(self, process: Process) -> None:
+        """SIGTERM, from the policy or from an operator behind its back."""
+        if not process.hears:
+            return
+        if process.ready and process.told and not process.draining:
+            self.say(process, RecycleRequested(process.slot, "SIGTERM"))
+            return
+        if process.ready and not process.draining:
+            self.say(process, WorkerDraining(process.slot))
+        if process.steps:
+            self.say(process, WorkerDrained(process.slot))
+            self.exit(process)
+        else:
+            self.exit(process, signal="SIGTERM")
 
     def detach(self, process: Process) -> None:
         self.say(process, WorkerDetached(process.slot, "closed its pipe"))
@@ -212,7 +229,7 @@ class SimulatedHost:
     def _note_before(self, fact: Fact) -> None:
         if isinstance(fact, (WorkerExited, SpawnFailed)):
             self.processes.pop(fact.slot, None)
-        if isinstance(fact, (WorkerExited, WorkerDetached)):
+        if isinstance(fact, (WorkerExited, WorkerDetached, WorkerDraining, WorkerDrained, WorkerFailed)):
             self.serving.discard(fact.slot)
         if isinstance(fact, WorkerExited):
             self.recycled.discard(fact.slot)
@@ -278,6 +295,7 @@ class SimulatedHost:
                 self.exit(process, signal="SIGKILL")
             case ServeWorker(slot):
                 self.serving.add(slot)
+                process.told = True
             case ParkWorker(slot) if process.hears:
                 self.say(process, WorkerParked(slot))
             case DrainWorker(slot) if process.hears:
@@ -285,11 +303,8 @@ class SimulatedHost:
                 self.say(process, WorkerDraining(slot))
             case DrainWorker():
                 process.draining = True
-            case TerminateWorker(slot) if process.hears:
-                if process.ready and not process.draining:
-                    self.say(process, RecycleRequested(slot, "SIGTERM"))
-                else:
-                    self.exit(process, signal=None if process.ready else "SIGTERM")
+            case TerminateWorker():
+                self.terminate(process)
             case _:
                 pass
 

@@ -112,6 +112,12 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.running)
     @rule(which=WHICH)
+    def somebody_terminates_a_worker(self, which: int) -> None:
+        if (process := self._pick(which)) is not None:
+            self.host.terminate(process)
+
+    @precondition(lambda self: self.running)
+    @rule(which=WHICH)
     def a_worker_exits(self, which: int) -> None:
         if (process := self._pick(which)) is not None:
             self.host.exit(process, exit_code=0)
