@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from server_core.connection import Connection
 from server_core.http.exchange import Application, Message, Receive, Send
 from server_core.server import Server
 from server_core.settings import ServerSettings
+from server_core.tls import load as load_tls
 
 DEADLINE_S = 20.0
 """One generous deadline for every wait, paid only on failure."""
@@ -85,7 +87,8 @@ class Client:
     def reset(self) -> None:
         """Go away with a reset, so that nobody can take it for a half-close."""
         sock = self.writer.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if sock is not None:  # a TLS client of uvloop forgets it when the other end closes
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
@@ -136,8 +139,10 @@ class Served:
     address: tuple[str, int]
     clients: list[Client] = field(default_factory=list)
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection(*self.address))
+    async def connect(self, tls: ssl.SSLContext | None = None, name: str = "localhost") -> Client:
+        """A client; one of TLS says that it wants the server of this name."""
+        opened = await asyncio.open_connection(*self.address, ssl=tls, server_hostname=name if tls else None)
+        client = Client(*opened)
         self.clients.append(client)
         return client
 
@@ -153,14 +158,8 @@ async def serving(
     """`app` on a port of its own; the sweep is the test's business."""
     heard = Heard()
     loop = asyncio.get_running_loop()
-    server = Server(
-        app,
-        ServerSettings(**settings),  # type: ignore[arg-type]  # the test names them
-        loop,
-        log=heard,
-        state=state,
-        on_max_requests=on_max_requests,
-    )
+    chosen = ServerSettings(**settings)  # type: ignore[arg-type]  # the test names them
+    server = Server(app, chosen, loop, log=heard, state=state, on_max_requests=on_max_requests, tls=load_tls(chosen))
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     server.listen(listener)

@@ -1,0 +1,350 @@
+"""TLS: what is refused before anything listens, who is let in, what the application is told, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from server_core.http.exchange import Message, Receive, Send
+from server_core.settings import ServerSettings
+from server_core.tls import load, problem
+from tests.helpers.certificates import Authority, authority, localhost
+from tests.helpers.http import DEADLINE_S, GET, Client, Served, reply, run, serving, until
+from tests.helpers.websocket import TEXT, close_frame, frame, handshake, next_close, next_frame
+
+LOOPS = ("asyncio", "uvloop")
+USABLE = ServerSettings(ssl_certfile=(localhost().certificate,), ssl_keyfile=(localhost().key,))
+
+
+def served_with(**changes: object) -> dict[str, object]:
+    """Settings of a server with a good certificate."""
+    return {"ssl_certfile": (localhost().certificate,), "ssl_keyfile": (localhost().key,), **changes}
+
+
+class Teller:
+    """Keeps the scopes it is called with, and answers."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Message] = []
+
+    async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        await reply(send, b"secret")
+
+    @property
+    def extension(self) -> dict[str, object]:
+        return cast("dict[str, dict[str, object]]", self.scopes[-1]["extensions"])["tls"]
+
+
+# What is refused
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The key of localhost, encrypted with the password `sesame`."""
+    path = tmp_path_factory.mktemp("keys") / "encrypted.key"
+    command = ["openssl", "pkey", "-in", localhost().key, "-aes256", "-passout", "pass:sesame", "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return str(path)
+
+
+def written(path: Path, text: str) -> tuple[str, ...]:
+    path.write_text(text)
+    return (str(path),)
+
+
+def test_a_good_pair_can_be_used() -> None:
+    assert problem(USABLE) is None
+    assert problem(ServerSettings(ssl_certfile=(localhost().both,))) is None
+    assert problem(ServerSettings()) is None
+    assert load(ServerSettings()) is None
+
+
+def test_what_cannot_be_used_is_told_by_its_settings_name(tmp_path: Path) -> None:
+    other = authority().pair("other.example")
+    garbage = written(tmp_path / "garbage", "garbage\n")
+    missing = (str(tmp_path / "missing"),)
+    broken = written(tmp_path / "broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    cases: list[tuple[dict[str, object], str, str]] = [
+        ({"ssl_certfile": missing}, "ssl_certfile", "No such file"),
+        ({"ssl_certfile": (str(tmp_path),)}, "ssl_certfile", "Is a directory"),
+        ({"ssl_keyfile": missing}, "ssl_keyfile", "No such file"),
+        ({"ssl_keyfile": (other.key,)}, "ssl_keyfile", "is not the key of the certificate"),
+        ({"ssl_keyfile": garbage}, "ssl_keyfile", "holds no private key"),
+        ({"ssl_certfile": garbage}, "ssl_certfile", "holds no certificate"),
+        ({"ssl_certfile": broken}, "ssl_certfile", "cannot be used"),
+        ({"ssl_keyfile": (localhost().key, other.key)}, "ssl_keyfile", "once for each ssl-certfile"),
+        ({"ssl_keyfile": ()}, "ssl_keyfile", "holds no private key"),
+        ({"ssl_ciphers": "NONE-SUCH"}, "ssl_ciphers", "NONE-SUCH"),
+        ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs", "needs ssl-ca-certs"),
+        ({"ssl_ca_certs": missing[0]}, "ssl_ca_certs", "No such file"),
+        ({"ssl_ca_certs": garbage[0]}, "ssl_ca_certs", "holds no certificates"),
+        ({"ssl_certfile": ()}, "ssl_keyfile", "without ssl-certfile"),
+        ({"ssl_certfile": (), "ssl_keyfile": (), "ssl_cert_reqs": "required"}, "ssl_cert_reqs", "without ssl-certfile"),
+    ]
+    for changes, setting, said in cases:
+        found = problem(replace(USABLE, **changes))  # type: ignore[arg-type]  # the table names them
+        assert found is not None, changes
+        assert found[0] == setting, found
+        assert said in found[1], found
+
+
+def test_an_encrypted_key_needs_its_password_and_never_asks_for_it(encrypted: str) -> None:
+    locked = replace(USABLE, ssl_keyfile=(encrypted,))
+    assert problem(locked) == ("ssl_keyfile_password", f"must be given: {encrypted} is encrypted")
+    wrong = problem(replace(locked, ssl_keyfile_password="open"))
+    assert wrong == ("ssl_keyfile_password", f"is not the one: {encrypted} is encrypted")
+    assert problem(replace(locked, ssl_keyfile_password="sesame")) is None
+
+
+def test_a_certificate_that_has_expired_still_serves(tmp_path: Path) -> None:
+    """Whether to trust it is the clients' affair; refusing it would turn a warning of theirs into an outage."""
+    past = datetime.now(UTC) - timedelta(days=1)
+    own = Authority(tmp_path)
+    expired, other = own.pair("localhost", not_after=past), own.pair("other.example", not_after=past)
+    assert problem(ServerSettings(ssl_certfile=(expired.both, other.both))) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs to become somebody else")
+def test_a_key_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "private.key"
+    key.write_bytes(Path(localhost().key).read_bytes())
+    key.chmod(0)
+    os.seteuid(65534)
+    try:
+        found = problem(replace(USABLE, ssl_certfile=(localhost().both,), ssl_keyfile=(str(key),)))
+    finally:
+        os.seteuid(0)
+    assert found is not None
+    assert "Permission denied" in found[1]
+
+
+# What is served
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_request_is_served_and_the_application_is_told_of_tls(loop: str) -> None:
+    app = Teller()
+
+    async def scenario() -> None:
+        async with serving(app, **served_with()) as served:
+            client = await served.connect(authority().client())
+            for _ in range(2):
+                assert (await client.get()).body == b"secret"
+            assert client.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+
+    run(scenario(), loop=loop)
+    first, second = app.scopes
+    assert first["scheme"] == "https"
+    told = app.extension
+    assert str(told["server_cert"]).startswith("-----BEGIN CERTIFICATE-----\n")
+    assert Path(localhost().certificate).read_text().startswith(str(told["server_cert"]))
+    assert (told["client_cert_chain"], told["client_cert_name"], told["client_cert_error"]) == ([], None, None)
+    assert told["tls_version"] == 0x0304
+    assert told["cipher_suite"] in (0x1301, 0x1302, 0x1303)
+    extensions = [cast("dict[str, object]", scope["extensions"]) for scope in (first, second)]
+    assert extensions[0]["tls"] is not extensions[1]["tls"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_plain_text_is_never_spoken_on_a_tls_port(loop: str) -> None:
+    app = Teller()
+
+    async def scenario() -> None:
+        async with serving(app, **served_with()) as served:
+            client = await served.connect()
+            client.send(GET)
+            assert b"HTTP" not in await client.rest()
+            await until(lambda: served.heard.all("tls.handshake_failed"))
+
+    run(scenario(), loop=loop)
+    assert app.scopes == []
+
+
+async def is_let_in(served: Served, context: ssl.SSLContext) -> bool:
+    """Whether a request is answered; TLS 1.3 tells a client of a refusal only after its handshake."""
+    try:
+        client = await served.connect(context)
+        return (await client.get()).status == 200
+    except (OSError, asyncio.IncompleteReadError):
+        return False
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(("requests", "without"), [("required", False), ("optional", True)])
+def test_only_a_client_with_a_good_certificate_is_let_in(
+    requests: str, without: bool, loop: str, tmp_path: Path
+) -> None:
+    app = Teller()
+    stranger = Authority(tmp_path)
+    past = datetime.now(UTC) - timedelta(days=1)
+    good = authority().pair("client.example", common_name="A, client", organization_name="Org")
+
+    async def scenario() -> None:
+        own = authority().certificate
+        async with serving(app, **served_with(ssl_cert_reqs=requests, ssl_ca_certs=own)) as served:
+            assert await is_let_in(served, authority().client(good))
+            told = app.extension
+            assert str(told["client_cert_name"]).startswith("CN=A\\, client,")
+            chain = cast("list[str]", told["client_cert_chain"])
+            assert chain[0].strip() in Path(good.certificate).read_text()
+            assert not await is_let_in(served, authority().client(stranger.pair("client.example")))
+            assert not await is_let_in(served, authority().client(authority().pair("late.example", not_after=past)))
+            assert await is_let_in(served, authority().client()) is without
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_name_gets_its_certificate(loop: str) -> None:
+    shop, wild = authority().pair("shop.example", "www.shop.example"), authority().pair("*.wild.example")
+    files = tuple(pair.both for pair in (localhost(), shop, wild))
+
+    async def scenario() -> None:
+        async with serving(Teller(), ssl_certfile=files) as served:
+            for name in ("localhost", "shop.example", "WWW.shop.example", "a.wild.example"):
+                client = await served.connect(authority().client(), name)
+                assert (await client.get()).status == 200
+            for name in ("wild.example", "a.b.wild.example", "nobody.example"):
+                with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
+                    await served.connect(authority().client(), name)
+
+    run(scenario(), loop=loop)
+
+
+def test_an_old_version_and_a_foreign_cipher_are_refused() -> None:
+    old, foreign = authority().client(), authority().client()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    foreign.maximum_version = ssl.TLSVersion.TLSv1_2
+    foreign.set_ciphers("ECDHE+CHACHA20")
+
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with(ssl_min_version="1.3")) as served:
+            assert not await is_let_in(served, old)
+            assert await is_let_in(served, authority().client())
+        async with serving(Teller(), **served_with(ssl_ciphers="ECDHE+AESGCM")) as served:
+            assert await is_let_in(served, old)
+            assert not await is_let_in(served, foreign)
+
+    run(scenario())
+
+
+def test_http_1_1_is_what_is_agreed_on() -> None:
+    context = authority().client()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with()) as served:
+            client = await served.connect(context)
+            assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_does_not_shake_hands_is_given_up_at_the_header_timeout(loop: str) -> None:
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with(header_timeout=0.2)) as served:
+            client = await served.connect()
+            assert await client.rest() == b""
+            await until(lambda: served.heard.all("tls.handshake_failed"))
+
+    run(scenario(), loop=loop)
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_drain_ends_connections_whose_clients_say_nothing(loop: str) -> None:
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with(drain_spread=0.1)) as served:
+            client = await served.connect(authority().client())
+            assert (await client.get()).status == 200
+            # A blocking client's idle connection: nobody reads it, so that nobody answers a close_notify
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a reading transport, too
+            began = served.server.loop.time()
+            assert await served.server.drain(DEADLINE_S, final=False)
+            assert served.server.loop.time() - began < DEADLINE_S / 2
+            client.writer.transport.abort()
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_slow_client_gets_all_of_a_response_that_ends_the_connection(loop: str) -> None:
+    size = 30_000_000  # more than the kernel takes
+
+    async def app(_scope: Message, _receive: Receive, send: Send) -> None:
+        headers = [(b"connection", b"close"), (b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def scenario() -> None:
+        async with serving(app, **served_with()) as served:
+            client = await served.connect(authority().client())
+            client.send(GET)
+            await client.reader.readuntil(b"\r\n\r\n")
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a reading transport, too
+            lingered = served.server.loop.create_future()
+            served.server.loop.call_later(1.5, lingered.set_result, None)  # longer than a close waits for an answer
+            await lingered
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            assert len(await client.rest()) == size
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_websocket_over_tls_is_served_and_drained(loop: str) -> None:
+    scopes: list[Message] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+
+    async def scenario() -> None:
+        async with serving(app, **served_with(drain_spread=0.1)) as served:
+            client: Client = await served.connect(authority().client())
+            client.send(handshake())
+            assert (await client.response()).status == 101
+            client.send(frame(TEXT, b"hi"))
+            assert await next_frame(client) == (TEXT, b"hi")
+            drain = asyncio.create_task(served.server.drain(DEADLINE_S, final=False))
+            assert await next_close(client) == (1012, "service restart")
+            client.send(close_frame(1012))
+            assert await client.rest() == b""
+            assert await drain
+
+    run(scenario(), loop=loop)
+    assert scopes[0]["scheme"] == "wss"
+    assert set(cast("dict[str, object]", scopes[0]["extensions"])) == {"tls", "websocket.http.response"}
+
+
+def test_a_connection_that_is_handed_in_is_plain() -> None:
+    """As a probe from inside is: only what comes through a listener speaks TLS."""
+    app = Teller()
+
+    async def scenario() -> None:
+        async with serving(app, **served_with()) as served:
+            ours, theirs = socket.socketpair()
+            await served.server.adopt(theirs)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            client = Client(reader, writer)
+            served.clients.append(client)
+            assert (await client.get()).status == 200
+
+    run(scenario())
+    assert app.scopes[0]["scheme"] == "http"
