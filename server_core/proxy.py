@@ -36,6 +36,14 @@ class Trusted:
         address = _address(host)
         return address is not None and any(address in network for network in self.networks)
 
+    def amend(self, scope: dict[str, object], forwarded: Fields) -> None:
+        """Put what a trusted peer says about the client into a scope."""
+        client, scheme = self.client(forwarded)
+        if client is not None:
+            scope["client"] = (client, 0)
+        if scheme is not None:
+            scope["scheme"] = scheme
+
     def client(self, forwarded: Fields) -> tuple[str | None, str | None]:
         """Client address and scheme, each None if a trusted peer's fields do not say it."""
         hops: list[str] = []

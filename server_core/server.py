@@ -1,19 +1,20 @@
 """The server of one process: listeners in, connections served, one sweep for all deadlines, and the drain.
 
-Accepting.  One accept per wake-up of a listener: greedy accepting gives one worker of several nearly all of a burst.
 Draining.   A kept-alive client may send its next request at any moment, and a connection closed under it loses that
             request. So idle connections stay readable for a while, each closes at its own moment, and the kernel is
             asked for unread bytes just before (see contrib/docs/DESIGN.md, Drain).
+
+Length: what all connections share (settings, figures, the drain) is one object to them; accepting is in listeners.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import random
 import socket
 import sys
 import time
+import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
@@ -29,6 +30,7 @@ from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import Defaults
 from server_core.http.wire import Head, HeaderParser
+from server_core.listeners import Listeners
 from server_core.log import Log
 from server_core.proxy import parse_trusted
 from server_core.settings import ServerSettings
@@ -44,11 +46,6 @@ except ImportError:  # no wheel for this platform: h11 is plain Python
 
 SPREAD_MAX_S: Final = 5.0
 """How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
-
-RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
-"""Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
-
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class ServerFigures(NamedTuple):
@@ -89,101 +86,38 @@ class Server:
         """Open connections, in the order of their making."""
         self.background: set[Exchange | Session] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
-        self.responses = [0] * 10
-        """Responses by the first digit of their status."""
+        self.responses = [0] * 10  # by the first digit of their status
         self.new_task = _task_factory(loop)
-        """One real Task for one request, started at once where Python can (3.12)."""
         self.requests_total = 0
-        self.max_requests = settings.max_requests and settings.max_requests + random.randint(
-            0, settings.max_requests_jitter
-        )
-        self.draining = False
-        self.announcing = False
+        self.max_requests = _with_jitter(settings)
+        self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
-        self.date = b""
-        self.defaults = Defaults(b"", b"", b"\r\n")
         self.signature = b"server: supervisor-d\r\n" if settings.server_header else b""
         self.now = loop.time()
-        self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._on_max_requests = on_max_requests
-        self._listeners: list[socket.socket] = []
-        self._serving = False
-        self._retry_s = RETRY_MIN_S
-        self._retry: asyncio.TimerHandle | None = None
-        self._adopting: set[asyncio.Task[None]] = set()
+        self.listeners = Listeners(loop, log, self._adopt_accepted, self.check_drained)
         self._drained: asyncio.Future[None] | None = None
         self._closes_until = 0.0
-        self._access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
+        self.access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
         self.sweep(self.now)
 
     # Listeners
 
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
-        sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            # Accepted sockets inherit it, which saves a call for each. asyncio (3.11 to 3.13) sets it only on sockets
-            # that know their protocol number, and an accepted one says 0.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._listeners.append(sock)
-        if self._serving:
-            self.loop.add_reader(sock.fileno(), self._accept, sock)
+        self.listeners.add(sock)
 
     def serve(self) -> None:
         """Join the listeners; again after park(). Idempotent."""
         self.announcing = self.draining
-        if not self._serving and not self.draining:
-            self._serving = True
-            self._watch()
+        if not self.draining:
+            self.listeners.join()
 
     def park(self) -> None:
         """Leave the listeners; what is connected goes on being served. Idempotent."""
         self.announcing = True
-        self._unwatch()
-        self._serving = False
-
-    def _watch(self) -> None:
-        for listener in self._listeners:
-            self.loop.add_reader(listener.fileno(), self._accept, listener)
-
-    def _unwatch(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        elif self._serving:
-            for listener in self._listeners:
-                self.loop.remove_reader(listener.fileno())
-
-    def _accept(self, listener: socket.socket) -> bool:
-        """Take one connection off the queue; False if there was none to take."""
-        try:
-            sock, peer = listener.accept()
-        except OSError as error:
-            if error.errno in _EXHAUSTED:
-                self._pause_accepting(error)
-            # else: EAGAIN, another worker was faster; ECONNABORTED and the network's errors, that client has gone
-            return error.errno == errno.ECONNABORTED
-        self._retry_s = RETRY_MIN_S
-        sock.setblocking(False)
-        task = self.loop.create_task(self.adopt(sock, peer, self.tls))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopted)
-        return True
-
-    def _adopted(self, task: asyncio.Task[None]) -> None:
-        self._adopting.discard(task)
-        self.check_drained()  # a client that went away at once leaves no connection whose end would tell
-
-    def _pause_accepting(self, error: OSError) -> None:
-        if self._serving:
-            self.log("accept.failed", error=str(error), retry_s=self._retry_s)
-            self._unwatch()
-            self._retry = self.loop.call_later(self._retry_s, self._resume_accepting)
-            self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
-
-    def _resume_accepting(self) -> None:
-        self._retry = None
-        self._watch()
+        self.listeners.leave()
 
     async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None) -> None:
         """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
@@ -207,7 +141,19 @@ class Server:
             if tls is not None:
                 self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
+    async def _adopt_accepted(self, sock: socket.socket, peer: object) -> None:
+        await self.adopt(sock, peer, self.tls)
+
     # What connections ask and tell
+
+    def blame(self, exchange: Exchange | Session, error: BaseException) -> None:
+        """Log what an application raised."""
+        self.log(
+            "request.failed",
+            method=exchange.line.method,
+            path=exchange.scope["path"],
+            traceback="".join(traceback.format_exception(error)),
+        )
 
     def upgrade(self, connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
         """The session for a WebSocket handshake; None if the offered Upgrade is to be ignored.
@@ -223,14 +169,14 @@ class Server:
 
     def count_response(self, exchange: Exchange | Session) -> None:
         duration = monotonic() - exchange.started_at
-        self._latency[0 if duration <= 0.001 else bisect_left(LATENCY_BOUNDS_S, duration)] += 1
-        if self._access_log is not None:
-            scope = exchange.scope
-            self._access_log.record(
-                _client_text(scope["client"]),
-                exchange.line.method,
-                exchange.line.target,
-                exchange.line.version,
+        self.latency[bisect_left(LATENCY_BOUNDS_S, duration)] += 1
+        if self.access_log is not None:
+            line = exchange.line
+            self.access_log.record(
+                _client_text(exchange.scope["client"]),
+                line.method,
+                line.target,
+                line.version,
                 exchange.status,
                 exchange.sent_bytes,
                 duration,
@@ -238,8 +184,8 @@ class Server:
 
     def count_refusal(self, status: int, peer: object, sent_bytes: int) -> None:
         self.responses[status // 100] += 1
-        if self._access_log is not None:
-            self._access_log.record(_client_text(peer), "-", "-", "-", status, sent_bytes, 0.0)
+        if self.access_log is not None:
+            self.access_log.record(_client_text(peer), "-", "-", "-", status, sent_bytes, 0.0)
 
     def forget(self, connection: Connection | Channel) -> None:
         self.connections.pop(connection, None)
@@ -250,7 +196,7 @@ class Server:
             self._drained.set_result(None)
 
     def _is_finished(self) -> bool:
-        return not (self.connections or self.background or self._adopting)
+        return not (self.connections or self.background or self.listeners.adopting)
 
     # The end
 
@@ -262,13 +208,7 @@ class Server:
         if self.draining:
             return
         self.draining = self.announcing = True
-        self._unwatch()
-        self._serving = False
-        for listener in self._listeners:
-            while final and self._accept(listener):
-                pass
-            listener.close()
-        self._listeners.clear()
+        self.listeners.close(take_waiting=final)
 
     async def drain(self, timeout_s: float, *, final: bool) -> bool:
         """Leave, finish every request, close; True if all was finished in time. Lifespan is not ours to run."""
@@ -281,8 +221,8 @@ class Server:
             await self._drained
         finally:
             timer.cancel()
-            if self._access_log is not None:
-                self._access_log.flush()
+            if self.access_log is not None:
+                self.access_log.flush()
         return self._is_finished()
 
     def _plan_closes(self, timeout_s: float) -> None:
@@ -306,27 +246,30 @@ class Server:
         """Cancel what is unfinished and close every connection at once."""
         for connection in list(self.connections):
             connection.abort()
-        for task in list(self._adopting):
+        for task in list(self.listeners.adopting):
             task.cancel()
         for exchange in list(self.background):
             if exchange.task is not None:
                 exchange.task.cancel()
-        if self._access_log is not None:
-            self._access_log.flush()
+        if self.access_log is not None:
+            self.access_log.flush()
 
     # The sweep and the figures
 
     def sweep(self, now: float) -> None:
         """To be called about once a second with loop.time(): every deadline, the date, the access log."""
         self.now = now
-        if self.settings.date_header:
-            self.date = b"date: " + formatdate(time.time(), usegmt=True).encode("ascii") + b"\r\n"
-        self.defaults = Defaults(self.date, self.signature, self.date + self.signature + b"\r\n")
+        self._renew_date()
         for connection in list(self.connections):
             connection.check(now)
-        if self._access_log is not None:
-            self._access_log.renew_clock()
-            self._access_log.flush()
+        if self.access_log is not None:
+            self.access_log.renew_clock()
+            self.access_log.flush()
+
+    def _renew_date(self) -> None:
+        date = formatdate(time.time(), usegmt=True).encode("ascii")
+        self.date = b"date: %b\r\n" % date if self.settings.date_header else b""
+        self.defaults = Defaults(self.date, self.signature, self.date + self.signature + b"\r\n")
 
     def figures(self) -> ServerFigures:
         """The numbers for the scoreboard."""
@@ -336,7 +279,7 @@ class Server:
             sum(connection.is_busy for connection in self.connections) + len(self.background),
             self.requests_total,
             (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
-            tuple(self._latency),
+            tuple(self.latency),
         )
 
     def in_flight(self) -> list[InFlight]:
@@ -350,16 +293,17 @@ class Server:
 
     def reopen(self) -> None:
         """Reopen the access log's file."""
-        if self._access_log is not None:
-            self._access_log.reopen()
+        if self.access_log is not None:
+            self.access_log.reopen()
 
 
 def _task_factory(
     loop: asyncio.AbstractEventLoop,
 ) -> Callable[[Coroutine[object, object, None]], asyncio.Task[None]]:
+    """What makes the one real Task of one request, and starts it at once where Python can (3.12)."""
     if sys.version_info >= (3, 12):
-        return partial(asyncio.Task, loop=loop, eager_start=True)
-    return partial(asyncio.Task, loop=loop)
+        return partial(asyncio.Task, loop=loop, name="request", eager_start=True)
+    return partial(asyncio.Task, loop=loop, name="request")  # a name given is not made up: Task-4711 costs 0.2 us
 
 
 def _parser_factory(settings: ServerSettings) -> Callable[[], HeaderParser]:
@@ -367,6 +311,10 @@ def _parser_factory(settings: ServerSettings) -> Callable[[], HeaderParser]:
         limit = settings.limit_header_bytes + settings.limit_request_line
         return lambda: H11Headers(limit)
     return HttptoolsHeaders
+
+
+def _with_jitter(settings: ServerSettings) -> int:
+    return settings.max_requests and settings.max_requests + random.randint(0, settings.max_requests_jitter)
 
 
 def _client_text(client: object) -> str:

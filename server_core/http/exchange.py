@@ -24,6 +24,18 @@ class ClientDisconnected(ConnectionError):
     """The client is gone: send() raises it, and nobody is to blame."""
 
 
+def is_disconnect(error: BaseException) -> bool:
+    """Whether this is our own ClientDisconnected, cancellation after it, or what a framework made of it."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if isinstance(seen, (ClientDisconnected, asyncio.CancelledError)):
+            return True
+        if seen is None:
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 class Outlet(Protocol):
     """Where an exchange's response goes, and where its request comes from."""
 

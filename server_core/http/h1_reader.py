@@ -65,51 +65,50 @@ class H1Reader:
         if self.held:
             data = self.held + data
         end = data.find(_HEAD_END, self._scanned) + 4
-        if end <= 4 or data[0] == 13:
-            # RFC 9112 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
-            empty = _EMPTY_LINES.match(data)
-            if empty is not None:
-                self._scanned = 0
-                self.held = b""
-                self.feed(data[empty.end() :])
-                return
-            if end < 4:
-                self._hold_head(data)
-                return
+        if (end <= 4 or data[0] == 13) and self._is_for_later(data, end):
+            return
         line_end = data.find(b"\r")
-        if line_end > self._line_limit:
-            raise Refused(414, "request line too long")
-        if end > self._head_limit:
-            raise Refused(431, "request head too large")
+        if line_end > self._line_limit or end > self._head_limit:
+            raise _too_large(line_end > self._line_limit)
         if end != len(data):
             self.held = data[end:]
             data = data[:end]
         elif self.held:
             self.held = b""
         line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
-        self._read_fields(line, data if line.is_known else _disguised(line, data[line_end:]))
-
-    def _read_fields(self, line: RequestLine, data: bytes) -> None:
         parser = self._parser
         try:
-            fields = parser.parse(data)
+            fields = parser.parse(data if line.is_known else _disguised(line, data[line_end:]))
         except Refused:
             # A parser's own refusal does not say whose rule was broken; the rules' may say it better.
             judge(line, parser.special)
             raise
         if len(fields) > self._fields_limit:
             raise Refused(431, "too many header fields")
-        rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
         head = self._head
         head.line = line
         head.fields = fields if line.authority is None else overrule_host(line.authority, fields)
-        head.rules = rules
+        head.rules = rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
         head.forwarded = parser.forwarded
         if rules.length == 0:
             self._state = _DONE
             self._sink.begin(head)
         else:
             self._begin_body(head)
+
+    def _is_for_later(self, data: bytes, end: int) -> bool:
+        """Whether there is no head to read here, but at most the beginning of one, or empty lines before one."""
+        # RFC 9112 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
+        empty = _EMPTY_LINES.match(data)
+        if empty is not None:
+            self._scanned = 0
+            self.held = b""
+            self.feed(data[empty.end() :])
+        elif end < 4:
+            self._hold_head(data)
+        else:
+            return False
+        return True
 
     def next(self) -> None:
         """Let the next request be read; feed(b"") reads it from what is held."""
@@ -156,10 +155,9 @@ class H1Reader:
     def _hold_head(self, data: bytes) -> None:
         """Keep a partial head, unless it already breaks a rule that its rest could not mend."""
         line_end = data.find(b"\r\n")
-        if (line_end if line_end >= 0 else len(data)) > self._line_limit:
-            raise Refused(414, "request line too long")
-        if len(data) > self._head_limit:
-            raise Refused(431, "request head too large")
+        line_is_long = (line_end if line_end >= 0 else len(data)) > self._line_limit
+        if line_is_long or len(data) > self._head_limit:
+            raise _too_large(line_is_long)
         if line_end >= 0:
             self._lines.get(data[:line_end])
         elif data and FIRST_BYTE.match(data) is None:
@@ -172,3 +170,7 @@ class H1Reader:
 def _disguised(line: RequestLine, rest: bytes) -> bytes:
     """The head with a method that every parser knows: its fields are what a parser is asked for."""
     return b"POST / HTTP/%b%b" % (line.version.encode("ascii"), rest)
+
+
+def _too_large(line: bool) -> Refused:
+    return Refused(414, "request line too long") if line else Refused(431, "request head too large")

@@ -213,3 +213,12 @@ def _learn(key: tuple[object, ...]) -> Block:
         except TypeError:  # lists have no hash
             return block
     return block
+
+
+FAILURE: Final = b"Internal Server Error\n"
+"""All that a client learns of an application's failure."""
+
+PLAIN_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+
+NO_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {})
+"""Stands for the request line of a request that is refused."""

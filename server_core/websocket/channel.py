@@ -13,11 +13,11 @@ Length: reading, writing, closing and the deadlines share every attribute; apart
 from __future__ import annotations
 
 import asyncio
-import termios
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from server_core.connection import is_disconnect, queued_bytes
+from server_core.http.exchange import is_disconnect
+from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
 from server_core.websocket.frames import FrameMachine
 from server_core.websocket.messages import INTERNAL_ERROR
 from server_core.websocket.session import Session
@@ -233,7 +233,7 @@ class Channel(asyncio.Protocol):
         session = self.session
         if self._held or self._full or session.queued or not session.is_waiting:
             return False
-        return queued_bytes(self._transport, termios.FIONREAD) == 0
+        return queued_bytes(self._transport, TO_READ) == 0
 
     @property
     def is_idle(self) -> bool:
@@ -261,7 +261,7 @@ class Channel(asyncio.Protocol):
             return
         transport = self._transport
         is_tls = not transport.can_write_eof()
-        if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, termios.TIOCOUTQ)):
+        if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, TO_BE_TAKEN)):
             self._server.loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
         else:
             transport.abort()

@@ -47,7 +47,7 @@ def test_accepted_sockets_send_without_delay(loop: str) -> None:
         async with serving(reflect) as served:
             await idle_client(served)
             (connection,) = served.server.connections
-            sock = connection._transport.get_extra_info("socket")
+            sock = connection.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     run(scenario(), loop=loop)
@@ -104,7 +104,7 @@ def test_one_wake_up_accepts_one_connection() -> None:
     async def scenario() -> None:
         async with serving(reflect) as served:
             crowd = Crowded()
-            served.server._accept(crowd)  # type: ignore[arg-type]  # all of a socket that is needed
+            served.server.listeners.accept(crowd)  # type: ignore[arg-type]  # all of a socket that is needed
             assert crowd.accepted == 1
 
     run(scenario())
@@ -119,7 +119,7 @@ def test_running_out_of_descriptors_pauses_accepting_and_says_so_once(code: int)
     async def scenario() -> None:
         async with serving(reflect) as served:
             server = served.server
-            assert not server._accept(Exhausted())  # type: ignore[arg-type]  # all of a socket that is needed
+            assert not server.listeners.accept(Exhausted())  # type: ignore[arg-type]  # all of a socket that is needed
             (failure,) = served.heard.all("accept.failed")
             assert failure["retry_s"] == 0.1
             loop = asyncio.get_running_loop()
@@ -128,9 +128,9 @@ def test_running_out_of_descriptors_pauses_accepting_and_says_so_once(code: int)
             assert loop.time() - before > 0.05, "nobody is accepted in the pause"
             assert len(served.heard.all("accept.failed")) == 1
             for _ in range(5):
-                server._accept(Exhausted())  # type: ignore[arg-type]  # as above
-                server._unwatch()
-                server._watch()
+                server.listeners.accept(Exhausted())  # type: ignore[arg-type]  # as above
+                server.listeners.leave()
+                server.listeners.join()
             pauses = [failure["retry_s"] for failure in served.heard.all("accept.failed")]
             assert pauses[1:] == [0.1, 0.2, 0.4, 0.8, 1.0]
 
@@ -300,7 +300,7 @@ def test_a_drain_that_is_not_final_leaves_the_queue_to_others() -> None:
     async def scenario() -> None:
         async with serving(reflect) as served:
             served.server.park()
-            (listener,) = served.server._listeners
+            (listener,) = served.server.listeners._sockets
             kept = listener.dup()
             client = await served.connect()
             client.send(GET)

@@ -1,0 +1,85 @@
+"""How a connection ends, from the gentlest to the hardest.
+
+shut    half-close, then read and discard for a moment, so that no reset overtakes the response (RFC 9112 section 9.6)
+close   behind what is written: for clients that said they would send nothing more
+cut     a response cannot be completed: the client must see that it is not whole
+abort   nobody is there, or nobody can wait any longer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
+
+if TYPE_CHECKING:
+    from server_core.connection import Connection
+
+LINGER_S: Final = 1.0
+"""How long a half-closed connection is read. DESIGN: "half-close, linger up to 1 s, close"."""
+
+
+class Ending:
+    """The way out for one transport."""
+
+    __slots__ = ("_is_tls", "_loop", "_transport", "is_lost")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._is_tls = is_tls
+        self.is_lost = False
+        """Set by whoever hears that the connection is gone, or gives the transport away: nothing more is done."""
+
+    def shut(self, half_closed: bool) -> None:
+        """Half-close, and linger; `half_closed` says that the client has done so already."""
+        if half_closed or not self._transport.can_write_eof():
+            self.close()
+        else:
+            self._transport.write_eof()
+            self._loop.call_later(LINGER_S, self._linger_over)
+
+    def close(self) -> None:
+        """Close behind what is written. TLS says goodbye both ways; a client that does not answer is not waited for."""
+        self._transport.close()
+        if self._is_tls:
+            self._loop.call_later(LINGER_S, self._linger_over)
+
+    def cut(self, by_reset: bool) -> None:
+        """Close so that it looks wrong; `by_reset` where a mere close would look like an end."""
+        if by_reset:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        else:
+            self.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _linger_over(self) -> None:
+        if self.is_lost:
+            return
+        transport = self._transport
+        if transport.get_write_buffer_size() or (self._is_tls and queued_bytes(transport, TO_BE_TAKEN)):
+            self._loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
+        elif self._is_tls:
+            transport.abort()
+        else:
+            transport.close()
+
+
+def may_keep(connection: Connection) -> bool:
+    """The rare reasons to end after a response, looked at when one of them may apply."""
+    reader, head = connection.reader, connection.head
+    if connection.half_closed and not reader.held:
+        return False
+    if reader.is_in_body and head is not None and head.rules.expects and not connection.continued:
+        return False  # RFC 9110 10.1.1: the client may send the body or not, so the next bytes mean nothing
+    if connection.server.announcing:
+        # A next request that has come already must be answered, and behind an announced close it could not be
+        return not reader.is_in_body and bool(reader.held or queued_bytes(connection.transport, TO_READ))
+    return True
