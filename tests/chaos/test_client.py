@@ -150,7 +150,9 @@ def test_an_idle_connection_closed_before_the_next_request_is_no_loss() -> None:
         await client.ask(right())
         assert client.wire is not None
         while not client.wire.is_ended():
-            await asyncio.sleep(0)
+            turn = asyncio.Event()
+            asyncio.get_running_loop().call_soon(turn.set)
+            await turn.wait()
         await client.ask(right())
 
     tally = asyncio.run(against(answering(RIGHT), act))

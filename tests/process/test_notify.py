@@ -42,7 +42,7 @@ def test_ready_is_told_only_when_the_application_is(manager: Manager, tmp_path: 
         daemon.heard.expect("worker.spawned")
         assert daemon.ctl("status").returncode == 0
         assert "READY=1" not in manager.read()
-        (tmp_path / "gate").write_text("go")
+        os.close(os.open(tmp_path / "gate", os.O_WRONLY))  # nothing is written: its reader is gone at once
         manager.expect("READY=1", "STATUS=serving: 1 of 1 workers ready, generation 1")
 
 

@@ -25,6 +25,7 @@ from supervisor_d.vocabulary import (
     Started,
     StopRequested,
 )
+from tests.helpers.certificates import authority, localhost
 from tests.helpers.door import Door
 
 Told: TypeAlias = dict[str, object]
@@ -52,8 +53,25 @@ OTHER_DEFAULTS = {
     "log_format": "json",
     "log_level": "debug",
     "exit_when_failed": "on",
+    "limit_header_bytes": "4096",
+    "ws_max_size": "4096",
+    "ssl_cert_reqs": "optional",
+    "ssl_ciphers": "HIGH",
+    "ssl_min_version": "1.3",
+    "admin_bind": "127.0.0.1:0",
 }
-"""A value for every setting whose kind is not simply a number."""
+"""A value for every setting whose kind is not simply a number, or not any number."""
+
+
+def companions(row: Row) -> list[str]:
+    """What must be given besides, so that this setting makes sense at all."""
+    if row.name == "limit_header_bytes":
+        return ["--limit-request-line=64"]
+    if not row.name.startswith("ssl_"):
+        return []
+    pair = localhost()
+    files = {"ssl_certfile": pair.certificate, "ssl_keyfile": pair.key, "ssl_ca_certs": authority().certificate}
+    return [f"--{name.replace('_', '-')}={file}" for name, file in files.items() if name != row.name]
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +95,8 @@ def config_of(*arguments: str) -> Mapping[str, tuple[str, str]]:
 def text_for(row: Row) -> str:
     if row.name in OTHER_DEFAULTS:
         return OTHER_DEFAULTS[row.name]
+    if row.name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
+        return localhost().key if row.name == "ssl_keyfile" else localhost().both
     return row.render(64 if row.option.kind.name in ("count", "bytes") else 2.0)
 
 
@@ -87,10 +107,7 @@ def test_config_shows_each_flag_as_given_with_its_source(row: Row) -> None:
         assert config_of(flag)[row.long] == ("off" if row.default else "on", f"flag {flag}")
         return
     text = text_for(row)
-    more = ["--limit-request-line=64"] if row.name == "limit_header_bytes" else []
-    if row.name == "limit_header_bytes":
-        text = "4096"
-    assert config_of(f"--{row.long}={text}", *more)[row.long] == (text, f"flag --{row.long}")
+    assert config_of(f"--{row.long}={text}", *companions(row))[row.long] == (text, f"flag --{row.long}")
 
 
 def test_config_as_a_table_has_a_line_for_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
