@@ -48,7 +48,7 @@ def details(result: Result) -> str:
     parts.append("\n".join(f"- {'kept' if c.met else 'NOT KEPT'}: {c.text}: {c.measured}" for c in result.claims))
     if tally.requests:
         parts.append("\n".join(latencies(tally)))
-        parts.append("\n".join(f"- {line}" for line in connections(tally)))
+        parts.append("\n".join(f"- {line}" for line in [*connections(tally), *circumstances(result)]))
     performed = Counter(outcome.name for outcome in result.done)
     if performed:
         parts.append("Actions: " + ", ".join(f"{count} x {name}" for name, count in performed.items()))
@@ -72,10 +72,17 @@ def connections(tally: Tally) -> list[str]:
         f"right answers: {kinds}",
         f"connections opened: {tally.opened:,}; the server announced the end of one (`Connection: close`) "
         f"{tally.announced_closes:,} times and closed an idle one {tally.idle_closes:,} times",
-        f"the client's own longest stall: {milliseconds(tally.own_stall_s)}",
     ]
     if tally.refused:
         lines.append(f"connections refused while no server was to be there: {tally.refused:,}")
+    return lines
+
+
+def circumstances(result: Result) -> list[str]:
+    """What else bears on latency: the client itself, and whoever shares the machine."""
+    lines = [f"the client's own longest stall: {milliseconds(result.tally.own_stall_s)}"]
+    if result.cpu_waited is not None:
+        lines.append(f"somebody on this machine waited for a CPU in {result.cpu_waited:.0%} of the time")
     return lines
 
 
@@ -115,7 +122,9 @@ def as_fields(result: Result) -> dict[str, object]:
             "quiet": spread_fields(tally.spread(quiet=True)),
             "acting": spread_fields(tally.spread(quiet=False)),
         },
+        "slowest": [asdict(slow) for slow in sorted(tally.slowest, reverse=True)],
         "own_stall_s": tally.own_stall_s,
+        "cpu_waited": result.cpu_waited,
         "processes": sorted(tally.pids),
         "claims": [asdict(claim) for claim in result.claims],
         "actions": [asdict(outcome) for outcome in result.done],

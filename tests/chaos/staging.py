@@ -60,6 +60,8 @@ class Result:
     done: list[Outcome]
     duration_s: float
     claims: list[Claim] = field(default_factory=list)
+    cpu_waited: float | None = None
+    """Share of the time in which somebody on this machine waited for a CPU; None if the kernel does not tell."""
 
     @property
     def passed(self) -> bool:
@@ -71,7 +73,7 @@ async def staged(
     name: str, options: Sequence[str], *, startup_s: float = 0.0, tally: Tally | None = None
 ) -> AsyncIterator[tuple[Stage, Result]]:
     """A daemon under load, and the result that fills; at the end the load stops first, then the daemon."""
-    began_at = time.monotonic()
+    began_at, waited_s = time.monotonic(), cpu_waited_s()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         deploy = Deploy(Path(directory))
         deploy.sound(startup_s=startup_s)
@@ -88,8 +90,19 @@ async def staged(
             await load.stop()
             await stage.daemon.end()
     result.duration_s = time.monotonic() - began_at
+    if waited_s is not None:
+        result.cpu_waited = ((cpu_waited_s() or 0.0) - waited_s) / result.duration_s
     result.claims[:0] = [nothing_lost(stage.tally), all_done(stage.done)]
     result.claims.append(Claim("TERM ends the daemon with 0", code == 0, f"exit code {code}"))
+
+
+def cpu_waited_s() -> float | None:
+    """Seconds since boot in which some task was runnable and had no CPU (pressure stall information, Linux 4.20)."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except OSError:  # a kernel without it, or not Linux
+        return None
+    return int(some.rpartition("total=")[2]) / 1e6
 
 
 def nothing_lost(tally: Tally) -> Claim:

@@ -7,6 +7,7 @@ when we killed that process (`doom`), or when the supervisor killed it for havin
 
 from __future__ import annotations
 
+import heapq
 import time
 from array import array
 from collections import Counter
@@ -61,6 +62,19 @@ class Spread:
         return Spread(len(ordered), quantile(0.5), quantile(0.99), quantile(0.999), ordered[-1])
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Slow:
+    """One of the slowest right answers, for whoever looks for the reason."""
+
+    latency_s: float
+    at_s: float
+    kind: str
+    during: str
+
+
+SLOWEST = 20
+"""How many of the slowest answers are told one by one."""
+
 QUIET = "quiet"
 
 
@@ -84,6 +98,7 @@ class Tally:
         self.refused = 0
         self.own_stall_s = 0.0
         self.pids: set[int] = set()
+        self.slowest: list[Slow] = []
         self._doomed: set[int] = set()
         self._latencies: dict[bool, array[float]] = {True: array("d"), False: array("d")}
 
@@ -100,6 +115,10 @@ class Tally:
         self.right[kind] += 1
         if latency_s is not None:
             self._latencies[self.during == QUIET].append(latency_s)
+            if len(self.slowest) < SLOWEST or latency_s > self.slowest[0].latency_s:
+                heapq.heappush(self.slowest, Slow(latency_s, round(self.elapsed_s(), 3), kind, self.during))
+                if len(self.slowest) > SLOWEST:
+                    heapq.heappop(self.slowest)
 
     def lose(self, loss: Loss) -> bool:
         """Books a loss; True if there will be no server any more, so that asking again is pointless."""

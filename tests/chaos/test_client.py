@@ -204,3 +204,10 @@ def test_uploads_are_checked_by_length_and_sum() -> None:
 def test_every_kind_has_its_clients() -> None:
     assert KINDS.keys() == MIX.keys()
     assert hello_body("n") == b"hello n\n"
+
+
+def test_the_slowest_answers_are_kept() -> None:
+    tally = Tally()
+    for number in range(100):
+        tally.answered("kept GET", (number * 37 % 100) / 1000)
+    assert sorted(slow.latency_s for slow in tally.slowest) == [number / 1000 for number in range(80, 100)]
