@@ -17,13 +17,14 @@ from types import ModuleType
 from typing import TypeAlias, cast
 
 from server_core.errors import BootError, UsageError, application_traceback
-from server_core.settings import parse_app
+from server_core.kinds import parse_app
 
 Scope: TypeAlias = MutableMapping[str, object]
 AsgiMessage: TypeAlias = MutableMapping[str, object]
 Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
 Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

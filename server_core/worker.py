@@ -25,6 +25,7 @@ import socket
 import sys
 
 from server_core import loops
+from server_core.application import Application
 from server_core.contract import MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, Message, WorkerSpec, encode
 from server_core.errors import (
     EXIT_OK,
@@ -42,6 +43,7 @@ from server_core.process import EarlySignals, Terminated, finish_streams
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.service import GIVE_UP_S, Ending, Service, import_application
+from server_core.settings import ServerSettings
 
 
 class Phase(enum.Enum):
@@ -187,6 +189,31 @@ def _let_stacks_be_told(spec: WorkerSpec) -> None:
     faulthandler.register(STACKS_SIGNAL, file=spec.stacks_fd, all_threads=True, chain=False)
 
 
+def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> ThreadBeat:
+    """Started while every signal is still blocked: see ThreadBeat."""
+    thread = ThreadBeat(
+        scoreboard,
+        pipe_fd=pipe.fileno(),
+        beat_s=spec.beat_s,
+        orphan_timeout_s=spec.settings.graceful_timeout + GIVE_UP_S,
+    )
+    thread.start()
+    return thread
+
+
+def _import(settings: ServerSettings, log: Log, signals: EarlySignals) -> Application | None:
+    """The application; None if SIGTERM came meanwhile, which ends the import. Raises BootError."""
+    try:
+        signals.interrupts = True
+        app = import_application(settings, log)
+        signals.interrupts = False
+    except (BootError, Terminated):
+        if signals.terminated:
+            return None
+        raise
+    return app
+
+
 def work(spec: WorkerSpec, pipe: Pipe) -> None:
     """One worker's life; any ServerError means that it could not boot."""
     settings = spec.settings
@@ -200,27 +227,15 @@ def work(spec: WorkerSpec, pipe: Pipe) -> None:
     sockets = _sockets(spec)
     _, factory = loops.choose(settings.loop)
     scoreboard = Scoreboard.shared(spec.scoreboard_fd, spec.slot)
-    # Started while every signal is still blocked: see ThreadBeat.
-    thread = ThreadBeat(
-        scoreboard,
-        pipe_fd=pipe.fileno(),
-        beat_s=spec.beat_s,
-        orphan_timeout_s=settings.graceful_timeout + GIVE_UP_S,
-    )
-    thread.start()
+    thread = _second_thread(spec, pipe, scoreboard)
     signals = EarlySignals()
     signals.install()
     pipe.send("booted")
     os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
-    try:
-        signals.interrupts = True
-        app = import_application(settings, log)
-        signals.interrupts = False
-    except (BootError, Terminated):
-        if signals.terminated:
-            return
-        raise
+    app = _import(settings, log, signals)
+    if app is None:
+        return
     worker: Worker | None = None
 
     def recycle(reason: str) -> None:

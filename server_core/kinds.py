@@ -1,0 +1,70 @@
+"""The kinds of value that only a server's settings have; the general ones are in option.py."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from server_core.option import Kind, choice, parse_text
+
+
+def parse_access_log(text: str) -> str:
+    """ "off", "-" for standard output, or a path."""
+    stripped = parse_text(text).strip()
+    if not stripped:
+        raise ValueError("must be off, - or a path, not empty")
+    if stripped.lower() in ("on", "true", "yes", "1"):
+        raise ValueError(f"must be off, - (standard output) or a path, not {text!r}; did you mean -?")
+    return "off" if stripped.lower() in ("off", "false", "no", "0") else stripped
+
+
+def parse_app(text: str) -> str:
+    """`module:attribute` or `module:factory()`, both dotted; whether they exist is the worker's to find out."""
+    stripped = parse_text(text).strip()
+    module, colon, attribute = stripped.removesuffix("()").partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ValueError(f"must be module:attribute or module:factory(), not {text!r}{meant_app(stripped)}")
+    return stripped
+
+
+def meant_app(text: str) -> str:
+    """What was probably meant, for the two usual slips: a file's name, and no attribute."""
+    file, _, attribute = text.partition(":")
+    module = file.removesuffix(".py").strip("./").replace("/", ".")
+    names = (*module.split("."), *(attribute or "app").split("."))
+    return f"; did you mean {module}:{attribute or 'app'}?" if all(map(str.isidentifier, names)) else ""
+
+
+def parse_peers(text: str) -> str:
+    """Addresses, networks, `unix` or `*`, comma-separated; nothing at all believes nobody."""
+    peers = [peer.strip() for peer in parse_text(text).split(",") if peer.strip()]
+    for peer in peers:
+        if peer in ("*", "unix"):
+            continue
+        try:
+            ipaddress.ip_network(peer)
+        except ValueError as error:
+            raise ValueError(f"must be addresses, networks, unix or *, comma-separated: {error}") from None
+    return ",".join(peers)
+
+
+def parse_path(text: str) -> str:
+    """A URL path that begins with a slash, or nothing."""
+    if text and (not text.startswith("/") or any(character <= " " or character == "\x7f" for character in text)):
+        raise ValueError(f"must be a path that begins with / and holds no spaces, not {text!r}")
+    return text
+
+
+def parse_prefix(text: str) -> str:
+    """A URL path as a prefix of others: it does not end with a slash."""
+    if parse_path(text).endswith("/"):
+        raise ValueError(f"must not end with /, as in {text!r}")
+    return text
+
+
+APP = Kind("app", "module:attribute or module:factory()", parse_app)
+PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
+URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
+URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
+ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)
+SECRET = Kind("secret", "text", parse_text, lambda value: "(hidden)" if value else "")
+LOG_LEVEL = choice("debug", "info", "warning", "error")
