@@ -66,6 +66,27 @@ def incidents(as_json: bool) -> None:
     show(ask("GET", "/v1/incidents"), as_json, render.incidents)
 
 
+@ctl.command("health", help=summary_of("health"))
+@click.option("--ready", is_flag=True, help="Fail unless requests may be sent to it: a worker is ready, no stop asked.")
+def health(ready: bool) -> None:
+    if not ready:
+        told = ask("GET", "/healthz")
+        click.echo(f"{render.text(told, 'name')}: healthy, pid {told['pid']}")
+        return
+    status, told = call("GET", "/readyz")
+    if status != 200:
+        raise Failed(f"not ready: {render.readiness(told)}")
+    click.echo(f"ready: {render.readiness(told)}")
+
+
+@ctl.command("explain", help=summary_of("explain"))
+@click.argument("what", type=click.Choice(["workers"]))
+@as_json
+def explain(what: str, as_json: bool) -> None:
+    del what  # the one thing there is to explain
+    show(ask("GET", "/v1/capacity"), as_json, render.capacity)
+
+
 @ctl.command("events", help=summary_of("events"))
 @click.option("--follow", "-f", is_flag=True, help="Go on with each new event until interrupted.")
 @as_json
@@ -151,10 +172,18 @@ def daemon() -> str:
     return client.find(click.get_current_context().obj, os.environ)
 
 
+def call(method: str, path: str, body: Object | None = None) -> tuple[int, Object]:
+    """The status and the answer's object; Failed if it is none."""
+    status, told = client.call(daemon(), method, path, body)
+    if not isinstance(told, Mapping):
+        raise Failed(render.refusal(told))
+    return status, told
+
+
 def ask(method: str, path: str, body: Object | None = None) -> Object:
     """The answer's object; Failed with its reason if it is a refusal or a failure."""
-    status, told = client.call(daemon(), method, path, body)
-    if not 200 <= status < 300 or not isinstance(told, Mapping):
+    status, told = call(method, path, body)
+    if not 200 <= status < 300:
         show_traceback(told)
         raise Failed(render.refusal(told))
     return told

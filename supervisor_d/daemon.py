@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 
 from server_core.contract import Figures
 from supervisor_d import __version__, clock
+from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
-from supervisor_d.control.view import ConfigRow, View
+from supervisor_d.control.view import Capacity, ConfigRow, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.host import standard_streams
+from supervisor_d.host.admin_listener import open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.control_listener import open_control_listener
@@ -22,6 +24,7 @@ from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.incidents import Incidents, Stacks
 from supervisor_d.host.interpreter import worker_environment
 from supervisor_d.host.observer import Observer
+from supervisor_d.host.oom_score import OomScore
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
@@ -33,7 +36,7 @@ from supervisor_d.master import Master
 from supervisor_d.notices import notice_of
 from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
-from supervisor_d.settings.address import parse_address
+from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.resolve import DEFAULT, Resolved
 from supervisor_d.vocabulary import Pid, Slot, Started
 
@@ -89,6 +92,7 @@ class Daemon:
 
     def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
         self.started_at = clock.now()
+        self._resolved = resolved
         self._settings = resolved.settings
         self._environ = environ
         self._journal = journal
@@ -98,10 +102,17 @@ class Daemon:
         self._generations = Generations(resolved)
         self._scoreboard = Scoreboard()
         self._stacks = Stacks()
-        cgroup = Cgroup()
-        self._oom_kills = OomKills(cgroup)
-        self._children = Children(self._watcher, journal, worker_environment(environ), self._account_for)
-        self._observer = Observer(self._children, self._scoreboard, cgroup)
+        self._cgroup = Cgroup()
+        self._oom_kills = OomKills(self._cgroup)
+        self._oom_score = OomScore()
+        self._children = Children(
+            self._watcher,
+            journal,
+            worker_environment(environ),
+            self._account_for,
+            after_start=self._oom_score.expose,
+        )
+        self._observer = Observer(self._children, self._scoreboard, self._cgroup)
         self._incidents = Incidents(self._scoreboard, self._stacks, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
@@ -112,6 +123,7 @@ class Daemon:
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
+        self._oom_score.protect()
         self._closers.append(self._stacks.close)
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
@@ -119,6 +131,7 @@ class Daemon:
         self._closers.append(self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._open_door()
+        self._open_admin()
         daemon = self._settings.daemon
         self._journal(
             "master.started",
@@ -160,10 +173,22 @@ class Daemon:
             rss_bytes=self._observer.rss_bytes(),
             listeners=self._listeners.specs,
             config=tuple(ConfigRow(*row) for row in self._generations.rows()),
+            capacity=self._capacity(),
             events=tuple(self._journal.ring),
             event_counts=dict(self._journal.counts),
             incidents=tuple(self._incidents),
         )
+
+    def _capacity(self) -> Capacity:
+        counted, memory = self._generations.newest.capacity, self._cgroup.memory()
+        told = None
+        if memory is not None:
+            told = {
+                "limit_bytes": memory.limit_bytes,
+                "used_bytes": memory.used_bytes,
+                "spare_bytes": memory.spare_bytes,
+            }
+        return Capacity(counted.count, counted.reasons, told)
 
     def _open_notifier(self) -> None:
         self._notifier = open_notifier(self._watcher, self._journal, self._environ)
@@ -186,6 +211,17 @@ class Daemon:
         self._closers.append(self._door.close)
         self._journal.ring.listeners.append(self._door.publish)
         self._journal("control.opened", address=self._door.address)
+
+    def _open_admin(self) -> None:
+        """The doors for probes and scrapes, if they are wanted."""
+        daemon = self._settings.daemon
+        if not daemon.admin_bind:
+            return
+        address, source = parse_address(daemon.admin_bind), str(self._resolved.provenance["admin_bind"])
+        for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
+            door = ControlSocket(self._watcher, listener, self.view, self._journal, OPEN_COMMANDS)
+            self._closers.append(door.close)
+            self._journal("admin.opened", address=door.address)
 
     def _account_for(self, child: Child, code: int) -> bool:
         """Keep what a worker that is gone counted, and say whether the kernel killed it for memory."""
@@ -211,10 +247,12 @@ class Daemon:
 def binding_of(resolved: Resolved) -> Binding:
     """Where to listen, and who said so."""
     daemon, source = resolved.settings.daemon, resolved.provenance["bind"]
+    admin = parse_address(daemon.admin_bind) if daemon.admin_bind else None
     return Binding(
         addresses=[parse_address(text) for text in daemon.bind],
         source=str(source),
         backlog=daemon.backlog,
         unix_mode=daemon.unix_mode,
         is_default=source == DEFAULT,
+        elsewhere=frozenset([admin.name] if isinstance(admin, NamedAddress) else []),
     )

@@ -20,6 +20,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "socket.unused": Event("warning", ("addresses", "reason"), "A bind setting does not apply."),
     "socket.closed": Event("info", ("addresses",), "The listeners are closed; nobody accepts any more."),
     "control.opened": Event("info", ("address",), "The control socket answers here."),
+    "admin.opened": Event("info", ("address",), "Probes and scrapes are answered here."),
     "control.unavailable": Event("warning", ("reason",), "There is no control socket; signals still work."),
     "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
     "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),

@@ -7,87 +7,30 @@ Ticket, and the policy answers it; nothing is decided here but whether the reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from server_core.contract import SLOTS_MAX
 from supervisor_d import metrics
+from supervisor_d.control.command import Asked, Call, Command, Field
 from supervisor_d.control.protocol import Refused, Reply, Request, json_reply
-from supervisor_d.control.view import View, config_object, readiness_object, status_object, workers_object
+from supervisor_d.control.view import (
+    View,
+    capacity_object,
+    config_object,
+    readiness_object,
+    status_object,
+    workers_object,
+)
 from supervisor_d.vocabulary import (
     DumpRequested,
     Fact,
-    Origin,
     ReloadRequested,
     RestartRequested,
     ScaleRequested,
     Slot,
     StopRequested,
-    Ticket,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One key that a request's body or query may hold."""
-
-    kind: Literal["switch", "integer"]
-    help: str
-
-    def parse(self, name: str, value: object) -> int:
-        """The value, checked; Refused says which key and what would be accepted."""
-        if self.kind == "switch":
-            if not isinstance(value, bool):
-                raise Refused(400, f"{name}: must be true or false, not {value!r}")
-        elif isinstance(value, bool) or not isinstance(value, int):
-            raise Refused(400, f"{name}: must be a whole number, not {value!r}")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A well-formed writing request: who asked, for which slot (0 where the path names none), and with what."""
-
-    origin: Origin
-    ticket: Ticket | None
-    slot: Slot
-    values: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One row. Exactly one of `read` and `act` is set; `answer` says in a few words what comes back."""
-
-    method: str
-    path: str
-    ctl: str
-    summary: str
-    answer: str
-    body: Mapping[str, Field] = field(default_factory=dict)
-    query: Mapping[str, Field] = field(default_factory=dict)
-    read: Callable[[View], Reply] | None = None
-    act: Callable[[Asked], Fact] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, understood."""
-
-    command: Command
-    slot: Slot
-    values: Mapping[str, int]
-    wants_stream: bool
-
-    @property
-    def follows(self) -> bool:
-        """True if the answer is a stream without an end."""
-        return bool(self.values.get("follow", False))
-
-    @property
-    def waits(self) -> bool:
-        """True if a writing command's answer is waited for."""
-        return bool(self.values.get("wait", True))
 
 
 def read_status(view: View) -> Reply:
@@ -100,6 +43,10 @@ def read_workers(view: View) -> Reply:
 
 def read_config(view: View) -> Reply:
     return json_reply(200, config_object(view))
+
+
+def read_capacity(view: View) -> Reply:
+    return json_reply(200, capacity_object(view))
 
 
 def read_events(view: View) -> Reply:
@@ -168,6 +115,14 @@ COMMANDS: Final = (
     ),
     Command(
         "GET",
+        "/v1/capacity",
+        "explain workers",
+        "How many workers fit, and why: CPUs, quotas, memory.",
+        "200: cpus with `reasons`, memory, `room_for_more` workers as large as the largest",
+        read=read_capacity,
+    ),
+    Command(
+        "GET",
         "/v1/events",
         "events [--follow]",
         "The last events of the log.",
@@ -183,15 +138,24 @@ COMMANDS: Final = (
         "200, `incidents`, oldest first",
         read=read_incidents,
     ),
-    Command("GET", "/metrics", "", "The figures for Prometheus.", "200, text exposition format", read=read_metrics),
-    Command("GET", "/healthz", "", "Whether the master answers.", "200", read=read_health),
+    Command(
+        "GET",
+        "/metrics",
+        "",
+        "The figures for Prometheus.",
+        "200, text exposition format",
+        read=read_metrics,
+        is_open=True,
+    ),
+    Command("GET", "/healthz", "health", "Whether the master answers.", "200", read=read_health, is_open=True),
     Command(
         "GET",
         "/readyz",
-        "",
+        "health --ready",
         "Whether requests may be sent to this daemon.",
         "200 if a worker is ready and no stop was asked for, else 503",
         read=read_readiness,
+        is_open=True,
     ),
     Command(
         "POST",
@@ -244,11 +208,15 @@ COMMANDS: Final = (
 )
 
 
-def understand(request: Request) -> Call:
+OPEN_COMMANDS: Final = tuple(row for row in COMMANDS if row.is_open)
+"""What admin-bind answers: reading alone, and no more than a probe or a scrape needs."""
+
+
+def understand(request: Request, table: Sequence[Command] = COMMANDS) -> Call:
     """The call that a request makes; Refused with 404, 405 or 400 if it makes none."""
-    there = {row.method: (row, slot) for row in COMMANDS if (slot := match(row.path, request.path)) is not None}
+    there = {row.method: (row, slot) for row in table if (slot := match(row.path, request.path)) is not None}
     if not there:
-        known = ", ".join(row.path for row in COMMANDS)
+        known = ", ".join(row.path for row in table)
         raise Refused(404, f"no such path: {request.path[:200]}; there are {known}")
     if request.method not in there:
         allowed = ", ".join(there)

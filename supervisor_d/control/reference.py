@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from supervisor_d.control.commands import COMMANDS, Field
+from supervisor_d.control.command import Field
+from supervisor_d.control.commands import COMMANDS
 
 PAGE: Final = Path("contrib/docs/CONTROL.md")
 BEGIN: Final = "<!-- generated: python -m supervisor_d.control.reference -->\n"

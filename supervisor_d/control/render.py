@@ -120,6 +120,34 @@ def config(told: Object) -> str:
     return "\n".join(table(("NAME", "VALUE", "SOURCE"), rows, limit=UNCUT))
 
 
+def capacity(told: Object) -> str:
+    """`ctl explain workers`: the arithmetic, line by line."""
+    numbers, memory = child(told, "workers"), child(told, "memory")
+    lines = [
+        f"workers  {text(numbers, 'target')} wanted, {text(numbers, 'ready')} ready; "
+        f"the setting is {text(told, 'setting')} ({text(told, 'source')})",
+        f"cpus     {text(told, 'cpus')}, which `workers = auto` makes of the least of",
+    ]
+    reasons = told.get("reasons")
+    lines += [f"         {printable(str(reason))}" for reason in (reasons if isinstance(reasons, list) else [])]
+    if not memory:
+        return "\n".join([*lines, "memory   not limited"])
+    lines.append(f"memory   {size(memory.get('used_bytes'))} used of {size(memory.get('limit_bytes'))}")
+    if told.get("room_for_more") is not None:
+        largest = size(told.get("largest_worker_bytes"))
+        lines.append(
+            f"         room for {text(told, 'room_for_more')} more workers of {largest}, as the largest has now"
+        )
+    return "\n".join(lines)
+
+
+def readiness(told: Object) -> str:
+    """`ctl health --ready`: why, in a line."""
+    numbers = child(told, "workers")
+    reason = f"; {text(told, 'reason')}" if text(told, "reason") else ""
+    return f"{text(told, 'state')}, {text(numbers, 'ready')} of {text(numbers, 'target')} workers ready{reason}"
+
+
 def events(told: Object, *, colour: bool = False) -> str:
     """`ctl events`."""
     return "\n".join(event(row, colour=colour) for row in children(told, "events"))

@@ -26,6 +26,16 @@ class ConfigRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many workers fit: the CPUs with the reasons for their number, and what memory is left (None: no limit)."""
+
+    cpus: int = 1
+    reasons: tuple[str, ...] = ()
+    memory: Mapping[str, int] | None = None
+    """`limit_bytes`, `used_bytes`, and `spare_bytes` until it counts as nearly used up."""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One moment of the daemon. `now` and `wall` are the same moment, monotonic and since the epoch.
 
@@ -47,6 +57,7 @@ class View:
     rss_bytes: Mapping[Slot, int] = field(default_factory=dict)
     listeners: tuple[ListenerSpec, ...] = ()
     config: tuple[ConfigRow, ...] = ()
+    capacity: Capacity = field(default_factory=Capacity)
     events: Sequence[Mapping[str, object]] = ()
     event_counts: Mapping[str, int] = field(default_factory=dict)
     incidents: Sequence[Mapping[str, object]] = ()
@@ -90,6 +101,22 @@ def workers_object(view: View) -> dict[str, object]:
 def config_object(view: View) -> dict[str, object]:
     """The answer to GET /v1/config."""
     return {"settings": [{"name": row.name, "value": row.value, "source": row.source} for row in view.config]}
+
+
+def capacity_object(view: View) -> dict[str, object]:
+    """The answer to GET /v1/capacity; `room_for_more` is how many workers as large as the largest still fit."""
+    told = next((row for row in view.config if row.name == "workers"), None)
+    largest, memory = max(view.rss_bytes.values(), default=0), view.capacity.memory
+    return {
+        "workers": {"target": view.status.target, "ready": view.status.ready},
+        "setting": told.value if told is not None else None,
+        "source": told.source if told is not None else None,
+        "cpus": view.capacity.cpus,
+        "reasons": list(view.capacity.reasons),
+        "memory": dict(memory) if memory is not None else None,
+        "largest_worker_bytes": largest or None,
+        "room_for_more": memory["spare_bytes"] // largest if memory is not None and largest else None,
+    }
 
 
 def readiness_object(view: View) -> dict[str, object]:

@@ -30,6 +30,11 @@ class Memory:
     limit_bytes: int
 
     @property
+    def spare_bytes(self) -> int:
+        """What may still be used before it is nearly full."""
+        return max(0, int(NEARLY_FULL * self.limit_bytes) - self.used_bytes)
+
+    @property
     def is_nearly_full(self) -> bool:
         return self.used_bytes >= NEARLY_FULL * self.limit_bytes
 

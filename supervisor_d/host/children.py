@@ -39,7 +39,7 @@ class Children:
     """Every worker process by slot.
 
     `before_exit_is_told` is called with a child that was reaped and its exit code (negative for a signal, as
-    subprocess has it), and says whether the kernel killed it for memory.
+    subprocess has it), and says whether the kernel killed it for memory. `after_start` is called with every new pid.
     """
 
     def __init__(
@@ -49,12 +49,14 @@ class Children:
         environ: Mapping[str, str],
         before_exit_is_told: Callable[[Child, int], bool],
         command: Callable[[int], list[str]] = worker_command,
+        after_start: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._watcher = watcher
         self._log = log
         self._environ = environ
         self._before_exit_is_told = before_exit_is_told
         self._command = command
+        self._after_start = after_start
         self._by_slot: dict[Slot, Child] = {}
 
     def __getitem__(self, slot: Slot) -> Child:
@@ -84,6 +86,7 @@ class Children:
             raise
         finally:
             theirs.close()
+        self._after_start(process.pid)
         child = Child(slot, Generation(spec.generation), Pid(process.pid), process, pipe, _open_pidfd(process.pid))
         self._by_slot[slot] = child
         pipe.listen()

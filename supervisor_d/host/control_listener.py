@@ -169,7 +169,12 @@ def owner_of(address: str) -> Peer | None:
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """Who is at the other end. Linux: SO_PEERCRED (unix(7)); macOS: LOCAL_PEERCRED and LOCAL_PEERPID (unix(4))."""
+    """Who is at the other end; over TCP nobody knows.
+
+    Linux: SO_PEERCRED (unix(7)); macOS: LOCAL_PEERCRED and LOCAL_PEERPID (unix(4)).
+    """
+    if connection.family != socket.AF_UNIX:
+        return Peer(None, None)
     if sys.platform == "darwin":
         _, uid = struct.unpack("2I", connection.getsockopt(0, 0x001, 76)[:8])  # struct xucred: version, uid, groups
         (pid,) = struct.unpack("i", connection.getsockopt(0, 0x002, 4))

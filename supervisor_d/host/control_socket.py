@@ -1,4 +1,4 @@
-"""The door: connections of the control socket, answered without ever blocking the master. Host side.
+"""The door: connections of the control socket, or of admin-bind, answered without ever blocking the master. Host side.
 
 A connection reads one request, is answered once and is closed. What a reading command shows is rendered at once from
 the View. A writing command becomes a fact with a ticket, and the connection waits until the policy answers it; if
@@ -19,15 +19,16 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from supervisor_d import clock
-from supervisor_d.control.commands import Asked, Call, understand
+from supervisor_d.control.command import Asked, Call, Command
+from supervisor_d.control.commands import COMMANDS, understand
 from supervisor_d.control.protocol import Refused, Reply, ServerSide, json_reply
 from supervisor_d.control.view import View
-from supervisor_d.host.control_listener import ControlListener, Peer, peer_of
+from supervisor_d.host.control_listener import Peer, peer_of
 from supervisor_d.host.watcher import READ, WRITE, Deadline, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket
@@ -87,14 +88,32 @@ class Caller:
         self.deadline = deadline
 
 
-class ControlSocket:
-    """Owns the listener and all connections. `view` takes the moment that reading commands show."""
+class Entrance(Protocol):
+    """What connections come in by: a listening socket, what to call it, and how to give it up."""
 
-    def __init__(self, watcher: Watcher, listener: ControlListener, view: Callable[[], View], log: Log) -> None:
+    @property
+    def socket(self) -> socket.socket: ...
+    @property
+    def address(self) -> str: ...
+    def close(self) -> None: ...
+
+
+class ControlSocket:
+    """Owns the listener and all connections. `view` takes the moment that reading commands show; `table` has them."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        listener: Entrance,
+        view: Callable[[], View],
+        log: Log,
+        table: Sequence[Command] = COMMANDS,
+    ) -> None:
         self._watcher = watcher
         self._listener = listener
         self._view = view
         self._log = log
+        self._table = table
         self._callers: dict[int, Caller] = {}  # by descriptor, oldest first
         self._tickets: dict[Ticket, Caller] = {}
         self._tickets_made = 0
@@ -219,7 +238,7 @@ class ControlSocket:
                     self._send(caller, caller.wire.interim())
                 return
             caller.heard_all = True
-            self._obey(caller, understand(request))
+            self._obey(caller, understand(request, self._table))
         except Refused as refused:
             self._refuse(caller, refused)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor_d.errors import SpawnError
+from supervisor_d.settings.capacity import Explanation, usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
 from supervisor_d.settings.resolve import Resolved, build
@@ -24,10 +25,12 @@ class Configuration:
     resolved: Resolved
     settings: Settings
     terms: Terms
+    capacity: Explanation
+    """The CPUs that `workers = auto` counted."""
 
 
 def configure(resolved: Resolved, settings: Settings) -> Configuration:
-    return Configuration(resolved, settings, terms(settings, pid1=os.getpid() == 1))
+    return Configuration(resolved, settings, terms(settings, pid1=os.getpid() == 1), usable_cpus())
 
 
 def applicable(old: Settings, new: Settings) -> Settings:
@@ -47,6 +50,11 @@ class Generations:
         if generation not in self._by_number:
             raise SpawnError(f"generation {generation} has no configuration")
         return self._by_number[generation]
+
+    @property
+    def newest(self) -> Configuration:
+        """The newest that was not discarded."""
+        return self._by_number[max(self._by_number)]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(long name, value, source) of every setting as the newest generation that was not discarded has it."""

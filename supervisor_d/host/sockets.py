@@ -37,13 +37,17 @@ STREAM_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What the operator wants: the addresses, and for messages where that was said ("flag --bind")."""
+    """What the operator wants: the addresses, and for messages where that was said ("flag --bind").
+
+    Passed sockets of the names in `elsewhere` are not for requests, and are opened by somebody else.
+    """
 
     addresses: Sequence[Address]
     source: str
     backlog: int
     unix_mode: int
     is_default: bool = False
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,12 @@ class Listener:
     source: str
     place: unix_path.Place | None = None
     inherited: bool = False
+
+    def close(self) -> None:
+        """Close our copy, and unlink the socket file if it is ours."""
+        if self.place is not None:
+            self.place.give_up()
+        self.socket.close()
 
     @property
     def spec(self) -> ListenerSpec:
@@ -79,7 +89,8 @@ class Listeners:
     def open(self, binding: Binding, environ: Mapping[str, str]) -> None:
         """Open everything or raise ListenerError, leaving nothing open."""
         try:
-            for each in chosen(passed_sockets(environ), binding.addresses, binding.source):
+            passed = [each for each in passed_sockets(environ) if each.name not in binding.elsewhere]
+            for each in chosen(passed, binding.addresses, binding.source):
                 self._add(inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}".rstrip()), "socket.inherited")
             self._open_bindings(binding, activated=bool(self._open))
         except BaseException:
@@ -96,9 +107,7 @@ class Listeners:
         """Close our copies and unlink our own socket files; the addresses that were closed."""
         closed = tuple(listener.address for listener in self._open)
         for listener in self._open:
-            if listener.place is not None:
-                listener.place.give_up()
-            listener.socket.close()
+            listener.close()
         self._open.clear()
         return closed
 
@@ -116,7 +125,7 @@ class Listeners:
                 if str(address) not in there:
                     unused.append(str(address))
             else:
-                for listener in _patiently(address, binding):
+                for listener in bind_patiently(address, binding):
                     self._add(listener, "socket.bound")
         if unused and not binding.is_default:
             self._log("socket.unused", addresses=unused, reason="socket activation (LISTEN_FDS) says where to listen")
@@ -161,8 +170,8 @@ def _what_is_wrong(inherited: socket.socket) -> str | None:
     return None
 
 
-def _patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[Listener]:
-    """Bind, and for a moment keep trying an address that is still busy."""
+def bind_patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[Listener]:
+    """Bind, and for a moment keep trying an address that is still busy. Raises ListenerError."""
     give_up_at = clock.now() + BUSY_FOR_S
     while True:
         try:

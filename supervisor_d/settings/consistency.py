@@ -78,7 +78,7 @@ def addresses_are_distinct(settings: Settings, _: Host) -> tuple[str, str] | Non
     """Port 0 takes another port each time, so it may be there twice."""
     fixed = [
         text
-        for text in settings.daemon.bind
+        for text in (*settings.daemon.bind, *([settings.daemon.admin_bind] if settings.daemon.admin_bind else ()))
         if not (isinstance(address := parse_address(text), TcpAddress) and address.port == 0)
     ]
     twice = [text for text, times in Counter(fixed).items() if times > 1]

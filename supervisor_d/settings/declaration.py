@@ -21,7 +21,7 @@ from server_core.option import (
     parse_text,
 )
 from server_core.settings import ServerSettings
-from supervisor_d.settings.address import ADDRESS, check_unix_path
+from supervisor_d.settings.address import ACCEPTS, ADDRESS, check_unix_path, parse_address
 
 
 def parse_workers(text: str) -> int:
@@ -52,6 +52,13 @@ def parse_control_socket(text: str) -> str:
     return check_unix_path(parse_text(text))
 
 
+def parse_admin_bind(text: str) -> str:
+    """Nothing or off, or an address as bind has it."""
+    if text.strip().lower() in ("", "off"):
+        return ""
+    return str(parse_address(text))
+
+
 AUTO = 0
 
 WORKERS_MAX = 1024
@@ -59,6 +66,7 @@ WORKERS_MAX = 1024
 
 NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
 CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
+ADMIN_BIND = Kind("address", f"off, {ACCEPTS}", parse_admin_bind)
 WORKERS = Kind(
     "workers",
     "a whole number of at least 1, or auto",
@@ -193,6 +201,13 @@ class DaemonSettings:
         kind=CONTROL_SOCKET,
         section="control",
         help="Path of the control socket, @NAME for an abstract one, or off; a usual place if not given.",
+    )
+    admin_bind: str = option(
+        "",
+        kind=ADMIN_BIND,
+        section="control",
+        help="Where /healthz, /readyz and /metrics are answered by the master, to anybody and read-only: an address as "
+        "bind has it, or off; off if not given. For probes and scrapes from outside of the machine.",
     )
     config: str = option(
         "", kind=TEXT, section="control", flags=("-c",), help="TOML file with settings by their long names."

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -192,9 +193,9 @@ def ctl_answered(
     return result, heard[0]
 
 
-@pytest.mark.parametrize("command", ["status", "workers", "config", "incidents", "events"])
+@pytest.mark.parametrize("command", ["status", "workers", "config", "incidents", "events", "explain workers"])
 def test_a_reading_command_shows_text_or_the_object_itself(door: Door, command: str) -> None:
-    shown, told = ctl(door, command), ctl(door, command, "--json")
+    shown, told = ctl(door, *command.split()), ctl(door, *command.split(), "--json")
     assert (shown.exit_code, told.exit_code) == (0, 0)
     assert isinstance(json.loads(told.stdout), dict)
     assert shown.stdout != told.stdout
@@ -312,3 +313,16 @@ def test_followed_events_are_shown_as_they_come_until_interrupted(door: Door) ->
             process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
     assert b"slot=3" in shown
+
+
+def test_health_is_that_the_master_answers_and_readiness_that_it_may_be_sent_requests(door: Door) -> None:
+    result = ctl(door, "health")
+    assert (result.exit_code, result.stdout) == (0, "api: healthy, pid 77\n")
+    result = ctl(door, "health", "--ready")
+    assert (result.exit_code, result.stdout) == (0, "ready: reloading, 1 of 2 workers ready\n")
+    door.view = replace(door.view, status=replace(door.view.status, ready=0, reason="slot 2: no database"))
+    assert ctl(door, "health").exit_code == 0
+    result = ctl(door, "health", "--ready")
+    assert result.exit_code == 1
+    assert "not ready: reloading, 0 of 2 workers ready; slot 2: no database" in result.stderr
+    assert invoke("ctl", "--socket", "/none.sock", "health").exit_code == 3

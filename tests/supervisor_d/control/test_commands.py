@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor_d.control.commands import COMMANDS, Asked, Command, match, summary_of, understand
+from supervisor_d.control.command import Asked, Command
+from supervisor_d.control.commands import COMMANDS, OPEN_COMMANDS, match, summary_of, understand
 from supervisor_d.control.protocol import Refused, Request
 from supervisor_d.vocabulary import Origin, RestartRequested, ScaleRequested, Slot, Ticket
 from tests.helpers.views import a_view
@@ -13,6 +14,7 @@ ORIGIN = Origin("control", "x", 1, 0)
 DOCUMENTED = {
     ("GET", "/v1/status"),
     ("GET", "/v1/workers"),
+    ("GET", "/v1/capacity"),
     ("GET", "/v1/config"),
     ("GET", "/v1/events"),
     ("GET", "/v1/incidents"),
@@ -87,3 +89,12 @@ def test_ctl_s_help_is_the_table_s_summary() -> None:
     assert summary_of("scale") == "Change the number of workers."
     with pytest.raises(KeyError):
         summary_of("upgrade")
+
+
+def test_to_anybody_only_probes_and_figures_are_open_and_nothing_that_acts() -> None:
+    assert {command.path for command in OPEN_COMMANDS} == {"/healthz", "/readyz", "/metrics"}
+    assert all(command.act is None for command in OPEN_COMMANDS)
+    with pytest.raises(Refused, match="no such path: /v1/stop; there are /metrics, /healthz, /readyz"):
+        understand(Request("POST", "/v1/stop"), OPEN_COMMANDS)
+    with pytest.raises(Refused, match="POST is not offered, only GET"):
+        understand(Request("POST", "/healthz"), OPEN_COMMANDS)

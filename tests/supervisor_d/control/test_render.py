@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from supervisor_d.control import render
 from supervisor_d.control.terminal import COLOURS, WIDTH
-from supervisor_d.control.view import config_object, status_object
+from supervisor_d.control.view import Capacity, capacity_object, config_object, status_object
 from supervisor_d.policy.status import DaemonState, SlotState
 from tests.helpers.views import a_slot, a_view
 
@@ -141,3 +141,17 @@ def test_a_refusal_is_one_line() -> None:
     assert render.refusal({"reason": "because"}) == "because"
     assert render.refusal({"x": 1}) == "x=1"
     assert render.refusal("plain") == "plain"
+
+
+def test_capacity_is_told_as_arithmetic() -> None:
+    memory = {"limit_bytes": 512 * 2**20, "used_bytes": 180 * 2**20, "spare_bytes": 280 * 2**20}
+    view = a_view(capacity=Capacity(2, ("4 by affinity", "2 by the cgroup quota"), memory))
+    assert render.capacity(capacity_object(view)).splitlines() == [
+        "workers  2 wanted, 1 ready; the setting is 2 (flag --workers)",
+        "cpus     2, which `workers = auto` makes of the least of",
+        "         4 by affinity",
+        "         2 by the cgroup quota",
+        "memory   180M used of 512M",
+        "         room for 6 more workers of 45.8M, as the largest has now",
+    ]
+    assert render.capacity(capacity_object(a_view())).endswith("\nmemory   not limited")

@@ -6,7 +6,15 @@ import json
 from dataclasses import replace
 
 from server_core.contract import Figures
-from supervisor_d.control.view import config_object, readiness_object, slot_object, status_object, workers_object
+from supervisor_d.control.view import (
+    Capacity,
+    capacity_object,
+    config_object,
+    readiness_object,
+    slot_object,
+    status_object,
+    workers_object,
+)
 from supervisor_d.policy.status import DaemonState
 from supervisor_d.vocabulary import Instant, Slot
 from tests.helpers.views import NOW, a_slot, a_view
@@ -101,3 +109,17 @@ def test_instants_are_the_same_moment_on_both_clocks() -> None:
     last_exit = slot_object(view, view.status.slots[1])["last_exit"]
     assert isinstance(last_exit, dict)
     assert last_exit["at"] == "2025-12-31T23:58:00.000Z"
+
+
+def test_capacity_tells_the_reasons_and_how_many_more_workers_memory_has_room_for() -> None:
+    memory = {"limit_bytes": 500_000_000, "used_bytes": 200_000_000, "spare_bytes": 250_000_000}
+    told = capacity_object(a_view(capacity=Capacity(2, ("2 by affinity",), memory)))
+    assert (told["cpus"], told["reasons"], told["memory"]) == (2, ["2 by affinity"], memory)
+    assert (told["largest_worker_bytes"], told["room_for_more"]) == (48_000_000, 5)
+    assert (told["setting"], told["source"]) == ("2", "flag --workers")
+
+
+def test_without_a_limit_or_without_a_worker_there_is_no_telling_what_fits() -> None:
+    assert capacity_object(a_view())["room_for_more"] is None
+    memory = {"limit_bytes": 5, "used_bytes": 2, "spare_bytes": 2}
+    assert capacity_object(a_view(capacity=Capacity(memory=memory), rss_bytes={}))["room_for_more"] is None

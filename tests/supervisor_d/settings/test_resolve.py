@@ -71,6 +71,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "max_memory": (536870912, "512M", 536870912),
     "exit_when_failed": (True, "on", "on"),
     "control_socket": ("@shop", "@shop", "@shop"),
+    "admin_bind": (":9000", "0.0.0.0:9000", "0.0.0.0:9000"),
 }
 
 CERTIFICATE = {"SUPERVISOR_D_SSL_CERTFILE": PAIR.both}

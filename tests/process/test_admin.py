@@ -1,0 +1,88 @@
+"""What the real daemon answers to probes and scrapes at admin-bind."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.daemon import DEADLINE_S, PID_APP, Daemon, running
+
+
+def ask(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, str]:
+    (opened,) = daemon.heard.expect("admin.opened")
+    place = str(opened["address"])
+    connection = http.client.HTTPConnection("admin", timeout=DEADLINE_S)
+    if place.startswith("unix:"):
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(place.removeprefix("unix:"))
+    else:
+        host, _, port = place.rpartition(":")
+        connection.sock = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_probes_and_scrapes_are_answered_and_nothing_else_is(tmp_path: Path, kind: str) -> None:
+    place = f"unix:{tmp_path}/admin.sock" if kind == "unix" else "127.0.0.1:0"
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running("--admin-bind", place, directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        assert ask(daemon, "/healthz")[0] == 200
+        assert ask(daemon, "/readyz")[0] == 200
+        status, figures = ask(daemon, "/metrics")
+        assert status == 200
+        assert "\nsupervisor_d_ready_workers 1\n" in figures
+        assert ask(daemon, "/v1/status")[0] == 404
+        assert ask(daemon, "/v1/stop", "POST")[0] == 404
+        assert ask(daemon, "/healthz", "POST")[0] == 405
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not (tmp_path / "admin.sock").exists()
+
+
+def test_a_daemon_that_stops_is_healthy_but_not_ready_while_it_still_serves(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running("--admin-bind", "127.0.0.1:0", "--shutdown-delay", "60", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        daemon.signal(signal.SIGTERM)
+        daemon.heard.expect("stop.requested")
+        assert ask(daemon, "/healthz")[0] == 200
+        status, told = ask(daemon, "/readyz")
+        assert status == 503
+        assert '"state": "draining"' in told
+        assert daemon.get()[0] == 200, "requests are served for as long as a load balancer may still send them"
+
+
+def test_a_daemon_without_a_ready_worker_is_healthy_but_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("while True: pass\n")
+    with running("--admin-bind", "127.0.0.1:0", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.spawned")
+        assert ask(daemon, "/healthz")[0] == 200
+        assert ask(daemon, "/readyz")[0] == 503
+
+
+def test_it_is_off_unless_asked_for_and_a_busy_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running(directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        assert "admin.opened" not in daemon.heard.names()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = "{}:{}".format(*taken.getsockname())
+        with running("--admin-bind", place, directory=tmp_path) as daemon:
+            assert daemon.wait() == 4
+            assert f"{place}: already in use (bind, from flag --admin-bind)" in daemon.transcript()
+
+
+def test_the_address_of_requests_is_not_the_one_of_probes_too(tmp_path: Path) -> None:
+    with running("--admin-bind", "127.0.0.1:8000", directory=tmp_path, bind="127.0.0.1:8000") as daemon:
+        assert daemon.wait() == 2
+        assert "must name each address once, not 127.0.0.1:8000 again" in daemon.transcript()
