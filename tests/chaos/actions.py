@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.chaos.daemon import EXPECT_TIMEOUT_S, ActionFailed, Daemon, Deploy, Verdict
-from tests.chaos.owned import owned_ports, stop_and_list
+from tests.chaos.owned import owned_ports, owners_of, stop_and_list
 from tests.chaos.tally import QUIET, Tally
 from tests.chaos.wire import Lost, Wire
 
@@ -149,7 +149,8 @@ async def crash(stage: Stage) -> None:
     list of its connections is exact."""
     before, mark = await stage.daemon.slots(), stage.daemon.mark()
     pid = min(before)
-    stage.tally.doom(await asyncio.to_thread(stop_and_list, pid, stage.daemon.address[1]))
+    since_s = stage.tally.elapsed_s()
+    stage.tally.doom(await asyncio.to_thread(stop_and_list, pid, stage.daemon.address[1]), since_s=since_s)
     os.kill(pid, signal.SIGKILL)
     crashed = await stage.daemon.expect("worker.crashed", after=mark, pid=pid)
     check(crashed["signal"] == "SIGKILL", "the log names the signal", crashed)
@@ -162,16 +163,21 @@ async def crash(stage: Stage) -> None:
 async def hang(stage: Stage) -> None:
     """A request that blocks the event loop of its worker for an hour: told, replaced, killed.
 
-    What is in flight on that worker when it is killed is counted apart; a blocked loop accepts nothing more, so the
-    list of its connections, made when the daemon first suspects it, is exact.
+    What is in flight on that worker when it is killed is counted apart. Its connections are listed when it has the
+    request, and again when it is suspected: it may have accepted some before its loop stopped, but none since.
     """
-    mark = stage.daemon.mark()
+    mark, since_s, port = stage.daemon.mark(), stage.tally.elapsed_s(), stage.daemon.address[1]
+    pids = list(await stage.daemon.slots())
     wire = await Wire.open(stage.daemon.address)
     try:
         wire.write(b"GET /hang?seconds=3600 HTTP/1.1\r\nhost: chaos\r\n\r\n")
-        suspected = await stage.daemon.expect("worker.suspected", after=mark)
-        pid = int(str(suspected["pid"]))
-        stage.tally.doom(await asyncio.to_thread(owned_ports, pid, stage.daemon.address[1]))
+        async with asyncio.timeout(EXPECT_TIMEOUT_S):
+            while not (owners := await asyncio.to_thread(owners_of, wire.port, pids, port)):
+                await asyncio.sleep(0.01)
+        ((pid, ports),) = owners.items()
+        stage.tally.doom(ports, since_s=since_s)
+        await stage.daemon.expect("worker.suspected", after=mark, pid=pid)
+        stage.tally.doom(await asyncio.to_thread(owned_ports, pid, port), since_s=since_s)
         told = await stage.daemon.expect("worker.hung", after=mark, pid=pid)
         check("in hang" in json_text(told), "the incident names the function that hangs", told)
         await stage.daemon.expect("worker.killed", after=mark, pid=pid)

@@ -133,9 +133,12 @@ class Tally:
         self.opened += 1
         self._doomed.discard(port)
 
-    def doom(self, ports: Iterable[int]) -> None:
-        """The process that owns these connections is about to be killed: what is in flight there is counted apart."""
+    def doom(self, ports: Iterable[int], *, since_s: float) -> None:
+        """The process that owns these connections is killed: what is, or since then was, in flight is counted apart."""
         self._doomed.update(ports)
+        excused = [loss for loss in self.lost if loss.at_s >= since_s and loss.port in self._doomed]
+        self.unsavable += excused
+        self.lost = [loss for loss in self.lost if loss not in excused]
 
     def spread(self, *, quiet: bool) -> Spread:
         return Spread.of(self._latencies[quiet])

@@ -180,12 +180,21 @@ def test_a_fin_that_the_event_loop_has_not_read_is_seen() -> None:
 def test_only_a_connection_of_a_killed_process_is_counted_apart() -> None:
     async def doomed(client: Client) -> None:
         wire = await client.connection()
-        client.tally.doom([wire.port])
+        client.tally.doom([wire.port], since_s=0.0)
         await client.ask(right())
         await client.ask(right())
 
     tally = asyncio.run(against(answering(b""), doomed))
     assert (len(tally.unsavable), len(tally.lost)) == (1, 1)
+
+
+def test_a_loss_that_was_booked_before_its_process_was_known_is_counted_apart() -> None:
+    tally = asyncio.run(against(answering(b""), ask_once))
+    (loss,) = tally.lost
+    tally.doom([loss.port], since_s=loss.at_s + 1)
+    assert tally.lost == [loss]
+    tally.doom([loss.port], since_s=loss.at_s)
+    assert (tally.lost, tally.unsavable) == ([], [loss])
 
 
 def test_uploads_are_checked_by_length_and_sum() -> None:
