@@ -103,10 +103,11 @@ async def hups(process: asyncio.subprocess.Process, tally: Tally, seconds: float
     tally.during = "HUPs"
     done: list[Outcome] = []
     for _ in range(int(seconds / HUP_EVERY_S)):
-        if process.returncode is not None:
+        try:
+            process.send_signal(signal.SIGHUP)
+        except ProcessLookupError:
             error = f"the server is gone (exit status {process.returncode})"
             return [*done, Outcome("HUP", round(tally.elapsed_s(), 3), 0.0, error)]
-        process.send_signal(signal.SIGHUP)
         done.append(Outcome("HUP", round(tally.elapsed_s(), 3), 0.0))
         await asyncio.sleep(HUP_EVERY_S)
     await asyncio.sleep(AFTER_S)
