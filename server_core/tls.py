@@ -209,11 +209,12 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl._PeerCer
 
 def _client_chain(connection: ssl.SSLObject) -> list[str]:
     """What the client has shown, its own certificate first. Before Python 3.13 the rest of it cannot be had."""
-    unverified = getattr(connection, "get_unverified_chain", None)
-    if unverified is not None:
-        return [ssl.DER_cert_to_PEM_cert(der) for der in unverified() or ()]
     own = connection.getpeercert(binary_form=True)
-    return [ssl.DER_cert_to_PEM_cert(own)] if own else []
+    if own is None:
+        return []  # and get_unverified_chain() of 3.13.0 would raise
+    unverified = getattr(connection, "get_unverified_chain", None)
+    chain = unverified() if unverified is not None else (own,)
+    return [ssl.DER_cert_to_PEM_cert(der) for der in chain]
 
 
 def _rfc4514(subject: object) -> str:

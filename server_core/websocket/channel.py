@@ -71,6 +71,7 @@ class Channel(asyncio.Protocol):
         "_stalled_at",
         "_taken_bytes",
         "_transport",
+        "_vectored",
         "_written_bytes",
         "session",
     )
@@ -99,6 +100,9 @@ class Channel(asyncio.Protocol):
         """Be the transport's protocol; `held` came behind the handshake, `full` is how its buffer stands."""
         self._transport = transport
         self._full = full
+        # asyncio's own writelines() does not call pause_writing() in CPython 3.12.1 and 3.13.0 (tested), so that
+        # nothing would bound its buffer. uvloop's transports, which are no subclasses of asyncio's, call it.
+        self._vectored = not isinstance(transport, asyncio.Transport)
         self._server.connections[self] = None
         transport.set_protocol(self)
         if held:
@@ -318,7 +322,10 @@ class Channel(asyncio.Protocol):
     def _write(self, out: bytes | tuple[bytes, bytes]) -> None:
         if type(out) is tuple:
             self._written_bytes += len(out[0]) + len(out[1])
-            self._transport.writelines(out)
+            if self._vectored:
+                self._transport.writelines(out)
+            else:
+                self._transport.write(b"".join(out))
         elif out:
             self._written_bytes += len(out)
             self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes

@@ -11,13 +11,14 @@ import os
 import statistics
 import sys
 
+from server_core.http.exchange import Receive, Send
 from tests.bench.hello import cpu_seconds, free_port, start
 from tests.bench.websocket_frames import CONNECTIONS, CPUS, SIZES, client_frame, connect, exchange
 
 APP = "tests.bench.websocket_echo:app"
 
 
-async def app(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+async def app(_scope: object, receive: Receive, send: Send) -> None:
     """Echoes what is binary."""
     await receive()
     await send({"type": "websocket.accept"})
