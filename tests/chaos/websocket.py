@@ -71,8 +71,9 @@ async def shake_hands(client: Client, wire: Wire) -> None:
         raise Lost("head", f"status {status}")
     if fields.get("sec-websocket-accept") != expected:
         raise Lost("head", "a wrong Sec-WebSocket-Accept")
-    wire.pid = int(fields["x-pid"])
-    client.tally.pids.add(wire.pid)
+    if "x-pid" in fields:  # granian drops an application's headers here
+        wire.pid = int(fields["x-pid"])
+        client.tally.pids.add(wire.pid)
 
 
 def frame(client: Client, opcode: int, payload: bytes) -> bytes:
