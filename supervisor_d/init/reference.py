@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.init import systemd
+from supervisor_d.init import kubernetes, systemd
+from supervisor_d.init.container import DOCKERIGNORE, compose, dockerfile, image_of
+from supervisor_d.init.nginx import conf
 from supervisor_d.init.plan import Plan, arguments_of, plan_of
 from supervisor_d.settings.resolve import resolve
+
+EXAMPLE_PYTHON = "3.13"
 
 
 def sample(**flags: object) -> Plan:
@@ -41,7 +45,16 @@ def files() -> Mapping[str, str]:
     plan = sample(workers="auto", bind=("0.0.0.0:8000",))
     own = "An example; `supervisor-d init systemd APP [options]` prints the unit for your own command line."
     many = "For many applications: NAME in /srv/NAME with its .venv, app and bind in /etc/supervisor-d/NAME.toml."
+    image = image_of(dataclasses.replace(plan, directory="/srv/app"))
+    pod = image_of(sample(workers="auto", shutdown_delay="5s"))
+    base = {f"kubernetes/base/{name}": text for name, text in kubernetes.manifests(pod).items()}
     return {
+        **base,
+        "kubernetes/base/kustomization.yaml": kubernetes.kustomization(pod),
+        "docker/Dockerfile": dockerfile(image, EXAMPLE_PYTHON),
+        "docker/.dockerignore": DOCKERIGNORE,
+        "docker/compose.yaml": compose(image),
+        "docker/nginx.conf": conf([f"app:{image.port}"]),
         "systemd/supervisor-d.service": systemd.service(plan, origin=own),
         "systemd/supervisor-d.socket": systemd.socket(plan, origin=own),
         "systemd/supervisor-d@.service": systemd.service(template(), origin=many, is_template=True),
@@ -53,7 +66,7 @@ def write(folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: not there; run this from a checkout")
     for name, text in files().items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 

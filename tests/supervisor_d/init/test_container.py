@@ -1,0 +1,184 @@
+"""Images, compose files, manifests and nginx configurations, as far as they can be read without an engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from supervisor_d.cli import cli
+from supervisor_d.errors import ConfigurationError
+from supervisor_d.init import kubernetes
+from supervisor_d.init.container import Image, compose, dockerfile, image_of
+from supervisor_d.init.nginx import conf, upstreams_of
+from supervisor_d.init.plan import plan_of
+from supervisor_d.settings.resolve import resolve
+from tests.helpers.daemon import environment
+
+yaml = pytest.importorskip("yaml")
+CONTRIB = Path(__file__).parents[3] / "contrib"
+
+
+def image(**flags: object) -> Image:
+    return image_of(plan_of(resolve({"app": "main:app", "name": "Shop_1", **flags}, {})))
+
+
+def deployment() -> Mapping[str, object]:
+    found: object = yaml.safe_load((CONTRIB / "kubernetes/base/deployment.yaml").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_container_serves_to_the_outside_and_is_probed_there() -> None:
+    made = image(workers=2)
+    assert made.arguments == (
+        *("run", "main:app", "--workers", "2", "--name", "Shop_1"),
+        *("--bind", "0.0.0.0:8000", "--admin-bind", "0.0.0.0:9000"),
+    )
+    made = image(bind=["unix:/run/x.sock", "[::]:80"], admin_bind=":81")
+    assert (made.port, made.admin_port) == (80, 81)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:80", "unix:/run/x.sock", "0.0.0.0:0", "fd://3"])
+def test_a_container_that_nobody_could_reach_is_refused(bind: str) -> None:
+    with pytest.raises(ConfigurationError, match="bind: must have a port that is reached from outside"):
+        image(bind=[bind])
+
+
+def test_paths_below_the_directory_are_below_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "app.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    arguments = image(app_dir="src", config="app.toml", root_path="/elsewhere").arguments
+    assert "/app/src" in arguments
+    assert "/app/app.toml" in arguments
+    assert "/elsewhere" in arguments
+
+
+def test_the_dockerfile_leaves_the_tools_in_the_first_stage_and_the_command_as_it_is() -> None:
+    lines = dockerfile(image(root_path='/a"b')).splitlines()
+    assert [line for line in lines if line.startswith("FROM")] == [
+        f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim AS build",
+        f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim",
+    ]
+    last = lines[-1].removeprefix("CMD ")
+    assert tuple(json.loads(last)) == image(root_path='/a"b').arguments
+    assert not any("pip install" in line for line in lines[lines.index("USER 65534:65534") - 6 :])
+
+
+def test_the_compose_file_gives_a_stop_its_time() -> None:
+    told = yaml.safe_load(compose(image(graceful_timeout="60")))
+    assert told["services"]["app"]["stop_grace_period"] == "68s"
+    assert told["services"]["app"]["read_only"] is True
+
+
+def test_every_manifest_is_what_kubernetes_takes() -> None:
+    validate = pytest.importorskip("kubernetes_validate")
+    found = list(yaml.safe_load_all(kubernetes.stream(image())))
+    kinds = [one["kind"] for one in found]
+    assert kinds == [
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+        "ServiceMonitor",
+        "Ingress",
+    ]
+    for one in found:
+        if one["kind"] != "ServiceMonitor":  # a resource of its own, whose schema is not Kubernetes'
+            validate.validate(one, validate.latest_version(), strict=True)
+        assert one["metadata"]["name"] == "shop-1"
+
+
+def test_a_wrong_manifest_is_found_out() -> None:
+    validate = pytest.importorskip("kubernetes_validate")
+    wrong = yaml.safe_load(kubernetes.manifests(image())["deployment.yaml"])
+    wrong["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = "soon"
+    with pytest.raises(validate.ValidationError):
+        validate.validate(wrong, validate.latest_version(), strict=True)
+
+
+def test_the_pods_grace_period_agrees_with_the_budget(tmp_path: Path) -> None:
+    spec = deployment()["spec"]["template"]["spec"]  # type: ignore[index]  # as YAML has it
+    (container,) = spec["containers"]
+    (tmp_path / "main.py").write_text("async def app(scope, receive, send): ...\n")
+    flags = container["args"][1:]
+
+    def check(grace_s: int) -> int:
+        command = [sys.executable, "-m", "supervisor_d", "check", *flags, "--lifespan", "off", "--grace", str(grace_s)]
+        return subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, check=False).returncode
+
+    assert check(spec["terminationGracePeriodSeconds"]) == 0
+    assert check(spec["terminationGracePeriodSeconds"] - 6) == 2, "the margin is five seconds, not more"
+
+
+def test_the_pod_is_probed_where_it_answers() -> None:
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]  # type: ignore[index]  # as YAML has it
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert f"0.0.0.0:{ports['admin']}" in container["args"]
+    assert f"0.0.0.0:{ports['http']}" in container["args"]
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert {probe["port"] for probe in probes.values()} == {"admin"}
+    assert [probe["path"] for probe in probes.values()] == ["/readyz", "/readyz", "/healthz"]
+
+
+def test_the_overlay_is_built_upon_the_base() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    overlay = CONTRIB / "kubernetes/overlays/production"
+    built = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    found = {one["kind"]: one for one in yaml.safe_load_all(built.stdout)}
+    assert found["Deployment"]["spec"]["replicas"] == 4
+    assert found["Deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.com/app:1.0.0"
+    assert found["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 40
+
+
+@pytest.mark.parametrize(
+    ("bind", "upstreams"),
+    [
+        (["0.0.0.0:8000", "[::]:8001"], ["127.0.0.1:8000", "[::1]:8001"]),
+        (["unix:/run/app.sock", "fd://3"], ["unix:/run/app.sock"]),
+        (["10.0.0.7:80"], ["10.0.0.7:80"]),
+    ],
+)
+def test_nginx_connects_to_what_is_bound(bind: list[str], upstreams: list[str]) -> None:
+    assert upstreams_of(bind) == upstreams
+    assert all(f"        server {upstream};\n" in conf(upstreams) for upstream in upstreams)
+
+
+@pytest.mark.parametrize("bind", ["unix:@x", "fd://3", "127.0.0.1:0"])
+def test_nginx_cannot_connect_to_what_has_no_address(bind: str) -> None:
+    with pytest.raises(ConfigurationError, match="that nginx can connect to"):
+        upstreams_of([bind])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (["docker"], "# syntax=docker/dockerfile:1"),
+        (["compose"], "# Printed by `supervisor-d init compose`"),
+        (["compose", "--nginx"], "# Printed by `supervisor-d init nginx`"),
+        (["kubernetes"], "apiVersion: apps/v1"),
+        (["nginx"], "# Printed by `supervisor-d init nginx`"),
+    ],
+)
+def test_init_prints_each_on_the_command_line(arguments: list[str], first: str) -> None:
+    command, *options = arguments
+    told = CliRunner().invoke(cli, ["init", command, "main:app", "--workers", "2", *options])
+    assert told.exit_code == 0, told.output
+    assert told.output.startswith(first)
+
+
+def test_a_pod_that_ends_is_given_time_to_be_forgotten_unless_it_was_said_how_much() -> None:
+    told = CliRunner().invoke(cli, ["init", "kubernetes", "main:app"])
+    assert '"--shutdown-delay", "5s"' in told.output
+    told = CliRunner().invoke(cli, ["init", "kubernetes", "main:app", "--shutdown-delay", "9"])
+    assert '"--shutdown-delay", "9s"' in told.output
