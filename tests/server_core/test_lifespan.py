@@ -153,7 +153,7 @@ def test_an_exception_after_startup_was_taken_is_a_boot_failure_with_the_traceba
     report = failure(application(take, step), mode)
     assert report.splitlines()[0] == "Traceback (most recent call last):"
     assert report.endswith(said)
-    assert "lifespan.py\", line" not in report.replace("test_lifespan.py", "")
+    assert 'lifespan.py", line' not in report.replace("test_lifespan.py", "")
 
 
 def test_startup_failed_is_a_boot_failure_with_the_message() -> None:
