@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -141,12 +142,20 @@ MACHINES: dict[str, tuple[str, Callable[[], Echo] | None]] = {
 }
 
 
-def work(name: str, sock: socket.socket, told: Connection) -> None:
+def work(name: str, sock: socket.socket, told: Connection, theirs: Connection) -> None:
+    theirs.close()  # so that its end is heard when the bench is killed
     os.sched_setaffinity(0, {CPUS[0]})
     make = MACHINES[name][1]
 
+    def tell() -> None:
+        try:
+            told.recv()
+        except EOFError:
+            sys.exit()
+        told.send(time.process_time())
+
     async def main() -> None:
-        asyncio.get_running_loop().add_reader(told.fileno(), lambda: (told.recv(), told.send(time.process_time())))
+        asyncio.get_running_loop().add_reader(told.fileno(), tell)
         await (serve_picows(sock) if make is None else serve_machine(make, sock))
 
     with contextlib.suppress(KeyboardInterrupt):
@@ -187,7 +196,7 @@ def measure(name: str, size: int, messages: int) -> float:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         context = multiprocessing.get_context("fork")
         here, there = context.Pipe()
-        process = context.Process(target=work, args=(name, listener, there), daemon=True)
+        process = context.Process(target=work, args=(name, listener, there, here), daemon=True)
         process.start()
         socks = [connect(listener.getsockname()[1]) for _ in range(CONNECTIONS)]
         frame = client_frame(size)
