@@ -152,9 +152,7 @@ class Alone:
                 address = address_of(listener)
                 server.listen(listener)
                 server.serve()
-                self._log(
-                    "server.started", addresses=[address], pid=os.getpid(), loop=loop_name, http=self._settings.http
-                )
+                self._log("server.started", addresses=[address], pid=os.getpid(), loop=loop_name, http=server.parser)
             await self._service.end(await ending, lambda: None)
             self._log("server.stopped", pid=os.getpid())
         finally:

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from server_core.access_log import AccessLog
 from server_core.connection import Connection
 from server_core.contract import LATENCY_BOUNDS_S, InFlight
+from server_core.errors import UsageError
 from server_core.http.exchange import Application, Exchange
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
@@ -80,7 +81,7 @@ class Server:
         self.tls = tls
         self.root_path = settings.root_path.rstrip("/")
         self.trusted = parse_trusted(settings.forwarded_allow_ips)
-        self.new_parser = _parser_factory(settings)
+        self.parser, self.new_parser = _choose_parser(settings)
         self.lines = RequestLines(self.root_path, self.new_parser().knows)
         self.connections: dict[Connection | Channel, None] = {}
         """Open connections, in the order of their making."""
@@ -306,11 +307,14 @@ def _task_factory(
     return partial(asyncio.Task, loop=loop, name="request")  # a name given is not made up: Task-4711 costs 0.2 us
 
 
-def _parser_factory(settings: ServerSettings) -> Callable[[], HeaderParser]:
+def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
+    """The parser's name and what makes one for a connection. UsageError if it was asked for and cannot be had."""
     if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
         limit = settings.limit_header_bytes + settings.limit_request_line
-        return lambda: H11Headers(limit)
-    return HttptoolsHeaders
+        return "h11", lambda: H11Headers(limit)
+    if HttptoolsHeaders is None:
+        raise UsageError("http: httptools cannot be imported; auto or h11 would be accepted")
+    return "httptools", HttptoolsHeaders
 
 
 def _with_jitter(settings: ServerSettings) -> int:

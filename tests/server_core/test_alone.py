@@ -164,7 +164,9 @@ def test_sys_exit_outside_a_request_ends_it_in_good_order_with_that_code() -> No
 def test_it_serves_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
     path = str(tmp_path / "web.sock")
     with started(APP, "--uds", path) as process:
-        assert process.expect("server.started")["addresses"] == [f"unix:{path}"]
+        told = process.expect("server.started")
+        assert told["addresses"] == [f"unix:{path}"]
+        assert (told["loop"], told["http"]) == ("uvloop", "httptools")  # what auto came to, not the word
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(DEADLINE_S)
             client.connect(path)
