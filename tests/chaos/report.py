@@ -75,8 +75,6 @@ def connections(tally: Tally) -> list[str]:
     ]
     if tally.refused:
         lines.append(f"connections refused while no server was to be there: {tally.refused:,}")
-    if tally.crossed:
-        lines.append(f"WebSocket messages that crossed a close 1012 on the wire: {tally.crossed:,}")
     return lines
 
 
@@ -113,7 +111,6 @@ def as_fields(result: Result) -> dict[str, object]:
         "requests": tally.requests,
         "right": dict(tally.right),
         "lost": [loss.as_fields() for loss in tally.lost],
-        "crossed": tally.crossed,
         "unsavable": [loss.as_fields() for loss in tally.unsavable],
         "connections": {
             "opened": tally.opened,

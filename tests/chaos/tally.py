@@ -3,10 +3,6 @@
 A request is lost if it did not get its whole, right answer: the client retries nothing and forgives nothing. One thing
 is counted apart, because no server could have saved it: a request on a connection that a process owned at the moment
 when we killed that process (`doom`), or when the supervisor killed it for having hung.
-
-And one thing is told but is no loss: a WebSocket message that crossed the server's close 1012 on the wire. Behind its
-close frame a server can answer nothing, and no check of its own queues sees what the network still carries; 1012 tells
-the client to connect again and go on (RFC 6455 section 5.5.1; the registered meaning of 1012).
 """
 
 from __future__ import annotations
@@ -81,9 +77,6 @@ SLOWEST = 20
 
 QUIET = "quiet"
 
-CROSSED = "close 1012"
-"""Why a WebSocket message has no echo if it met the server's notice to connect again."""
-
 
 class Tally:
     """The sums of one run. `during` names what is being done to the server right now; QUIET is nothing.
@@ -98,7 +91,6 @@ class Tally:
         self.right: Counter[str] = Counter()
         self.lost: list[Loss] = []
         self.unsavable: list[Loss] = []
-        self.crossed = 0
         self.opened = 0
         self.announced_closes = 0
         self.idle_closes = 0
@@ -113,7 +105,7 @@ class Tally:
     @property
     def requests(self) -> int:
         """Requests that have ended, one way or another."""
-        return self.right.total() + len(self.lost) + len(self.unsavable) + self.crossed
+        return self.right.total() + len(self.lost) + len(self.unsavable)
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_at
@@ -133,9 +125,6 @@ class Tally:
         if (self.stopping or self.absent) and loss.phase == "connect" and loss.why == "ECONNREFUSED":
             self.refused += 1
             return self.stopping
-        if loss.why == CROSSED:
-            self.crossed += 1
-            return False
         (self.unsavable if loss.port in self._doomed else self.lost).append(loss)
         return False
 

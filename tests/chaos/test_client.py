@@ -6,7 +6,6 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from tests.apps.chaos_app import digest_body, hello_body
 from tests.chaos.client import Ask, Client
@@ -196,15 +195,6 @@ def test_a_loss_that_was_booked_before_its_process_was_known_is_counted_apart() 
     assert tally.lost == [loss]
     tally.doom([loss.port], since_s=loss.at_s)
     assert (tally.lost, tally.unsavable) == ([], [loss])
-
-
-def test_a_message_that_crosses_a_1012_is_told_apart_and_any_other_close_is_a_loss() -> None:
-    tally = asyncio.run(against(answering(b""), ask_once))
-    (loss,) = tally.lost
-    tally.lose(replace(loss, why="close 1012"))
-    assert (tally.crossed, tally.lost, tally.requests) == (1, [loss], 2)
-    tally.lose(replace(loss, why="close 1001"))
-    assert (tally.crossed, len(tally.lost), tally.requests) == (1, 2, 3)
 
 
 def test_uploads_are_checked_by_length_and_sum() -> None:
