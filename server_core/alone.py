@@ -97,7 +97,7 @@ def _bound_unix(path: str) -> socket.socket:
             os.unlink(path)
         sock.bind(path)
         sock.listen(BACKLOG)
-    except BaseException:
+    except BaseException:  # cleans up and raises it again, whatever it is
         sock.close()
         raise
     return sock

@@ -81,7 +81,7 @@ class Children:
         try:
             pipe.send(message)
             process = self._start(self._command(theirs.fileno()), (theirs.fileno(), *descriptors))
-        except BaseException:
+        except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise
         finally:

@@ -93,7 +93,7 @@ class Listeners:
             for each in chosen(passed, binding.addresses, binding.source):
                 self._add(inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}".rstrip()), "socket.inherited")
             self._open_bindings(binding, activated=bool(self._open))
-        except BaseException:
+        except BaseException:  # cleans up and raises it again, whatever it is
             self.close()
             raise
 
