@@ -3,8 +3,9 @@
 It is the sink of a request reader and the outlet of one exchange at a time. Whatever waits here has a deadline, but
 there is no timer per request: a connection stores coarse instants, and the server's sweep compares them.
 
-Length: this is the one place where the three sides of a connection meet (transport, reader, exchange); how it ends,
-when its time is up and what the kernel knows of it are modules of their own.
+Length: this is the one place where the three sides of a connection meet (transport, reader, exchange). What requests
+rarely come by is elsewhere: how it ends (ending), refusals and failures (refusal), when its time is up (deadlines),
+what the kernel knows of it (peer), and how a WebSocket takes it over (websocket/upgrade).
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from typing import TYPE_CHECKING, Final, cast
 
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.deadlines import Progress, check
-from server_core.ending import Ending, may_keep
-from server_core.http.exchange import ClientDisconnected, Exchange, is_disconnect
+from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
+from server_core.http.exchange import Exchange
 from server_core.http.h1_reader import H1Reader
-from server_core.http.h1_writer import CONTINUE, FAILURE, NO_LINE, PLAIN_TEXT, H1Writer
+from server_core.http.h1_writer import CONTINUE, H1Writer
 from server_core.http.response import AWAITING_START, COMPLETE
 from server_core.http.scope import build, template
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
+from server_core.refusal import fail, refuse
 from server_core.tap import Tap
 
 if TYPE_CHECKING:
     from server_core.server import Server
-    from server_core.websocket.channel import Channel
     from server_core.websocket.session import Session
 
 HIGH_WATER: Final = 65536
@@ -39,29 +40,27 @@ DISCARD_LIMIT: Final = 262144
 
 FASTEST_S: Final = LATENCY_BOUNDS_S[0]
 
-_OPEN, _SHUT, _LOST = range(3)
-
 
 class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        *("_base", "_discarded", "_ending", "_fresh", "_full", "_loop", "_mode", "_peer", "_tap", "_tls", "_trusted"),
-        *("_writer", "body_wanted_at", "continued", "exchange", "half_closed", "head", "progress", "reader"),
-        *("server", "since", "start", "transport"),
+        *("_base", "_discarded", "_loop", "_tls", "_trusted", "body_wanted_at", "continued", "ending", "exchange"),
+        *("fresh", "full", "half_closed", "head", "mode", "peer", "progress", "reader", "server", "since", "start"),
+        *("tap", "transport", "writer"),
     )
 
     def __init__(self, server: Server, peer: object) -> None:
         self.server = server
-        self._peer = peer
-        self._mode = _OPEN
+        self.peer = peer
+        self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
-        self._writer = H1Writer()
-        self.start = self._writer.start
+        self.writer = H1Writer()
+        self.start = self.writer.start
         self._loop = server.loop
         self.head: Head | None = None
         self.exchange: Exchange | Session | None = None
-        self._fresh = self.continued = self._full = self.half_closed = False
+        self.fresh = self.continued = self.full = self.half_closed = False
         self._discarded = 0
         self.progress = Progress(server.now)
         self.since = server.now
@@ -71,30 +70,30 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        client = address(self._peer)
+        client = address(self.peer)
         self._trusted = self.server.trusted.trusts(client[0] if client else None)
         own = address(transport.get_extra_info("sockname"))
         tls = self.server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
-        self._tap = Tap(self.transport)
-        self._ending = Ending(self.transport, self._loop, self._tls is not None)
+        self.tap = Tap(self.transport)
+        self.ending = Ending(self.transport, self._loop, self._tls is not None)
         self._base = template("https" if self._tls else "http", client, own, self.server.root_path)
         self.server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
-        if self._mode != _OPEN:
+        if self.mode != OPEN:
             return  # shut: read only so that the kernel does not answer with a reset
         reader = self.reader
         try:
             reader.feed(data)
         except Refused as refused:
-            self.refuse(refused)
+            refuse(self, refused)
             return
-        if self._fresh:
-            self._fresh = False
+        if self.fresh:
+            self.fresh = False
             if reader.held and len(reader.held) > HIGH_WATER:
-                self._tap.shut()
+                self.tap.shut()
             exchange = self.exchange
             server = self.server
             exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
@@ -102,30 +101,14 @@ class Connection(asyncio.Protocol):
             if len(reader.held) == len(data):
                 self.since = self.server.now  # a next request's first byte
             if len(reader.held) > HIGH_WATER:
-                self._tap.shut()
+                self.tap.shut()
 
     def eof_received(self) -> bool:
-        """Keep the connection open while an answer is due: a client may half-close and wait (RFC 9112 section 9.6).
-
-        Nearly all that send a FIN are gone, though, so an application that asks is told of a disconnect.
-        """
-        if self._mode != _OPEN:
-            return False
-        self.half_closed = True
-        exchange = self.exchange
-        if self.reader.is_in_body:
-            if exchange is not None:
-                exchange.leave()
-            return False
-        if isinstance(exchange, Exchange):
-            exchange.hang_up()
-        if self._tls is not None:
-            return False  # asyncio cannot keep half of a TLS connection
-        return exchange is not None and exchange.phase is not COMPLETE
+        return hear_end(self)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._mode = _LOST
-        self._ending.is_lost = True
+        self.mode = LOST
+        self.ending.is_lost = True
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             self.server.background.add(exchange)
@@ -133,10 +116,10 @@ class Connection(asyncio.Protocol):
         self.server.forget(self)
 
     def pause_writing(self) -> None:
-        self._full = True
+        self.full = True
 
     def resume_writing(self) -> None:
-        self._full = False
+        self.full = False
         if self.exchange is not None:
             self.exchange.wake()
 
@@ -156,7 +139,7 @@ class Connection(asyncio.Protocol):
             server.reach_max_requests()
         self.head = head
         self.continued = False
-        self._fresh = True
+        self.fresh = True
         if head.rules.upgrade and (session := server.upgrade(self, head, scope)) is not None:
             self.exchange = session
             return
@@ -174,7 +157,7 @@ class Connection(asyncio.Protocol):
         if exchange.is_waiting:
             exchange.wake()
         if len(exchange.body) > HIGH_WATER:
-            self._tap.shut()
+            self.tap.shut()
 
     def end(self) -> None:
         exchange = self.exchange
@@ -188,7 +171,7 @@ class Connection(asyncio.Protocol):
     # The exchange's outlet
 
     def respond(self, exchange: Exchange | Session, data: bytes, more: bool) -> None:
-        writer = self._writer
+        writer = self.writer
         out: bytes | tuple[bytes, bytes]
         if writer.is_held:
             rules, server = self.head.rules, self.server  # type: ignore[union-attr]  # begin() set it
@@ -211,7 +194,7 @@ class Connection(asyncio.Protocol):
     def is_full(self) -> bool:
         # A transport that has met an error takes everything and tells us in the loop's next round only: an application
         # that never waits for anything else would never let that round begin.
-        return self._full or self.transport.is_closing()
+        return self.full or self.transport.is_closing()
 
     def future(self) -> asyncio.Future[None]:
         return self.server.loop.create_future()
@@ -219,55 +202,25 @@ class Connection(asyncio.Protocol):
     def wanted(self, exchange: Exchange) -> None:
         self.body_wanted_at = self.server.now
         expects = cast(Head, self.head).rules.expects
-        if expects and not self.continued and (exchange.phase is AWAITING_START or self._writer.is_held):
+        if expects and not self.continued and (exchange.phase is AWAITING_START or self.writer.is_held):
             self.continued = True
-            self._write(CONTINUE)
+            self.write(CONTINUE)
 
     def taken(self) -> None:
-        if self._tap.is_shut and len(self.reader.held) <= HIGH_WATER:
-            self._tap.open()
+        if self.tap.is_shut and len(self.reader.held) <= HIGH_WATER:
+            self.tap.open()
 
     def finished(self, exchange: Exchange | Session) -> None:
         if self.exchange is exchange:
             self.exchange = None
-            if exchange.phase is not COMPLETE and self._mode == _OPEN:
+            if exchange.phase is not COMPLETE and self.mode == OPEN:
                 self.close()  # the client has hung up, and the application took notice
         else:
             self.server.background.discard(exchange)
             self.server.check_drained()
 
     def failed(self, exchange: Exchange | Session, error: BaseException) -> None:
-        if not exchange.gone or not is_disconnect(error):
-            self.server.blame(exchange, error)
-        if exchange.gone or exchange.phase is COMPLETE:
-            return
-        if exchange.phase is AWAITING_START or self._writer.is_held:
-            exchange.status = 500
-            exchange.sent_bytes = len(FAILURE)
-            self._writer.start(500, [PLAIN_TEXT])
-            self.respond(exchange, FAILURE, False)
-            exchange.phase = COMPLETE
-        else:
-            self._cut()
-
-    # The upgrade
-
-    def hand_over(self, channel: Channel, head: bytes) -> None:
-        """Answer with `head`, and give the transport to the channel with whatever came behind the request."""
-        session = channel.session
-        if self._mode != _OPEN or self.half_closed or session.gone:
-            raise ClientDisconnected("the client has closed the connection")
-        self._mode = _LOST
-        self._ending.is_lost = True
-        self.exchange = None
-        self._write(head)
-        server = self.server
-        session.status = 101
-        server.responses[1] += 1
-        server.count_response(session)
-        del server.connections[self]
-        self._tap.open()
-        channel.take_over(self.transport, self.reader.held, self._full)
+        fail(self, exchange, error)
 
     # Ends
 
@@ -279,32 +232,27 @@ class Connection(asyncio.Protocol):
             server.latency[0] += 1
         else:
             server.count_response(exchange)
-        if self._writer.close:
-            if self._is_last_word():
+        if self.writer.close:
+            if is_last_word(self):
                 self.close()
             else:
                 self.shut()
             return
         self.since = server.now
         if exchange.received:
-            if self.reader.held or self.half_closed or self._tap.is_shut:
+            if self.reader.held or self.half_closed or self.tap.is_shut:
                 self._next()
             else:
                 self.reader.next()
         else:
             self._discarded = 0
-            self._tap.open()
+            self.tap.open()
         if server.draining:
             server.close_later(self)
 
-    def _is_last_word(self) -> bool:
-        """Whether the client said that it would send nothing more, and kept to it: no reset can come of a close."""
-        head, reader = self.head, self.reader
-        return head is not None and not head.rules.keep_alive and not reader.held and not reader.is_in_body
-
     def _next(self) -> None:
         """Go on to the next request; what is held of it is read from the loop, not from inside this one."""
-        if self._mode != _OPEN:
+        if self.mode != OPEN:
             return
         self.reader.next()
         if self.reader.held:
@@ -312,10 +260,10 @@ class Connection(asyncio.Protocol):
         elif self.half_closed:
             self.shut()
         else:
-            self._tap.open()
+            self.tap.open()
 
     def _read_held(self) -> None:
-        if self._mode == _OPEN:
+        if self.mode == OPEN:
             self.data_received(b"")
             self.taken()
             if self.half_closed and not self.is_busy:
@@ -323,40 +271,20 @@ class Connection(asyncio.Protocol):
 
     def shut(self) -> None:
         """Half-close, and linger."""
-        if self._mode == _OPEN:
-            self._mode = _SHUT
-            self._tap.open()
-            self._ending.shut(self.half_closed)
+        if self.mode == OPEN:
+            self.mode = SHUT
+            self.tap.open()
+            self.ending.shut(self.half_closed)
 
     def close(self) -> None:
         """Close behind what is written."""
-        self._mode = _SHUT
-        self._ending.close()
+        self.mode = SHUT
+        self.ending.close()
 
-    def _cut(self) -> None:
-        """End an incomplete response so that it cannot pass for a whole one."""
-        self._mode = _SHUT
-        if self.exchange is not None:
-            self.exchange.leave()
-        self._ending.cut(self._writer.ends_by_close)
-
-    def refuse(self, refused: Refused) -> None:
-        """Answer a request that may not be served with one plain line, and end."""
-        server, writer, exchange = self.server, self._writer, self.exchange
-        server.log("request.refused", status=refused.status, reason=refused.reason, client=str(self._peer))
-        self._fresh = False
-        if exchange is not None and exchange.phase is not COMPLETE:
-            if exchange.phase is not AWAITING_START and not writer.is_held:
-                self._cut()
-                return
-            if exchange.task is None:
-                self.exchange = None  # refused in the same segment as its head: it never began
-            exchange.leave()
-        text = refused.reason.encode("ascii") + b"\n"
-        writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
-        self._write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
-        server.count_refusal(refused.status, self._peer, len(text))
-        self.shut()
+    def close_if_idle(self) -> None:
+        """Shut a kept-alive connection, unless a request is in the kernel's buffer already: that one is served."""
+        if self.is_idle and not queued_bytes(self.transport, TO_READ):
+            self.shut()
 
     def abort(self) -> None:
         """Give everything up at once."""
@@ -365,7 +293,7 @@ class Connection(asyncio.Protocol):
             exchange.leave()
             if exchange.task is not None:
                 exchange.task.cancel()
-        self._ending.abort()
+        self.ending.abort()
 
     # Deadlines
 
@@ -377,22 +305,17 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether it is kept alive, with nothing begun."""
-        return self._mode == _OPEN and not self.is_busy and self.head is not None and self.reader.is_between_requests
+        return self.mode == OPEN and not self.is_busy and self.head is not None and self.reader.is_between_requests
 
     @property
     def is_open(self) -> bool:
         """Whether it may serve another request."""
-        return self._mode == _OPEN
+        return self.mode == OPEN
 
     def check(self, now: float) -> None:
         """Compare every instant with its deadline; called by the sweep."""
         check(self, now, self.server.settings)
 
-    def close_if_idle(self) -> None:
-        """Shut a kept-alive connection, unless a request is in the kernel's buffer already: that one is served."""
-        if self.is_idle and not queued_bytes(self.transport, TO_READ):
-            self.shut()
-
-    def _write(self, out: bytes) -> None:
+    def write(self, out: bytes) -> None:
         self.progress.written_bytes += len(out)
         self.transport.write(out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server_core.http.wire import Refused
+from server_core.refusal import refuse
 from server_core.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
         exchange = connection.exchange
         waits = connection.body_wanted_at and exchange is not None and exchange.is_waiting and not exchange.received
         if waits and now - connection.body_wanted_at > settings.body_timeout:
-            connection.refuse(Refused(408, "request body timed out"))
+            refuse(connection, Refused(408, "request body timed out"))
     elif connection.reader.is_in_body:
         if waited > settings.body_timeout:
             connection.shut()
     elif not connection.reader.is_between_requests:
         if waited > settings.header_timeout:
-            connection.refuse(Refused(408, "request head timed out"))
+            refuse(connection, Refused(408, "request head timed out"))
     elif connection.head is None:
         if waited > settings.header_timeout:
             connection.close()

@@ -13,10 +13,15 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+from server_core.http.exchange import Exchange
+from server_core.http.response import COMPLETE
 from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
+
+OPEN, SHUT, LOST = range(3)
+"""A connection's mode: SHUT is on its way out, LOST has no transport any more."""
 
 LINGER_S: Final = 1.0
 """How long a half-closed connection is read. DESIGN: "half-close, linger up to 1 s, close"."""
@@ -25,12 +30,12 @@ LINGER_S: Final = 1.0
 class Ending:
     """The way out for one transport."""
 
-    __slots__ = ("_is_tls", "_loop", "_transport", "is_lost")
+    __slots__ = ("_loop", "_transport", "is_lost", "is_tls")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
         self._transport = transport
         self._loop = loop
-        self._is_tls = is_tls
+        self.is_tls = is_tls
         self.is_lost = False
         """Set by whoever hears that the connection is gone, or gives the transport away: nothing more is done."""
 
@@ -45,7 +50,7 @@ class Ending:
     def close(self) -> None:
         """Close behind what is written. TLS says goodbye both ways; a client that does not answer is not waited for."""
         self._transport.close()
-        if self._is_tls:
+        if self.is_tls:
             self._loop.call_later(LINGER_S, self._linger_over)
 
     def cut(self, by_reset: bool) -> None:
@@ -64,9 +69,9 @@ class Ending:
         if self.is_lost:
             return
         transport = self._transport
-        if transport.get_write_buffer_size() or (self._is_tls and queued_bytes(transport, TO_BE_TAKEN)):
+        if transport.get_write_buffer_size() or (self.is_tls and queued_bytes(transport, TO_BE_TAKEN)):
             self._loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
-        elif self._is_tls:
+        elif self.is_tls:
             transport.abort()
         else:
             transport.close()
@@ -83,3 +88,30 @@ def may_keep(connection: Connection) -> bool:
         # A next request that has come already must be answered, and behind an announced close it could not be
         return not reader.is_in_body and bool(reader.held or queued_bytes(connection.transport, TO_READ))
     return True
+
+
+def is_last_word(connection: Connection) -> bool:
+    """Whether the client said that it would send nothing more, and kept to it: no reset can come of a close."""
+    head, reader = connection.head, connection.reader
+    return head is not None and not head.rules.keep_alive and not reader.held and not reader.is_in_body
+
+
+def hear_end(connection: Connection) -> bool:
+    """Take the client's FIN; True to keep the connection open, while an answer is due (RFC 9112 section 9.6).
+
+    A client may half-close and wait. Nearly all that send a FIN are gone, though, so an application that asks is told
+    of a disconnect.
+    """
+    if connection.mode != OPEN:
+        return False
+    connection.half_closed = True
+    exchange = connection.exchange
+    if connection.reader.is_in_body:
+        if exchange is not None:
+            exchange.leave()
+        return False
+    if isinstance(exchange, Exchange):
+        exchange.hang_up()
+    if connection.ending.is_tls:
+        return False  # asyncio cannot keep half of a TLS connection
+    return exchange is not None and exchange.phase is not COMPLETE

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from server_core.ending import LOST, OPEN
+from server_core.http.exchange import ClientDisconnected
 from server_core.http.wire import Head
 from server_core.websocket.channel import Channel
 from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
@@ -40,8 +42,26 @@ class Upgrade:
         head = acceptance(self._offer, subprotocol, self._extension, headers, (server.date, server.signature))
         machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = Channel(server, session, machine, sliced=self._deflate is not None)
-        self._connection.hand_over(channel, head)
+        hand_over(self._connection, channel, head)
         return channel
+
+
+def hand_over(connection: Connection, channel: Channel, head: bytes) -> None:
+    """Answer with `head`, and give the transport to the channel with whatever came behind the request."""
+    session = channel.session
+    if connection.mode != OPEN or connection.half_closed or session.gone:
+        raise ClientDisconnected("the client has closed the connection")
+    connection.mode = LOST
+    connection.ending.is_lost = True
+    connection.exchange = None
+    connection.write(head)
+    server = connection.server
+    session.status = 101
+    server.responses[1] += 1
+    server.count_response(session)
+    del server.connections[connection]
+    connection.tap.open()
+    channel.take_over(connection.transport, connection.reader.held, connection.full)
 
 
 def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:

@@ -1,0 +1,62 @@
+"""What a client is told when its request cannot be served, or its response not be completed.
+
+Rare paths, all of them: a connection calls them, and no request that goes well comes by.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from server_core.ending import SHUT
+from server_core.http.exchange import is_disconnect
+from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
+from server_core.http.response import AWAITING_START, COMPLETE
+from server_core.http.wire import Refused
+
+if TYPE_CHECKING:
+    from server_core.connection import Connection
+    from server_core.http.exchange import Exchange
+    from server_core.websocket.session import Session
+
+
+def refuse(connection: Connection, refused: Refused) -> None:
+    """Answer a request that may not be served with one plain line, and end."""
+    server, writer, exchange = connection.server, connection.writer, connection.exchange
+    server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer))
+    connection.fresh = False
+    if exchange is not None and exchange.phase is not COMPLETE:
+        if exchange.phase is not AWAITING_START and not writer.is_held:
+            cut(connection)
+            return
+        if exchange.task is None:
+            connection.exchange = None  # refused in the same segment as its head: it never began
+        exchange.leave()
+    text = refused.reason.encode("ascii") + b"\n"
+    writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
+    connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
+    server.count_refusal(refused.status, connection.peer, len(text))
+    connection.shut()
+
+
+def fail(connection: Connection, exchange: Exchange | Session, error: BaseException) -> None:
+    """Say 500 for an application that raised, or end its response visibly incomplete."""
+    if not exchange.gone or not is_disconnect(error):
+        connection.server.blame(exchange, error)
+    if exchange.gone or exchange.phase is COMPLETE:
+        return
+    if exchange.phase is AWAITING_START or connection.writer.is_held:
+        exchange.status = 500
+        exchange.sent_bytes = len(FAILURE)
+        connection.writer.start(500, [PLAIN_TEXT])
+        connection.respond(exchange, FAILURE, False)
+        exchange.phase = COMPLETE
+    else:
+        cut(connection)
+
+
+def cut(connection: Connection) -> None:
+    """End an incomplete response so that it cannot pass for a whole one."""
+    connection.mode = SHUT
+    if connection.exchange is not None:
+        connection.exchange.leave()
+    connection.ending.cut(connection.writer.ends_by_close)
