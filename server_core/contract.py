@@ -176,6 +176,21 @@ IN_FLIGHT_MAX: Final = (RECORD_BYTES - IN_FLIGHT_OFFSET) // IN_FLIGHT_ENTRY.size
 """Requests told one by one; how many there are in all is in Figures.in_flight."""
 
 
+LOAD: Final = struct.Struct("=qd")
+"""One worker's entry in the table of loads, which the workers read of each other: its connections + 1, or 0 if it does
+not accept; and its loop's last beat. Entry 0 is the master's: the highest slot that was ever in use, and nothing."""
+
+LOADS_OFFSET: Final = SLOTS_MAX * RECORD_BYTES
+LOADS_BYTES: Final = SLOTS_MAX * LOAD.size
+SCOREBOARD_BYTES: Final = LOADS_OFFSET + LOADS_BYTES
+"""The table is behind the records, in one piece: a look at all of it must not touch a page of each worker."""
+
+
+def load_offset(slot: int) -> int:
+    """Where a slot's entry in the table of loads begins."""
+    return LOADS_OFFSET + slot * LOAD.size
+
+
 def record_offset(slot: int) -> int:
     """Where a slot's record begins; ValueError if the scoreboard has no such slot."""
     if not 0 <= slot < SLOTS_MAX:

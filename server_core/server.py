@@ -32,6 +32,7 @@ from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import Defaults
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Listeners
+from server_core.loads import Loads
 from server_core.log import Log
 from server_core.proxy import parse_trusted
 from server_core.settings import ServerSettings
@@ -72,13 +73,13 @@ class Server:
         state: Mapping[str, object] | None = None,
         on_max_requests: Callable[[str], None] | None = None,
         tls: Tls | None = None,
+        loads: Loads | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
         self.loop = loop
         self.log = log
-        self.state = state
-        self.tls = tls
+        self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
         self.trusted = parse_trusted(settings.forwarded_allow_ips)
         self.parser, self.new_parser = _choose_parser(settings)
@@ -97,13 +98,18 @@ class Server:
         self.now = loop.time()
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._on_max_requests = on_max_requests
-        self.listeners = Listeners(loop, log, self._adopt_accepted, self.check_drained)
+        self.listeners = self._new_listeners(loads)
         self._drained: asyncio.Future[None] | None = None
         self._closes_until = 0.0
         self.access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
         self.sweep(self.now)
 
     # Listeners
+
+    def _new_listeners(self, loads: Loads | None) -> Listeners:
+        return Listeners(
+            self.loop, self.log, self._adopt_accepted, self.check_drained, held=self.connections.__len__, loads=loads
+        )
 
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
@@ -190,6 +196,7 @@ class Server:
 
     def forget(self, connection: Connection | Channel) -> None:
         self.connections.pop(connection, None)
+        self.listeners.tell()
         self.check_drained()
 
     def check_drained(self) -> None:
@@ -260,6 +267,7 @@ class Server:
     def sweep(self, now: float) -> None:
         """To be called about once a second with loop.time(): every deadline, the date, the access log."""
         self.now = now
+        self.listeners.beat()
         self._renew_date()
         for connection in list(self.connections):
             connection.check(now)

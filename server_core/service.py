@@ -18,6 +18,7 @@ from server_core.application import Application, load
 from server_core.errors import BootError
 from server_core.heartbeat import LoopBeat
 from server_core.lifespan import Lifespan
+from server_core.loads import Loads
 from server_core.log import Log
 from server_core.probe import probe
 from server_core.scoreboard import Scoreboard
@@ -76,6 +77,7 @@ class Service:
         generation: int,
         beat_s: float,
         on_max_requests: Callable[[str], None] | None = None,
+        loads: Loads | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -86,6 +88,7 @@ class Service:
         self._generation = generation
         self._beat_s = beat_s
         self._on_max_requests = on_max_requests
+        self._loads = loads
         self._beat: LoopBeat | None = None
         self._server: Server | None = None
         self._step: asyncio.Task[object] | None = None
@@ -120,6 +123,7 @@ class Service:
             state=state,
             on_max_requests=self._on_max_requests,
             tls=self._tls,
+            loads=self._loads,
         )
         self._beat = LoopBeat(
             self._scoreboard, server, beat_s=self._beat_s, pid=os.getpid(), generation=self._generation

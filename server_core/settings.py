@@ -260,6 +260,13 @@ class ServerSettings:
         reloads=True,
         help="Up to this many are added to max-requests, so that workers do not recycle together.",
     )
+    fair_accept: bool = option(
+        True,
+        kind=SWITCH,
+        section="server",
+        reloads=True,
+        help="A worker with more connections than another one leaves the next one to it, for 5 ms at most.",
+    )
     health_path: str = option(
         "",
         kind=URL_PATH,

@@ -37,6 +37,7 @@ from server_core.errors import (
     application_traceback,
 )
 from server_core.heartbeat import ThreadBeat
+from server_core.loads import Loads
 from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
 from server_core.process import EarlySignals, Terminated, finish_streams
@@ -227,6 +228,7 @@ def work(spec: WorkerSpec, pipe: Pipe) -> None:
     sockets = _sockets(spec)
     _, factory = loops.choose(settings.loop)
     scoreboard = Scoreboard.shared(spec.scoreboard_fd, spec.slot)
+    loads = Loads.shared(spec.scoreboard_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
     thread = _second_thread(spec, pipe, scoreboard)
     signals = EarlySignals()
     signals.install()
@@ -250,6 +252,7 @@ def work(spec: WorkerSpec, pipe: Pipe) -> None:
         generation=spec.generation,
         beat_s=spec.beat_s,
         on_max_requests=recycle,
+        loads=loads,
     )
     worker = Worker(spec, pipe, service, thread, log)
     loops.run(factory, lambda loop: worker.run(loop, sockets, signals.terminated), worker.exit_attempted)

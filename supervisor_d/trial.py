@@ -49,7 +49,7 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
     with contextlib.ExitStack() as stack:
         ours, theirs = (stack.enter_context(end) for end in socket_pair())
         scoreboard, stacks = stack.enter_context(memory()), stack.enter_context(memory())
-        os.ftruncate(scoreboard, contract.record_offset(SLOT) + contract.RECORD_BYTES)
+        os.ftruncate(scoreboard, contract.SCOREBOARD_BYTES)
         began = clock.now()
         process = spawn(theirs, (scoreboard, stacks))
         stack.callback(put_away, process)

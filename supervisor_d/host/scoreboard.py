@@ -12,10 +12,12 @@ import tempfile
 
 from server_core.contract import (
     LATENCY_BOUNDS_S,
+    LOAD,
     RECORD_BYTES,
-    SLOTS_MAX,
+    SCOREBOARD_BYTES,
     Figures,
     InFlight,
+    load_offset,
     record_offset,
     unpack_figures,
     unpack_in_flight,
@@ -39,12 +41,17 @@ class Scoreboard:
 
     def __init__(self) -> None:
         self.fd = anonymous_file("scoreboard")
-        os.ftruncate(self.fd, SLOTS_MAX * RECORD_BYTES)
+        os.ftruncate(self.fd, SCOREBOARD_BYTES)
         self.retired = Figures()
+        self._highest = 0
 
     def clear(self, slot: Slot) -> None:
-        """Blank the slot's record; before a process is spawned into it."""
+        """Blank the slot's record and its load; before a process is spawned, and after it is gone."""
         os.pwrite(self.fd, BLANK, record_offset(slot))
+        os.pwrite(self.fd, LOAD.pack(0, 0.0), load_offset(slot))
+        if slot > self._highest:
+            self._highest = slot
+            os.pwrite(self.fd, LOAD.pack(slot, 0.0), load_offset(Slot(0)))
 
     def figures(self, slot: Slot) -> Figures:
         return unpack_figures(self._record(slot))

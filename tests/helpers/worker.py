@@ -19,7 +19,7 @@ import pytest
 
 from server_core.contract import (
     RECORD_BYTES,
-    SLOTS_MAX,
+    SCOREBOARD_BYTES,
     Figures,
     InFlight,
     ListenerSpec,
@@ -218,7 +218,7 @@ def spawned(
         scoreboard_fd, stacks_fd = os.memfd_create("scoreboard"), os.memfd_create("stacks")
         stack.callback(os.close, scoreboard_fd)
         stack.callback(os.close, stacks_fd)
-        os.ftruncate(scoreboard_fd, SLOTS_MAX * RECORD_BYTES)
+        os.ftruncate(scoreboard_fd, SCOREBOARD_BYTES)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         gate = Gate()
         stack.callback(gate.close)

@@ -9,6 +9,7 @@ import pytest
 
 from server_core.contract import (
     RECORD_BYTES,
+    SCOREBOARD_BYTES,
     SLOTS_MAX,
     Figures,
     InFlight,
@@ -23,7 +24,7 @@ from server_core.scoreboard import Scoreboard
 @pytest.fixture
 def fd() -> Iterator[int]:
     fd = os.memfd_create("scoreboard")
-    os.ftruncate(fd, SLOTS_MAX * RECORD_BYTES)
+    os.ftruncate(fd, SCOREBOARD_BYTES)
     yield fd
     os.close(fd)
 

@@ -1,0 +1,82 @@
+"""Who holds how many connections: what lets a worker leave the next one to somebody who has fewer.
+
+Workers share their listeners, and all of them wake up for a new connection. The fastest one to accept would be the
+busiest one as often as not, because its loop is turning already. So a worker that holds more connections than the
+least loaded one waits a moment, in proportion, before it accepts; by then the others have had their chance. It never
+waits for longer than that: a connection that nobody else has taken is its own.
+
+Counted are only workers that accept and whose loop beats: a hung one with few connections must not slow the others.
+
+Rejected: SO_REUSEPORT, where a connection belongs to a worker before it is accepted, so that it waits behind a slow
+one and is reset when that one ends; EPOLLEXCLUSIVE alone, which at low rates wakes the same worker each time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from typing import Final
+
+from server_core.contract import LOAD, LOADS_BYTES, LOADS_OFFSET, SLOTS_MAX
+from server_core.errors import ContractError
+
+PAUSE_S: Final = 0.0005
+"""Waited for each connection more than the least loaded worker has."""
+
+PAUSE_MAX_S: Final = 0.005
+"""Both measured elsewhere: 64 connections at once come to 16 each on 4 workers, 7 % slower than a greedy accept."""
+
+STALE_BEATS: Final = 2
+"""Beats after which a worker is taken for hung, as in heartbeat.SILENT_BEATS: one may be late on a busy machine."""
+
+
+class Loads:
+    """The table of all workers' loads, and this worker's entry in it, which only this worker's loop writes."""
+
+    def __init__(self, memory: mmap.mmap, slot: int, beat_s: float) -> None:
+        self._memory = memory
+        self._slot = slot
+        self._offset = slot * LOAD.size
+        self._stale_s = STALE_BEATS * beat_s
+        self._beat_at = 0.0
+
+    @staticmethod
+    def shared(fd: int, slot: int, beat_s: float) -> Loads:
+        """The table behind `fd`; ContractError if there is none."""
+        if not 0 < slot < SLOTS_MAX:
+            raise ContractError(f"spec: slot must be from 1 to {SLOTS_MAX - 1}, not {slot}")
+        try:
+            memory = mmap.mmap(fd, LOADS_BYTES, offset=LOADS_OFFSET)
+        except (OSError, ValueError) as error:
+            raise ContractError(f"spec: scoreboard_fd {fd} has no table of loads: {error}") from error
+        return Loads(memory, slot, beat_s)
+
+    def store(self, connections: int) -> None:
+        """Tell the others how many connections this worker holds, and that it accepts."""
+        LOAD.pack_into(self._memory, self._offset, connections + 1, self._beat_at)
+
+    def withdraw(self) -> None:
+        """Tell the others that this worker accepts no more."""
+        LOAD.pack_into(self._memory, self._offset, 0, self._beat_at)
+
+    def beat(self, now: float) -> None:
+        """The loop turns; `now` is time.monotonic's."""
+        self._beat_at = now
+        load, _ = LOAD.unpack_from(self._memory, self._offset)
+        LOAD.pack_into(self._memory, self._offset, load, now)
+
+    def pause_s(self) -> float:
+        """How long to leave the next connection to others; 0 if nobody who could take it has fewer."""
+        entries = LOAD.iter_unpack(self._memory[: self._entries() * LOAD.size])
+        next(entries)  # the master's: see contract.LOAD
+        fresh_at = time.monotonic() - self._stale_s
+        least = min((load for load, beat_at in entries if load and beat_at > fresh_at), default=0)
+        own, _ = LOAD.unpack_from(self._memory, self._offset)
+        return min(PAUSE_MAX_S, PAUSE_S * (own - least)) if 0 < least < own else 0.0
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def _entries(self) -> int:
+        highest, _ = LOAD.unpack_from(self._memory, 0)
+        return min(int(highest), SLOTS_MAX - 1) + 1
