@@ -77,7 +77,7 @@ class Server:
     ) -> None:
         self.app = app
         self.settings = settings
-        self.loop = loop
+        self.loop, self.vectored = loop, _is_vectored(loop)
         self.log = log
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
@@ -313,6 +313,14 @@ def _task_factory(
     if sys.version_info >= (3, 12):
         return partial(asyncio.Task, loop=loop, name="request", eager_start=True)
     return partial(asyncio.Task, loop=loop, name="request")  # a name given is not made up: Task-4711 costs 0.2 us
+
+
+def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether writelines() of the loop's transports tells when their buffer is full.
+
+    asyncio's own does not in CPython 3.12.1 and 3.13.0 (tested), so that nothing would bound it. uvloop's does.
+    """
+    return not isinstance(loop, asyncio.BaseEventLoop)
 
 
 def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
