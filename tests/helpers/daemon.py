@@ -258,7 +258,12 @@ def running(
 
 
 def free_listener() -> socket.socket:
-    """A listening TCP socket on a free port, to be handed in."""
+    """A listening TCP socket on a free port, to be handed in.
+
+    It does not block: nginx takes an inherited listener as it is, and of two of its workers that are woken for one
+    connection the later would wait in accept(2) for ever.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
     listener.set_inheritable(True)
     return listener

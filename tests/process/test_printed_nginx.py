@@ -66,7 +66,7 @@ def test_requests_pass_through_it_and_none_is_lost_to_reloads(tmp_path: Path) ->
                 thread.join(DEADLINE_S)
         finally:
             process.send_signal(signal.SIGQUIT)
-            process.wait()
+            process.wait(DEADLINE_S)
         assert reloads == [0, 0]
         assert [status for status, _ in told] == [200] * 1200
         assert len({body.split()[0] for _, body in told}) == 1200, "every request has an id of its own"

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.daemon import free_listener
+
 DEADLINE_S = 60.0
 APP = "server_core.example:app"
 RUN = f"{sys.executable} -m supervisor_d run {APP} --control-socket off"
@@ -149,7 +151,7 @@ def test_it_is_started_by_a_connection_through_systemd_socket_activate() -> None
 def test_it_serves_behind_nginx_over_a_unix_socket(tmp_path: Path) -> None:
     nginx = tool("nginx")
     backend = tmp_path / "app.sock"
-    with socket.socket(socket.AF_UNIX) as upstream, socket.create_server(("127.0.0.1", 0)) as front:
+    with socket.socket(socket.AF_UNIX) as upstream, free_listener() as front:
         upstream.bind(str(backend))
         upstream.listen(64)
         port = front.getsockname()[1]
