@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server_core import loops
-from server_core.application import Application, adapt
+from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
 from server_core.log import EVENTS, Log, setup
 from server_core.scoreboard import Scoreboard
@@ -191,7 +191,7 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
     log = setup(form=settings.log_format, level=settings.log_level, table=EVENTS)
     loop_name, factory = loops.choose(settings.loop)
     with contextlib.closing(open_listener(place)) as listener, unlinked_afterwards(place.uds):
-        application = _imported(settings, log) if app is None else adapt(app, type(app).__name__)
+        application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)
         alone = Alone(application, settings, log)
         loops.run(factory, lambda loop: alone.run(loop, listener, loop_name), alone.exit_attempted)
 

@@ -11,19 +11,13 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TypeAlias, cast
+from typing import cast
 
+from server_core.adapters import Application, adapt, kind_of
 from server_core.errors import BootError, UsageError, application_traceback
 from server_core.kinds import parse_app
-
-Scope: TypeAlias = MutableMapping[str, object]
-AsgiMessage: TypeAlias = MutableMapping[str, object]
-Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
-Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ class Target:
         return f"{self.module}:{self.attribute}" + ("()" if self.is_factory else "")
 
 
-def load(text: str, *, factory: bool = False, app_dir: str = "") -> Application:
+def load(text: str, *, factory: bool = False, app_dir: str = "", interface: str = "auto") -> Application:
     """The application that the text names, ready to be called with (scope, receive, send).
 
     `app_dir` (default: the working directory) becomes the first place that imports are looked for in. Raises
@@ -63,7 +57,7 @@ def load(text: str, *, factory: bool = False, app_dir: str = "") -> Application:
     found = _attribute(_module(target, directory), target)
     if target.is_factory:
         found = _made(found, target)
-    return adapt(found, str(target))
+    return adapt(found, str(target), interface)
 
 
 def _module(target: Target, directory: str) -> ModuleType:
@@ -105,7 +99,7 @@ def _absent(owner: object, name: str, target: Target) -> str:
 
 def _made(factory: object, target: Target) -> object:
     if not callable(factory):
-        raise BootError("import", f"app: factory {target} is not callable, but {_kind(factory)}")
+        raise BootError("import", f"app: factory {target} is not callable, but {kind_of(factory)}")
     try:
         made = factory()
     except BaseException as error:  # SystemExit, too: see _module
@@ -114,55 +108,3 @@ def _made(factory: object, target: Target) -> object:
         made.close()
         raise BootError("import", f"app: factory {target} is async; it must be a plain function, as no loop runs yet")
     return cast(object, made)
-
-
-def adapt(found: object, name: str) -> Application:
-    """An ASGI 3 application from what was found; BootError("import", ...) if it cannot be one.
-
-    Told by the parameters it takes: three are ASGI 3, one is ASGI 2 (a callable per scope, wrapped here), two are
-    WSGI, none a factory. What cannot be inspected (written in C) or takes any number is believed to be ASGI 3.
-    """
-    if not callable(found):
-        raise BootError("import", f"app: {name} is not callable, but {_kind(found)}")
-    try:
-        signature = inspect.signature(found)
-    except (ValueError, TypeError):
-        return cast(Application, found)
-    if _takes(signature, 3):
-        return cast(Application, found)
-    if _takes(signature, 2):
-        raise BootError(
-            "import",
-            f"app: {name} takes two arguments, as WSGI applications do (environ, start_response); an ASGI application "
-            "takes three (scope, receive, send). Wrap it, for example with a2wsgi.WSGIMiddleware",
-        )
-    if _takes(signature, 1):
-        return _single(cast(Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]], found))
-    if _takes(signature, 0):
-        raise BootError(
-            "import",
-            f"app: {name} takes no arguments, so it is no ASGI application; if calling it makes one, write "
-            f"{name.removesuffix('()')}() or give --factory",
-        )
-    raise BootError("import", f"app: {name}{signature} cannot be called with (scope, receive, send)")
-
-
-def _takes(signature: inspect.Signature, count: int) -> bool:
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def _single(double: Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]) -> Application:
-    """ASGI 2 as ASGI 3: `application(scope)` gives the callable that takes receive and send."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await double(scope)(receive, send)
-
-    return application
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self.peer = peer
         self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
-        self.writer = H1Writer()
+        self.writer = H1Writer(server.heads)
         self.start = self.writer.start
         self._loop = server.loop
         self.head: Head | None = None

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from typing import Final
 
 from server_core.option import Kind, choice, parse_text
+
+_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+
+OURS_ALONE: Final = frozenset(
+    ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+"""Fields that tell how this very message is framed, or when it was made: no fixed value can be true."""
 
 
 def parse_access_log(text: str) -> str:
@@ -47,6 +56,16 @@ def parse_peers(text: str) -> str:
     return ",".join(peers)
 
 
+def parse_header(text: str) -> str:
+    """`Name: value`, as it goes out."""
+    match = _HEADER.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"must be Name: value, in Latin-1 and without control characters, not {text!r}")
+    if match[1].lower() in OURS_ALONE:
+        raise ValueError(f"must not set {match[1]}, which is different from response to response")
+    return f"{match[1]}: {match[2].rstrip()}"
+
+
 def parse_path(text: str) -> str:
     """A URL path that begins with a slash, or nothing."""
     if text and (not text.startswith("/") or any(character <= " " or character == "\x7f" for character in text)):
@@ -62,6 +81,7 @@ def parse_prefix(text: str) -> str:
 
 
 APP = Kind("app", "module:attribute or module:factory()", parse_app)
+HEADER = Kind("header", "Name: value", parse_header, separator="\n")
 PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
 URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
 URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)

@@ -22,7 +22,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-from server_core.application import Application, AsgiMessage, Scope
+from server_core.adapters import Application, AsgiMessage, Scope
 from server_core.errors import BootError, application_traceback
 from server_core.log import Log
 

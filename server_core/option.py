@@ -24,7 +24,8 @@ class Kind:
 
     `parse` raises ValueError whose message completes "NAME: ..." (for example "must be a length of time").
     `words` are all the values there are, where they can be listed. `is_quoted` kinds are read from strings alone,
-    because a number in TOML or Python has already lost how it was written (0660 or 432).
+    because a number in TOML or Python has already lost how it was written (0660 or 432). `separator` stands between
+    the values of a repeatable setting in one environment variable.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Kind:
     is_flag: bool = False
     words: tuple[str, ...] = ()
     is_quoted: bool = False
+    separator: str = ","
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 from typing import Final
 from urllib.parse import unquote
 
-from server_core.application import Application, AsgiMessage, Scope
+from server_core.adapters import Application, AsgiMessage, Scope
 from server_core.errors import BootError, application_traceback
 
 BODY_TOLD: Final = 500

@@ -29,7 +29,7 @@ from server_core.errors import UsageError
 from server_core.http.exchange import Application, Exchange
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
-from server_core.http.h1_writer import Defaults
+from server_core.http.h1_writer import Heads
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Listeners
 from server_core.loads import Loads
@@ -94,7 +94,7 @@ class Server:
         self.max_requests = _with_jitter(settings)
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
-        self.signature = b"server: supervisor-d\r\n" if settings.server_header else b""
+        self.heads = Heads(_fixed_defaults(settings))
         self.now = loop.time()
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._on_max_requests = on_max_requests
@@ -277,8 +277,7 @@ class Server:
 
     def _renew_date(self) -> None:
         date = formatdate(time.time(), usegmt=True).encode("ascii")
-        self.date = b"date: %b\r\n" % date if self.settings.date_header else b""
-        self.defaults = Defaults(self.date, self.signature, self.date + self.signature + b"\r\n")
+        self.defaults = self.heads.defaults(date if self.settings.date_header else b"")
 
     def figures(self) -> ServerFigures:
         """The numbers for the scoreboard."""
@@ -331,6 +330,16 @@ def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderPa
     if HttptoolsHeaders is None:
         raise UsageError("http: httptools cannot be imported; auto or h11 would be accepted")
     return "httptools", HttptoolsHeaders
+
+
+def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:
+    """Names and lines of the default fields that do not change with time."""
+    lines = [
+        (text.partition(":")[0].lower().encode("ascii"), f"{text}\r\n".encode("latin-1")) for text in settings.header
+    ]
+    if settings.server_header and all(name != b"server" for name, _ in lines):
+        lines.insert(0, (b"server", b"server: supervisor-d\r\n"))
+    return lines
 
 
 def _with_jitter(settings: ServerSettings) -> int:

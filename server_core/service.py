@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from server_core.application import Application, load
+from server_core.adapters import Application
+from server_core.application import load
 from server_core.errors import BootError
 from server_core.heartbeat import LoopBeat
 from server_core.lifespan import Lifespan
@@ -46,7 +47,7 @@ def import_application(settings: ServerSettings, log: Log) -> Application:
     latency. First collect: garbage that is frozen is never freed.
     """
     began_at = time.monotonic()
-    app = load(settings.app, factory=settings.factory, app_dir=settings.app_dir)
+    app = load(settings.app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
     gc.collect()
     gc.freeze()
     log("application.imported", app=settings.app, duration_s=round(time.monotonic() - began_at, 3))

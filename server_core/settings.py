@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server_core.kinds import ACCESS_LOG, APP, LOG_LEVEL, PEERS, SECRET, URL_PATH, URL_PREFIX
+from server_core.kinds import ACCESS_LOG, APP, HEADER, LOG_LEVEL, PEERS, SECRET, URL_PATH, URL_PREFIX
 from server_core.option import (
     BYTES,
     COUNT,
@@ -35,6 +35,13 @@ class ServerSettings:
         section="application",
         reloads=True,
         help="APP names a callable that returns the application.",
+    )
+    interface: str = option(
+        "auto",
+        kind=choice("auto", "asgi3", "asgi2", "wsgi"),
+        section="application",
+        reloads=True,
+        help="What the application speaks. auto tells ASGI 3 and 2 apart; wsgi needs a2wsgi or asgiref.",
     )
     app_dir: str = option(
         "",
@@ -231,6 +238,14 @@ class ServerSettings:
         section="server",
         reloads=True,
         help="Send a Date header unless the application did.",
+    )
+    header: tuple[str, ...] = option(
+        (),
+        kind=HEADER,
+        section="server",
+        reloads=True,
+        repeatable=True,
+        help="A header field (Name: value) for every response that the application did not give one of this name.",
     )
     access_log: str = option(
         "off",

@@ -25,7 +25,7 @@ import socket
 import sys
 
 from server_core import loops
-from server_core.application import Application
+from server_core.adapters import Application
 from server_core.contract import MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, Message, WorkerSpec, encode
 from server_core.errors import (
     EXIT_OK,

@@ -5,17 +5,15 @@ The head is held until the first body event: then the length is often known, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Container, Iterable, Sequence
+from typing import Final, NamedTuple, cast
 
 from server_core.http.h1_rules import REMEMBERED
 from server_core.http.response import (
     CODING,
     CONNECTION,
-    DATE,
     KNOWN_LINES,
     LENGTH,
-    SERVER,
     STATUS_LINES,
     ResponseError,
     learn_line,
@@ -46,22 +44,59 @@ class Block(NamedTuple):
     status: int
     chunked: bool
     close: bool
-    has_date: bool
-    has_server: bool
+    given: frozenset[bytes]
+    """Names of the defaults that the application gave itself."""
     is_plain: bool
     """Whether nothing but the length has to be compared before it can go out."""
 
 
 class Defaults(NamedTuple):
-    """The fields that every response gets unless the application gave them; empty where they are switched off."""
+    """The fields that every response gets unless the application gave one of the name."""
 
-    date: bytes
-    server: bytes
+    lines: tuple[tuple[bytes, bytes], ...]
+    """Lower-cased names and lines."""
     end: bytes
-    """Both, and the end of the head."""
+    """All the lines, and the end of the head."""
+
+    def without(self, names: Container[bytes]) -> bytes:
+        """The lines but those of these names, and the end of the head."""
+        return b"".join(line for name, line in self.lines if name not in names) + b"\r\n"
 
 
-BLOCKS: dict[tuple[object, ...], Block] = {}
+def defaults_of(lines: Iterable[tuple[bytes, bytes]]) -> Defaults:
+    """Defaults from names and lines."""
+    lines = tuple(lines)
+    return Defaults(lines, b"".join(line for _, line in lines) + b"\r\n")
+
+
+class Heads:
+    """The heads that an application's responses have had; one for all the connections of a server."""
+
+    __slots__ = ("_fixed", "_names", "seen")
+
+    def __init__(self, fixed: Sequence[tuple[bytes, bytes]]) -> None:
+        """`fixed` are lower-cased names and lines of the defaults; Date comes to them."""
+        self._fixed = fixed
+        self._names = frozenset((b"date", *(name for name, _ in fixed)))
+        self.seen: dict[tuple[object, ...], Block] = {}
+        """What learn() would find at once; read directly where a call matters."""
+
+    def learn(self, key: tuple[object, ...]) -> Block:
+        """Check a status and headers, and remember them; ResponseError if they may not go out."""
+        block = _checked(key, self._names)
+        if len(block.plain) <= BLOCK_LIMIT:
+            if len(self.seen) >= REMEMBERED:
+                self.seen.clear()
+            try:
+                self.seen[key] = block
+            except TypeError:  # lists have no hash
+                return block
+        return block
+
+    def defaults(self, date: bytes) -> Defaults:
+        """What is sent besides from now on; without a date if that is empty."""
+        dated = [(b"date", b"date: %b\r\n" % date)] if date else []
+        return defaults_of([*dated, *self._fixed])
 
 
 class H1Writer:
@@ -71,9 +106,11 @@ class H1Writer:
     response can be started instead; after that the connection must end.
     """
 
-    __slots__ = ("_block", "_framing", "_length", "close", "is_held")
+    __slots__ = ("_block", "_framing", "_heads", "_length", "_seen", "close", "is_held")
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+        self._seen = heads.seen
         self._framing = _ENDED
         self._block = NO_BLOCK
         self._length = -1
@@ -91,9 +128,9 @@ class H1Writer:
         """Check and hold a response's head."""
         key = (status, *headers)
         try:
-            self._block = BLOCKS[key]
+            self._block = self._seen[key]
         except (KeyError, TypeError):  # not seen yet; or pairs that are lists, which have no hash
-            self._block = _learn(key)
+            self._block = self._heads.learn(key)
         self._framing = _UNDECIDED
         self.is_held = True
 
@@ -113,11 +150,7 @@ class H1Writer:
             lines.append(b"connection: close\r\n")
         elif line.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
-        if not block.has_date:
-            lines.append(defaults.date)
-        if not block.has_server:
-            lines.append(defaults.server)
-        lines.append(b"\r\n")
+        lines.append(defaults.without(block.given) if block.given else defaults.end)
         self.is_held = False
         data = self.body(data, more)
         if len(data) > JOIN_LIMIT:
@@ -173,12 +206,11 @@ class H1Writer:
         return data
 
 
-NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, False, False, False)
+NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, frozenset(), False)
 """Before the first response there is none."""
 
 
-def _learn(key: tuple[object, ...]) -> Block:
-    """Check a status and headers; ResponseError if they may not go out."""
+def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
     status = key[0]
     text = [status_line(status) if not isinstance(status, int) else STATUS_LINES.get(status) or status_line(status)]
     kinds: set[int] = set()
@@ -200,19 +232,11 @@ def _learn(key: tuple[object, ...]) -> Block:
         kinds.add(kind)
     if CODING in kinds and length >= 0:
         raise ResponseError("headers: content-length and transfer-encoding exclude each other")
+    given = defaults.intersection(cast("tuple[bytes, bytes]", pair)[0].lower() for pair in key[1:])
     plain = b"".join(text)
-    is_plain = length >= 0 and not close and not kinds & {DATE, SERVER} and status not in (204, 304)
+    is_plain = length >= 0 and not close and not given and status not in (204, 304)
     counted = plain + b"content-length: %d\r\n" % length
-    code = int(plain[9:12])
-    block = Block(plain, counted, length, code, CODING in kinds, close, DATE in kinds, SERVER in kinds, is_plain)
-    if len(plain) <= BLOCK_LIMIT:
-        if len(BLOCKS) >= REMEMBERED:
-            BLOCKS.clear()
-        try:
-            BLOCKS[key] = block
-        except TypeError:  # lists have no hash
-            return block
-    return block
+    return Block(plain, counted, length, int(plain[9:12]), CODING in kinds, close, given, is_plain)
 
 
 FAILURE: Final = b"Internal Server Error\n"

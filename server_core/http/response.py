@@ -33,15 +33,13 @@ def illegal(phase: dict[str, bool], kind: object) -> ResponseError:
     return ResponseError(f"the response {described}: send() takes {expected} now, not {kind!r}")
 
 
-PLAIN, LENGTH, CODING, CONNECTION, DATE, SERVER = range(6)
+PLAIN, LENGTH, CODING, CONNECTION = range(4)
 """What a response field means to the writer; PLAIN is nothing."""
 
 _KINDS: Final = {
     b"content-length": LENGTH,
     b"transfer-encoding": CODING,
     b"connection": CONNECTION,
-    b"date": DATE,
-    b"server": SERVER,
 }
 _NAME: Final = re.compile(TOKEN)
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from server_core.http.h1_rules import TOKEN
+from server_core.http.h1_writer import Defaults
 from server_core.http.response import ResponseError, learn_line
 from server_core.http.wire import Fields, Head, Refused
 
@@ -93,9 +94,9 @@ def accept_of(key: bytes) -> bytes:
 
 
 def acceptance(
-    offer: Offer, subprotocol: object, extension: bytes | None, fields: Iterable[object], own: tuple[bytes, bytes]
+    offer: Offer, subprotocol: object, extension: bytes | None, fields: Iterable[object], defaults: Defaults
 ) -> bytes:
-    """The 101 that accepts; ResponseError if the application chose what cannot be. `own` are our date and server."""
+    """The 101 that accepts; ResponseError if the application chose what cannot be."""
     lines = [
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ",
         offer.accept,
@@ -116,12 +117,7 @@ def acceptance(
             raise ResponseError(f"headers: {name!r} is the server's own in an acceptance")
         names.add(name.lower())
         lines.append(b"%b: %b\r\n" % (name, value))
-    date, server = own
-    if b"date" not in names:
-        lines.append(date)
-    if b"server" not in names:
-        lines.append(server)
-    lines.append(b"\r\n")
+    lines.append(defaults.without(names))
     return b"".join(lines)
 
 

@@ -108,6 +108,12 @@ def loop_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
     return installed("loop", settings.server.loop, "auto or asyncio", host)
 
 
+def adapter_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
+    if settings.server.interface == "wsgi" and not (host.has_module("a2wsgi") or host.has_module("asgiref")):
+        return "interface", "wsgi needs a2wsgi or asgiref, and neither is installed for this Python"
+    return None
+
+
 def installed(name: str, chosen: str, others: str, host: Host) -> tuple[str, str] | None:
     """A rule's answer if the chosen package is not there; `auto` takes what is."""
     if chosen != "auto" and not host.has_module(chosen):
@@ -127,6 +133,7 @@ RULES: Final[Sequence[Rule]] = (
     addresses_are_distinct,
     descriptors_are_not_the_outputs,
     directory_exists,
+    adapter_is_installed,
     parser_is_installed,
     loop_is_installed,
     tls_is_usable,

@@ -43,11 +43,11 @@ def unknown(variable: str) -> str:
 
 
 def value_of(row: Row, variable: str, text: str) -> str | list[str]:
-    """The value in one variable; a repeatable one holds several, comma-separated."""
+    """The value in one variable; a repeatable one holds several, with its kind's separator between them."""
     rewritten = REWRITTEN[variable](text) if variable in REWRITTEN else text
     if not row.option.repeatable:
         return rewritten
-    return [part.strip() for part in rewritten.split(",") if part.strip()]
+    return [part.strip() for part in rewritten.split(row.option.kind.separator) if part.strip()]
 
 
 def relevant(environ: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ value and where it came from.
   directory at start.
 - What is unknown, ill-formed or impossible is refused at start by name, with exit code 2; all of it at once.
 - A variable that is set but empty counts as not set. Where a setting may be given several times, a variable holds its
-  values comma-separated, a file an array, and the flag is repeated.
+  values comma-separated (`header`: one a line), a file an array, and the flag is repeated.
 - `WEB_CONCURRENCY`, `PORT` and `FORWARDED_ALLOW_IPS` are read, too; a variable of our own wins over them.
 - TIME is `30`, `1.5s`, `250ms`, `2m`, `1h` or `1d`; SIZE is `65536`, `64k`, `10M` or `1G`, in powers of 1024. A file
   may have numbers, strings and `true` or `false`; a file mode stands in quotes (`"0660"`).

@@ -27,7 +27,12 @@ def double(scope):
 
 
 def wsgi(environ, start_response):
-    return [b""]
+    """WSGI: tells what it was called with, in two parts."""
+    body = environ["wsgi.input"].read()
+    where = f"{environ['REQUEST_METHOD']} {environ['SCRIPT_NAME']}|{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+    start_response("201 Created", [("Content-Type", "text/plain"), ("X-Host", environ["HTTP_HOST"])])
+    yield where.encode()
+    yield b" " + body
 
 
 def make_app():

@@ -10,7 +10,9 @@ import pytest
 
 from server_core.application import Target, load
 from server_core.errors import BootError, UsageError
+from server_core.lifespan import Lifespan
 from tests.apps import loadable
+from tests.helpers.http import Heard, run, serving
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,7 @@ def test_a_factory_is_called_by_its_parentheses_or_by_the_option() -> None:
 
 
 def test_an_asgi_2_application_is_wrapped() -> None:
-    scope: dict[str, object] = {}
+    scope: dict[str, object] = {"asgi": {"version": "3.0"}}
 
     async def receive() -> dict[str, object]:
         return {}
@@ -81,8 +83,57 @@ def test_an_asgi_2_application_is_wrapped() -> None:
     assert scope["called_with"] == (receive, send)
 
 
-def test_a_wsgi_application_is_refused_as_one() -> None:
-    assert "takes two arguments, as WSGI applications do" in refusal("tests.apps.loadable:wsgi")
+def test_asgi_2_is_told_that_it_is_called_as_asgi_2() -> None:
+    scope: dict[str, object] = {"asgi": {"version": "3.0", "spec_version": "2.5"}}
+
+    async def nothing(*_: object) -> dict[str, object]:
+        return {}
+
+    asyncio.run(load("tests.apps.loadable:double", interface="asgi2")(scope, nothing, nothing))  # type: ignore[arg-type]
+    assert scope["asgi"] == {"version": "2.0", "spec_version": "2.5"}
+
+
+def test_a_wsgi_application_is_not_taken_for_another_and_told_how_to_be_served() -> None:
+    assert "Give --interface wsgi" in refusal("tests.apps.loadable:wsgi")
+
+
+@pytest.mark.parametrize(
+    ("name", "interface"),
+    [("app", "asgi2"), ("app", "wsgi"), ("double", "asgi3"), ("wsgi", "asgi3"), ("wsgi", "asgi2"), ("double", "wsgi")],
+)
+def test_an_application_that_does_not_speak_the_interface_it_is_said_to_is_refused(name: str, interface: str) -> None:
+    said = refusal(f"tests.apps.loadable:{name}", interface=interface)
+    assert "cannot be called with (" in said
+    assert f"as {interface} is" in said
+
+
+def test_wsgi_without_a_wrapper_is_refused_by_what_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("a2wsgi", "asgiref", "asgiref.wsgi"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "interface: wsgi needs a2wsgi or asgiref" in refusal("tests.apps.loadable:wsgi", interface="wsgi")
+
+
+@pytest.mark.parametrize("wrapper", ["a2wsgi", "asgiref"])
+def test_a_wsgi_application_is_served(wrapper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(wrapper)
+    if wrapper == "asgiref":
+        monkeypatch.setitem(sys.modules, "a2wsgi", None)
+    app = load("tests.apps.loadable:wsgi", interface="wsgi")
+
+    async def scenario() -> None:
+        lifespan = Lifespan(app, "auto", name="wsgi", log=Heard())
+        await lifespan.startup()
+        assert not lifespan.is_started, "WSGI has none"
+        async with serving(app, root_path="/api") as served:  # type: ignore[arg-type]  # the same, named elsewhere
+            client = await served.connect()
+            for _ in range(2):
+                client.send(b"POST /a%20b?c=d HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+                response = await client.response()
+                assert (response.status, response.headers["x-host"]) == (201, "h")
+                assert response.body == b"POST /api|/a b?c=d hello"
+            assert not served.heard.all("request.failed")
+
+    run(scenario())
 
 
 def test_a_factory_that_was_not_called_is_recognised() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from server_core.__main__ import command
 from server_core.arguments import DEFAULTS, OPTIONS, settings_from
 from server_core.errors import UsageError
 
@@ -44,6 +45,11 @@ def test_a_value_of_a_foreign_type_is_refused_by_name(name: str) -> None:
         ({"header_timeout": 0.0}, "header_timeout: must be at least 0.1, not 0"),
         ({"header_timeout": True}, "header_timeout: must be a length of time"),
         ({"max_requests": 1.5}, "max_requests: must be a whole number"),
+        ({"header": "X-Frame-Options"}, "header: must be Name: value"),
+        ({"header": ["X Y: z"]}, "header: must be Name: value"),
+        ({"header": "A: b\r\nC: d"}, "header: must be Name: value"),
+        ({"header": "A: \u20ac"}, "in Latin-1 and without control characters, not 'A: \u20ac'"),
+        ({"header": "Content-Length: 5"}, "header: must not set Content-Length"),
         ({"loop": "trio"}, "loop: must be one of auto, uvloop, asyncio, not 'trio'"),
         (
             {"app": "main.py"},
@@ -59,3 +65,15 @@ def test_a_wrong_value_is_refused_with_what_would_be_accepted(given: dict[str, o
 
 def test_every_field_of_the_settings_is_an_option() -> None:
     assert set(OPTIONS) == {field.name for field in dataclasses.fields(DEFAULTS)}
+
+
+def test_several_values_in_one_variable_stand_apart_as_the_supervisor_has_it() -> None:
+    variables = {"SUPERVISOR_D_HEADER": "A: b, c\nD: e f\n", "SUPERVISOR_D_SSL_KEYFILE": "a b.key, c.key"}
+    context = command().make_context("server_core", ["main:app"])
+    assert context.params["header"] == ()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in variables.items():
+            patch.setenv(name, text)
+        given = command().make_context("server_core", ["main:app"]).params
+    assert given["header"] == ("A: b, c", "D: e f")
+    assert given["ssl_keyfile"] == ("a b.key", "c.key")

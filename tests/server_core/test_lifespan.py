@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from server_core.application import Application, Receive, Scope, Send
+from server_core.adapters import Application, Receive, Scope, Send
 from server_core.errors import BootError
 from server_core.lifespan import FINAL, OUT_OF_PLACE, TABLE, Cause, Lifespan, State
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from server_core.application import Application, AsgiMessage, Receive, Scope, Send
+from server_core.adapters import Application, AsgiMessage, Receive, Scope, Send
 from server_core.errors import BootError
 from server_core.probe import BODY_TOLD, probe, probe_scope
 

@@ -48,6 +48,8 @@ OTHER_DEFAULTS = {
     "name": "x",
     "max_memory": "1048576",
     "max_requests_jitter": "0",
+    "interface": "asgi2",
+    "header": "A: b",
     "lifespan": "on",
     "http": "h11",
     "loop": "asyncio",

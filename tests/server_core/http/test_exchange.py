@@ -456,6 +456,28 @@ def test_date_and_server_are_sent_unless_the_application_did_or_they_are_off() -
     assert "date" not in headers
 
 
+def test_headers_of_the_operator_are_sent_unless_the_application_gave_the_same_name() -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        length: list[object] = [(b"content-length", b"2")] if scope["path"] == "/counted" else []
+        own = [(b"X-FRAME-options", b"SAMEORIGIN")] if scope["path"] == "/own" else []
+        await send({"type": "http.response.start", "status": 200, "headers": own + length})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def scenario() -> None:
+        async with serving(app, header=("X-Frame-Options: DENY", "Server: mine", "A: caf\xe9, b")) as served:
+            client = await served.connect()
+            for path in (b"/", b"/counted", b"/own", b"/counted", b"/own"):
+                headers = (await client.get(GET.replace(b"/ ", path + b" "))).headers
+                assert headers["x-frame-options"] == ("SAMEORIGIN" if path == b"/own" else "DENY")
+                assert (headers["server"], headers["a"]) == ("mine", "caf\xe9, b")
+                assert "date" in headers
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            refused = await client.response()
+            assert (refused.status, refused.headers["x-frame-options"]) == (400, "DENY")
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("parser", PARSERS)
 def test_continue_is_sent_when_the_application_wants_the_body(parser: str) -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:

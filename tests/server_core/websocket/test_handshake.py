@@ -7,6 +7,7 @@ import pytest
 from server_core.http.h1_httptools import HttptoolsHeaders
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_rules import RequestLines
+from server_core.http.h1_writer import defaults_of
 from server_core.http.response import ResponseError
 from server_core.http.wire import Head, Refused
 from server_core.settings import ServerSettings
@@ -39,6 +40,9 @@ class Caught:
 
     def end(self) -> None:
         assert self.head is not None
+
+
+DEFAULTS = defaults_of([(b"date", b"date: now\r\n"), (b"server", b"server: us\r\n")])
 
 
 def head_of(line: str, fields: dict[str, str], *, more: str = "") -> Head:
@@ -125,7 +129,7 @@ def test_a_broken_handshake_is_refused(changes: dict[str, str | None], more: str
 
 
 def answer(offer: Offer, subprotocol: object = None, fields: object = (), extension: bytes | None = None) -> bytes:
-    return acceptance(offer, subprotocol, extension, fields, (b"date: now\r\n", b"server: us\r\n"))  # type: ignore[arg-type]  # some of it wrong on purpose
+    return acceptance(offer, subprotocol, extension, fields, DEFAULTS)  # type: ignore[arg-type]  # some of it wrong on purpose
 
 
 def test_an_acceptance_says_what_was_agreed() -> None:

@@ -22,6 +22,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     # name: (as TOML or Python has it, as text, the typed value); none is the default
     "app": ("shop.main:app", "shop.main:app", "shop.main:app"),
     "factory": (True, "yes", True),
+    "interface": ("asgi2", "ASGI2", "asgi2"),
     "app_dir": ("/", "/", "/"),
     "lifespan": ("on", "ON", "on"),
     "root_path": ("/api", "/api", "/api"),
@@ -39,6 +40,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "forwarded_allow_ips": ("10.0.0.0/8,unix", "10.0.0.0/8, unix", "10.0.0.0/8,unix"),
     "server_header": (False, "off", False),
     "date_header": (False, "no", False),
+    "header": (["A:b, c", "D: e"], "A:b, c\nD: e", ("A: b, c", "D: e")),
     "access_log": ("-", "-", "-"),
     "log_format": ("json", "json", "json"),
     "log_level": ("debug", "debug", "debug"),

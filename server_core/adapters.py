@@ -1,0 +1,137 @@
+"""From whatever interface an application has to ASGI 3: (scope, receive, send).
+
+    interface   what is expected                                    what becomes of it
+    asgi3       a callable that takes (scope, receive, send)        itself
+    asgi2       a callable that takes (scope), and gives one that   called anew for each scope
+                takes (receive, send)
+    wsgi        a callable that takes (environ, start_response)     wrapped by a2wsgi, else by asgiref: in threads
+    auto        asgi3 or asgi2, told by the parameters it takes
+
+auto does not take WSGI although it would know it: whoever serves a synchronous application should have said so, since
+it is threads that then limit how many requests run at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Final, TypeAlias, cast
+
+from server_core.errors import BootError
+
+Scope: TypeAlias = MutableMapping[str, object]
+AsgiMessage: TypeAlias = MutableMapping[str, object]
+Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
+Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+WSGI_WRAPPERS: Final = (("a2wsgi", "WSGIMiddleware"), ("asgiref.wsgi", "WsgiToAsgi"))
+"""Tried in this order: a2wsgi streams both bodies, asgiref reads the whole request first."""
+
+
+def adapt(found: object, name: str, interface: str = "auto") -> Application:
+    """An ASGI 3 application from what was found; BootError("import", ...) if it cannot be one."""
+    if not callable(found):
+        raise BootError("import", f"app: {name} is not callable, but {kind_of(found)}")
+    return _ADAPTERS[interface](found, name)
+
+
+def _three(found: Callable[..., object], name: str) -> Application:
+    if not _takes(found, 3):
+        raise _unfit(found, name, "asgi3", "(scope, receive, send)")
+    return cast(Application, found)
+
+
+def _two(found: Callable[..., object], name: str) -> Application:
+    if not _takes(found, 1):
+        raise _unfit(found, name, "asgi2", "(scope)")
+    double = cast("Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]", found)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        versions = cast("Mapping[str, object]", scope["asgi"])
+        scope["asgi"] = {**versions, "version": "2.0"}  # how the application is called, as ASGI has it
+        await double(scope)(receive, send)
+
+    return application
+
+
+def _wsgi(found: Callable[..., object], name: str) -> Application:
+    if not _takes(found, 2):
+        raise _unfit(found, name, "wsgi", "(environ, start_response)")
+    for module, wrapper in WSGI_WRAPPERS:
+        try:
+            wrap = getattr(importlib.import_module(module), wrapper)
+        except ModuleNotFoundError:  # the next one; what is installed and broken raises something else
+            continue
+        return _without_lifespan(cast(Application, wrap(found)))
+    raise BootError(
+        "import",
+        "interface: wsgi needs a2wsgi or asgiref, and neither is installed for this Python; "
+        "pip install 'supervisor-d[wsgi]' installs a2wsgi",
+    )
+
+
+def _without_lifespan(wrapped: Application) -> Application:
+    """A WSGI application has no lifespan and no WebSocket, which the two wrappers say differently."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await wrapped(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+
+    return application
+
+
+def _detected(found: Callable[..., object], name: str) -> Application:
+    """Told by the parameters. What cannot be inspected (written in C) or takes any number is believed to be ASGI 3."""
+    if _takes(found, 3):
+        return cast(Application, found)
+    if _takes(found, 2):
+        raise BootError(
+            "import",
+            f"app: {name} takes two arguments, as WSGI applications do (environ, start_response); an ASGI application "
+            "takes three (scope, receive, send). Give --interface wsgi to have it wrapped",
+        )
+    if _takes(found, 1):
+        return _two(found, name)
+    if _takes(found, 0):
+        raise BootError(
+            "import",
+            f"app: {name} takes no arguments, so it is no ASGI application; if calling it makes one, write "
+            f"{name.removesuffix('()')}() or give --factory",
+        )
+    raise BootError("import", f"app: {name}{inspect.signature(found)} cannot be called with (scope, receive, send)")
+
+
+_ADAPTERS: Final[Mapping[str, Callable[[Callable[..., object], str], Application]]] = {
+    "auto": _detected,
+    "asgi3": _three,
+    "asgi2": _two,
+    "wsgi": _wsgi,
+}
+
+
+def _takes(found: Callable[..., object], count: int) -> bool:
+    """Whether it can be called with so many arguments, as far as Python can tell."""
+    try:
+        signature = inspect.signature(found)
+    except (ValueError, TypeError):  # written in C
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _unfit(found: Callable[..., object], name: str, interface: str, taken: str) -> BootError:
+    return BootError(
+        "import", f"app: {name}{inspect.signature(found)} cannot be called with {taken}, as {interface} is"
+    )
+
+
+def kind_of(value: object) -> str:
+    """A value's kind in words."""
+    return "None" if value is None else f"a {type(value).__name__}"
