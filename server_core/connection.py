@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         client = address(self.peer)
-        self._trusted = self.server.trusted.trusts(client[0] if client else None)
+        self._trusted = self.server.origin.trusted.trusts(self.peer)
         own = address(transport.get_extra_info("sockname"))
         tls = self.server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self._tls is not None:
             scope["extensions"] = {"tls": self._tls.copy()}
         if head.forwarded and self._trusted:
-            server.trusted.amend(scope, head.forwarded)
+            server.origin.amend(scope, head)
         if self.exchange is not None:
             server.background.add(self.exchange)  # answered, but the application still runs
         server.requests_total += 1

@@ -16,6 +16,9 @@ OURS_ALONE: Final = frozenset(
 """Fields that tell how this very message is framed, or when it was made: no fixed value can be true."""
 
 
+FORWARDED_FIELDS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded")
+
+
 def parse_access_log(text: str) -> str:
     """ "off", "-" for standard output, or a path."""
     stripped = parse_text(text).strip()
@@ -66,6 +69,22 @@ def parse_header(text: str) -> str:
     return f"{match[1]}: {match[2].rstrip()}"
 
 
+def parse_forwarded_fields(text: str) -> str:
+    """The fields that are believed, comma-separated in their usual order, or off."""
+    names = {name.strip().lower() for name in parse_text(text).split(",") if name.strip()}
+    if not names or names & {"off", "none"}:
+        if len(names) > 1:
+            raise ValueError(f"must be off or names of fields, not both, as in {text!r}")
+        return "off"
+    if unknown := sorted(names.difference(FORWARDED_FIELDS)):
+        raise ValueError(f"must be off, or any of {', '.join(FORWARDED_FIELDS)}, comma-separated, not {unknown[0]!r}")
+    if "forwarded" in names and len(names) > 1:
+        raise ValueError(
+            f"must be forwarded or x-forwarded fields, not both, as in {text!r}: which the proxy itself sets"
+        )
+    return ",".join(name for name in FORWARDED_FIELDS if name in names)
+
+
 def parse_path(text: str) -> str:
     """A URL path that begins with a slash, or nothing."""
     if text and (not text.startswith("/") or any(character <= " " or character == "\x7f" for character in text)):
@@ -83,6 +102,7 @@ def parse_prefix(text: str) -> str:
 APP = Kind("app", "module:attribute or module:factory()", parse_app)
 HEADER = Kind("header", "Name: value", parse_header, separator="\n")
 PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
+FORWARDED = Kind("forwarded", "off, or names of fields, comma-separated", parse_forwarded_fields)
 URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
 URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
 ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)

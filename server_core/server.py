@@ -27,6 +27,7 @@ from server_core.connection import Connection
 from server_core.contract import LATENCY_BOUNDS_S, InFlight
 from server_core.errors import UsageError
 from server_core.http.exchange import Application, Exchange
+from server_core.http.field_names import FieldNames
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import Heads
@@ -34,7 +35,8 @@ from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Listeners
 from server_core.loads import Loads
 from server_core.log import Log
-from server_core.proxy import parse_trusted
+from server_core.proxy.origin import Origin, believed_fields
+from server_core.proxy.peers import parse_trusted
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
 from server_core.websocket.channel import Channel
@@ -81,7 +83,7 @@ class Server:
         self.log = log
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
-        self.trusted = parse_trusted(settings.forwarded_allow_ips)
+        self.origin = Origin(parse_trusted(settings.forwarded_allow_ips), believed_fields(settings.forwarded_headers))
         self.parser, self.new_parser = _choose_parser(settings)
         self.lines = RequestLines(self.root_path, self.new_parser().knows)
         self.connections: dict[Connection | Channel, None] = {}
@@ -324,12 +326,13 @@ def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
     """The parser's name and what makes one for a connection. UsageError if it was asked for and cannot be had."""
+    names = FieldNames(believed_fields(settings.forwarded_headers), settings.underscore_headers)
     if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
         limit = settings.limit_header_bytes + settings.limit_request_line
-        return "h11", lambda: H11Headers(limit)
+        return "h11", partial(H11Headers, names, limit)
     if HttptoolsHeaders is None:
         raise UsageError("http: httptools cannot be imported; auto or h11 would be accepted")
-    return "httptools", HttptoolsHeaders
+    return "httptools", partial(HttptoolsHeaders, names)
 
 
 def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:

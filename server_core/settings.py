@@ -1,10 +1,13 @@
-"""The server half of the declaration: what one worker, or `python -m server_core`, can be told."""
+"""The server half of the declaration: what one worker, or `python -m server_core`, can be told.
+
+Length: it is one table, and cut in two it would have to be read twice.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server_core.kinds import ACCESS_LOG, APP, HEADER, LOG_LEVEL, PEERS, SECRET, URL_PATH, URL_PREFIX
+from server_core.kinds import ACCESS_LOG, APP, FORWARDED, HEADER, LOG_LEVEL, PEERS, SECRET, URL_PATH, URL_PREFIX
 from server_core.option import (
     BYTES,
     COUNT,
@@ -223,7 +226,22 @@ class ServerSettings:
         section="proxies",
         reloads=True,
         environment=("FORWARDED_ALLOW_IPS",),
-        help="Peers whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks, 'unix' or *.",
+        help="Peers whose forwarded-headers are believed: addresses, networks, 'unix' or *.",
+    )
+    forwarded_headers: str = option(
+        "x-forwarded-for,x-forwarded-proto",
+        kind=FORWARDED,
+        section="proxies",
+        reloads=True,
+        help="Which fields those peers set themselves, so that they are believed: x-forwarded-for, -proto, -host and "
+        "-port, or forwarded; or off.",
+    )
+    underscore_headers: str = option(
+        "drop",
+        kind=choice("drop", "refuse", "keep"),
+        section="proxies",
+        reloads=True,
+        help="Request fields with _ in their names, which frameworks take for -: left out, answered 400, or handed on.",
     )
     server_header: bool = option(
         True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import h11
 
-from server_core.http.h1_rules import FIELD_LINE, FORWARDED, SPECIAL, check_line_ends, marked_fields
+from server_core.http.field_names import FieldNames
+from server_core.http.h1_rules import FIELD_LINE, check_line_ends
 from server_core.http.wire import Fields, Refused
 
 
@@ -14,9 +15,10 @@ class H11Headers:
     h11 merges repeated and listed Content-Length values, so the fields that frame a message are read from the bytes.
     """
 
-    __slots__ = ("_limit", "forwarded", "special")
+    __slots__ = ("_limit", "_names", "forwarded", "special")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, names: FieldNames, limit: int) -> None:
+        self._names = names
         self.special: Fields = []
         self.forwarded: Fields = []
         self._limit = limit
@@ -25,8 +27,7 @@ class H11Headers:
         return True
 
     def parse(self, head: bytes) -> Fields:
-        self.special = marked_fields(head, SPECIAL)
-        self.forwarded = marked_fields(head, FORWARDED)
+        self.special, self.forwarded, has_dropped = self._names.sort(head)
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limit)
         try:
             parser.receive_data(head)
@@ -40,7 +41,7 @@ class H11Headers:
             raise Refused(400, "malformed header fields")
         fields = list(event.headers)
         check_line_ends(head, len(fields))
-        return fields
+        return [field for field in fields if b"_" not in field[0]] if has_dropped else fields
 
     def renew(self) -> None:
         """Nothing to forget: each head has a parser of its own."""

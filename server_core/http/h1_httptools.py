@@ -10,13 +10,9 @@ from typing import Final
 
 import httptools
 
-from server_core.http.h1_rules import FORWARDED, REMEMBERED, SPECIAL, marked_fields
+from server_core.http.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames
+from server_core.http.h1_rules import REMEMBERED
 from server_core.http.wire import Fields, Refused
-
-_PLAIN, _SPECIAL, _FORWARDED = range(3)
-
-_NAMES: dict[bytes, tuple[bytes, int]] = {}
-"""Names as they came, lower-cased and sorted by what they mean, so that nobody looks through the fields again."""
 
 _METHODS: dict[bytes, bool] = {}
 _PROBE: Final = b" / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -29,9 +25,10 @@ class HttptoolsHeaders:
     9.3 (httptools 0.9); the transcripts in tests/conformance fail if that changes.
     """
 
-    __slots__ = ("_feed", "_fields", "forwarded", "special")
+    __slots__ = ("_feed", "_fields", "_names", "forwarded", "special")
 
-    def __init__(self) -> None:
+    def __init__(self, names: FieldNames) -> None:
+        self._names = names
         self.special: Fields = []
         self.forwarded: Fields = []
         self._fields: Fields = []
@@ -57,7 +54,7 @@ class HttptoolsHeaders:
             self.renew()
         except httptools.HttpParserError as error:
             # llhttp judges the framing fields itself and says nothing of why: the rules find the better status
-            self.special = marked_fields(head, SPECIAL)
+            self.special = self._names.sort(head).special
             self.renew()
             raise Refused(400, "malformed header fields") from error
         if b" \r" in head or b"\t" in head:
@@ -65,11 +62,13 @@ class HttptoolsHeaders:
         return fields
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        known = _NAMES.get(name) or _learn(name)
+        known = self._names[name]
         field = (known[0], value)
+        if kind := known[1]:
+            if kind == DROPPED_NAME:
+                return
+            (self.special if kind == SPECIAL_NAME else self.forwarded).append(field)
         self._fields.append(field)
-        if known[1]:
-            (self.special if known[1] == _SPECIAL else self.forwarded).append(field)
 
     def renew(self) -> None:
         self._feed = httptools.HttpRequestParser(self).feed_data
@@ -78,16 +77,6 @@ class HttptoolsHeaders:
         """llhttp leaves white space behind a value, which is no part of it (RFC 9112 section 5.1)."""
         for fields in (self._fields, self.special, self.forwarded):
             fields[:] = [(name, value.strip(b" \t")) for name, value in fields]
-
-
-def _learn(name: bytes) -> tuple[bytes, int]:
-    lowered = name.lower()
-    known = lowered, _SPECIAL if lowered in SPECIAL else _FORWARDED if lowered in FORWARDED else _PLAIN
-    if len(_NAMES) >= REMEMBERED:
-        _NAMES.clear()
-    if len(name) <= 64:
-        _NAMES[name] = known
-    return known
 
 
 class _Nobody:

@@ -43,9 +43,6 @@ SPECIAL: Final = frozenset(
 )
 """Names of the fields that frame a message or steer its connection."""
 
-FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
-"""Names of the fields that a trusted proxy is believed in."""
-
 
 class RequestLines:
     """Request lines, checked and taken apart; one for all the connections of a server."""
@@ -143,6 +140,8 @@ def _judge(line: RequestLine, special: Fields) -> Rules:
     values: dict[bytes, list[bytes]] = {}
     for name, value in special:
         values.setdefault(name, []).append(value)
+    if any(b"_" in name for name in values):  # which is special only where the settings have it refused
+        raise Refused(400, "a field's name holds an underscore")
     hosts = values.get(b"host", [])
     if len(hosts) != 1 and (hosts or line.version == "1.1"):
         raise Refused(400, "exactly one Host is required")
@@ -185,17 +184,6 @@ def overrule_host(authority: bytes, fields: Fields) -> Fields:
     RFC 9112 3.2.2: the server "MUST ignore the received Host header field (if any) and instead replace it".
     """
     return [(b"host", authority), *(field for field in fields if field[0] != b"host")]
-
-
-def marked_fields(head: bytes, names: frozenset[bytes]) -> Fields:
-    """The fields with these names straight from the bytes, for a parser that merges or drops some of them."""
-    found: Fields = []
-    for raw in head.split(b"\r\n")[1:-2]:
-        name, _, value = raw.partition(b":")
-        lowered = name.lower()
-        if lowered in names:
-            found.append((lowered, value.strip(b" \t")))
-    return found
 
 
 def check_line_ends(head: bytes, fields: int) -> None:

@@ -65,7 +65,7 @@ class Head:
     fields: Fields
     rules: Rules
     forwarded: Fields
-    """X-Forwarded-For and -Proto in the order of the fields; whether they are believed is not decided here."""
+    """What proxies may have added, in the order of the fields; whether it is believed is not decided here."""
 
 
 class HeaderParser(Protocol):
@@ -74,7 +74,7 @@ class HeaderParser(Protocol):
     special: Fields
     """After parse(): the fields that frame the message or steer the connection (h1_rules.SPECIAL), in order."""
     forwarded: Fields
-    """After parse(): the fields a proxy may have added (h1_rules.FORWARDED), in order."""
+    """After parse(): the fields a proxy may have added (field_names.FORWARDED_NAME), in order."""
 
     def knows(self, method: bytes) -> bool:
         """Whether parse() takes this method; a reader shows it POST in place of others."""

@@ -281,7 +281,7 @@ class PipeTransport(asyncio.Transport):
 
 
 async def reflect(scope: Message, receive: Receive, send: Send) -> None:
-    """Answers with what it was asked: method, path, query, Host, body."""
+    """Answers with what it was asked: method, path, query, Host, body; for the query `fields` with those instead."""
     body = b""
     more: object = True
     while more:
@@ -293,6 +293,9 @@ async def reflect(scope: Message, receive: Receive, send: Send) -> None:
     hosts = [value for name, value in scope["headers"] if name == b"host"]  # type: ignore[attr-defined]  # pairs
     query = scope["query_string"]
     assert isinstance(query, bytes)
+    if query == b"fields":
+        await reply(send, b" ".join(b"%b=%b" % pair for pair in scope["headers"]))  # type: ignore[attr-defined]  # pairs
+        return
     text = f"{scope['method']} {scope['path']} {query.decode()} {b','.join(hosts).decode()} {body.decode('latin-1')}"
     await reply(send, text.encode("latin-1"))
 

@@ -43,6 +43,8 @@ OTHER_DEFAULTS = {
     "root_path": "/x",
     "health_path": "/x",
     "forwarded_allow_ips": "10.0.0.1",
+    "forwarded_headers": "forwarded",
+    "underscore_headers": "keep",
     "access_log": "-",
     "control_socket": "@x",
     "name": "x",

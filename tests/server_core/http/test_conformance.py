@@ -22,6 +22,7 @@ class Case:
     sent: bytes = b""
     responses: list[tuple[int, bytes | None]] = field(default_factory=list)
     is_open: bool = True
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 def unescape(text: str) -> bytes:
@@ -34,6 +35,9 @@ def read_cases(path: Path) -> list[Case]:
         mark, _, text = line.partition(" ")
         if mark == "===":
             cases.append(Case(text))
+        elif mark == "@":
+            name, _, value = text.partition(" ")
+            cases[-1].settings[name] = value
         elif mark == ">":
             cases[-1].sent += unescape(text)
         elif mark == "<" and text in ("open", "close"):
@@ -66,7 +70,7 @@ def test_the_transcript_holds_whole_and_split_at_every_byte(case: Case, parser: 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         heard = Heard()
-        server = Server(reflect, ServerSettings(http=parser), loop, log=heard)
+        server = Server(reflect, ServerSettings(http=parser, **case.settings), loop, log=heard)
         sent = case.sent
         whole = [[sent, b""]]
         bytewise = [[sent[at : at + 1] for at in range(len(sent))]]

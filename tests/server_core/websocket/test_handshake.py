@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from server_core.http.field_names import FieldNames
 from server_core.http.h1_httptools import HttptoolsHeaders
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_rules import RequestLines
@@ -47,7 +48,7 @@ DEFAULTS = defaults_of([(b"date", b"date: now\r\n"), (b"server", b"server: us\r\
 
 def head_of(line: str, fields: dict[str, str], *, more: str = "") -> Head:
     """The head as the reader makes it."""
-    caught, parser = Caught(), HttptoolsHeaders()
+    caught, parser = Caught(), HttptoolsHeaders(FieldNames())
     reader = H1Reader(parser, RequestLines("", parser.knows), ServerSettings(), caught)
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     reader.feed(f"{line}\r\n{lines}{more}\r\n".encode("latin-1"))

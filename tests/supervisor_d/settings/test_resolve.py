@@ -38,6 +38,8 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "limit_request_fields": (50, "50", 50),
     "limit_header_bytes": (1048576, "1MiB", 1048576),
     "forwarded_allow_ips": ("10.0.0.0/8,unix", "10.0.0.0/8, unix", "10.0.0.0/8,unix"),
+    "forwarded_headers": ("forwarded", "Forwarded", "forwarded"),
+    "underscore_headers": ("refuse", "REFUSE", "refuse"),
     "server_header": (False, "off", False),
     "date_header": (False, "no", False),
     "header": (["A:b, c", "D: e"], "A:b, c\nD: e", ("A: b, c", "D: e")),

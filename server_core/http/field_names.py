@@ -1,0 +1,73 @@
+"""What a request field's name means here, decided when a name is first seen and remembered. No I/O.
+
+A name is a row of a table: how it is handed on, and what it is to the server. So what a setting says about names
+(underscores, which of a proxy's fields are believed) costs nothing in the requests that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from server_core.http.h1_rules import REMEMBERED, SPECIAL
+from server_core.http.wire import Fields
+
+PLAIN_NAME, SPECIAL_NAME, FORWARDED_NAME, DROPPED_NAME = range(4)
+"""Nothing; frames the message or steers its connection; is told by proxies; is not handed on. PLAIN is false."""
+
+LONGEST: Final = 64
+"""Bytes of the longest name that is remembered. Chosen; no evidence: longer ones are rare, and cost a look each."""
+
+DROP, REFUSE, KEEP = "drop", "refuse", "keep"
+
+
+class SortedFields(NamedTuple):
+    """The fields of one head that are not plain."""
+
+    special: Fields
+    forwarded: Fields
+    has_dropped: bool
+
+
+class FieldNames(dict[bytes, tuple[bytes, int]]):
+    """Names as they came: lower-cased, and what they mean. A dict, so that a known name costs no call.
+
+    CGI, WSGI and Django write - as _, so that behind them X_Forwarded_For is X-Forwarded-For, and a proxy that takes
+    care of the one may let the other through. `underscores` says what becomes of names with `_`: DROP leaves the
+    field out, REFUSE answers 400 (as a special name that h1_rules refuses), KEEP hands it on.
+    """
+
+    def __init__(self, forwarded: Iterable[bytes] = (), underscores: str = DROP) -> None:
+        super().__init__()
+        self._forwarded = frozenset(forwarded)
+        self._underscored = {DROP: DROPPED_NAME, REFUSE: SPECIAL_NAME, KEEP: PLAIN_NAME}[underscores]
+
+    def __missing__(self, name: bytes) -> tuple[bytes, int]:
+        lowered = name.lower()
+        known = lowered, self._kind(lowered)
+        if len(name) <= LONGEST:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[name] = known
+        return known
+
+    def _kind(self, lowered: bytes) -> int:
+        if lowered in SPECIAL:
+            return SPECIAL_NAME
+        if lowered in self._forwarded:
+            return FORWARDED_NAME
+        return self._underscored if b"_" in lowered else PLAIN_NAME
+
+    def sort(self, head: bytes) -> SortedFields:
+        """The fields that mean something straight from the bytes, for a parser that merges some or drops them all."""
+        special: Fields = []
+        forwarded: Fields = []
+        has_dropped = False
+        for raw in head.split(b"\r\n")[1:-2]:
+            name, _, value = raw.partition(b":")
+            lowered, kind = self[name]
+            if kind == DROPPED_NAME:
+                has_dropped = True
+            elif kind:
+                (special if kind == SPECIAL_NAME else forwarded).append((lowered, value.strip(b" \t")))
+        return SortedFields(special, forwarded, has_dropped)
