@@ -69,6 +69,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.recycled": Event("info", (*WORKER, "reason"), "The worker is to be replaced, replacement first."),
     "worker.illegal_transition": Event("error", (*WORKER, "state", "cause"), "Our fault: killed and replaced."),
     "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),
+    "fleet.sized": Event(
+        "info",
+        ("workers", "cpus", "worker_bytes", "room_bytes", "limit_bytes"),
+        "What workers = auto is with the memory limit, now that the first worker was weighed.",
+    ),
     "fleet.degraded": Event("error", ("reason", "ready", "target"), "Fewer workers than wanted can be had."),
     "fleet.recovered": Event("info", ("ready", "target"), "As many workers as wanted are ready again."),
     "fleet.failed": Event("error", ("reason",), "No worker is left and none can be started."),

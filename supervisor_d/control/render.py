@@ -126,7 +126,7 @@ def capacity(told: Object) -> str:
     lines = [
         f"workers  {text(numbers, 'target')} wanted, {text(numbers, 'ready')} ready; "
         f"the setting is {text(told, 'setting')} ({text(told, 'source')})",
-        f"cpus     {text(told, 'cpus')}, which `workers = auto` makes of the least of",
+        f"auto     {text(told, 'auto') or 'not known yet'}, the least of",
     ]
     reasons = told.get("reasons")
     lines += [f"         {printable(str(reason))}" for reason in (reasons if isinstance(reasons, list) else [])]

@@ -106,13 +106,14 @@ def config_object(view: View) -> dict[str, object]:
 def capacity_object(view: View) -> dict[str, object]:
     """The answer to GET /v1/capacity; `room_for_more` is how many workers as large as the largest still fit."""
     told = next((row for row in view.config if row.name == "workers"), None)
-    largest, memory = max(view.rss_bytes.values(), default=0), view.capacity.memory
+    largest, memory, sizing = max(view.rss_bytes.values(), default=0), view.capacity.memory, view.status.sizing
     return {
         "workers": {"target": view.status.target, "ready": view.status.ready},
         "setting": told.value if told is not None else None,
         "source": told.source if told is not None else None,
         "cpus": view.capacity.cpus,
-        "reasons": list(view.capacity.reasons),
+        "auto": sizing.workers if sizing.reason else view.capacity.cpus,
+        "reasons": [*view.capacity.reasons, *([sizing.reason] if sizing.reason else [])],
         "memory": dict(memory) if memory is not None else None,
         "largest_worker_bytes": largest or None,
         "room_for_more": memory["spare_bytes"] // largest if memory is not None and largest else None,

@@ -34,6 +34,10 @@ class Memory:
         """What may still be used before it is nearly full."""
         return max(0, int(NEARLY_FULL * self.limit_bytes) - self.used_bytes)
 
+    def room_bytes(self, ours_bytes: int) -> int:
+        """What we may use before it is nearly full, if what we use is `ours_bytes` now."""
+        return max(0, int(NEARLY_FULL * self.limit_bytes) - max(0, self.used_bytes - ours_bytes))
+
     @property
     def is_nearly_full(self) -> bool:
         return self.used_bytes >= NEARLY_FULL * self.limit_bytes

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor_d.errors import SpawnError
+from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.settings.capacity import Explanation, usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
@@ -30,7 +31,10 @@ class Configuration:
 
 
 def configure(resolved: Resolved, settings: Settings) -> Configuration:
-    return Configuration(resolved, settings, terms(settings, pid1=os.getpid() == 1), usable_cpus())
+    """What holds now: CPUs and limits are those of this moment, and so are new at each reload."""
+    is_limited = Cgroup().memory() is not None
+    agreed = terms(settings, pid1=os.getpid() == 1, is_memory_limited=is_limited)
+    return Configuration(resolved, settings, agreed, usable_cpus())
 
 
 def applicable(old: Settings, new: Settings) -> Settings:

@@ -13,6 +13,7 @@ from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.vocabulary import (
     Fact,
     Instant,
+    MemoryMeasured,
     MemoryNearLimit,
     Observation,
     ProcessState,
@@ -59,6 +60,23 @@ class Observer:
             return []
         fattest = max(sizes, key=lambda slot: sizes[slot])
         return [MemoryNearLimit(fattest, memory.used_bytes, memory.limit_bytes)]
+
+    def size(self, slot: Slot, sizes: dict[Slot, int]) -> list[Fact]:
+        """Note the worker's memory in `sizes`; that alone tells nothing."""
+        child = self._children.get(slot)
+        size = pss_bytes(child) if child is not None else None
+        if size is not None:
+            sizes[slot] = size
+        return []
+
+    def measured(self, slot: Slot, sizes: Mapping[Slot, int]) -> list[Fact]:
+        """MemoryMeasured, from the sizes of this worker and all others; nothing if its process is gone."""
+        if slot not in sizes:
+            return []
+        memory = self._cgroup.memory()
+        if memory is None:
+            return [MemoryMeasured(slot, sizes[slot], 0, 0)]
+        return [MemoryMeasured(slot, sizes[slot], memory.room_bytes(sum(sizes.values())), memory.limit_bytes)]
 
     def rss_bytes(self) -> dict[Slot, int]:
         """The resident size of every worker, for people; shared pages are counted in each."""

@@ -36,6 +36,7 @@ from supervisor_d.vocabulary import (
     Fact,
     GenerationRefused,
     KillWorker,
+    MeasureMemory,
     ObserveWorkers,
     Order,
     ParkWorker,
@@ -106,6 +107,7 @@ class Performer:
                 _row(TerminateWorker, lambda order: self._signal(order.slot, signal.SIGTERM)),
                 _row(KillWorker, lambda order: self._signal(order.slot, signal.SIGKILL)),
                 _row(ObserveWorkers, self._observe_workers),
+                _row(MeasureMemory, self._measure_memory),
                 _row(RequestStacks, self._request_stacks),
                 _row(RecordIncident, self._record_incident),
                 _row(CloseListeners, self._close_listeners),
@@ -183,14 +185,25 @@ class Performer:
                 tell(fact)
             return
         sizes: dict[Slot, int] = {}
+        for slot in order.slots:
+            self._look_later(order, partial(observer.weigh, slot, sizes))
+        self._look_later(order, partial(observer.near_limit, sizes))
 
-        def tell_all(look: Callable[[], list[Fact]]) -> None:
+    def _measure_memory(self, order: MeasureMemory) -> None:
+        """Every worker is weighed, one at a time: what they use together is theirs to use again."""
+        observer, sizes = self._with.observer, dict[Slot, int]()
+        for child in self._with.children:
+            self._look_later(order, partial(observer.size, child.slot, sizes))
+        self._look_later(order, partial(observer.measured, order.slot, sizes))
+
+    def _look_later(self, order: Order, look: Callable[[], list[Fact]]) -> None:
+        """Tell what is seen in a later turn of the loop, since looking takes milliseconds."""
+
+        def tell_all() -> None:
             for fact in look():
-                tell(fact)
+                self._with.watcher.tell(fact)
 
-        looks = [partial(observer.weigh, slot, sizes) for slot in order.slots]
-        for look in (*looks, partial(observer.near_limit, sizes)):
-            self._chores.add(partial(self._attempt, order, partial(tell_all, look)))
+        self._chores.add(partial(self._attempt, order, tell_all))
 
     def _request_stacks(self, order: RequestStacks) -> None:
         if self._with.children.get(order.slot) is not None:

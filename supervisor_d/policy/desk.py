@@ -8,8 +8,9 @@ from typing import Final
 from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.policy.fleet import Fleet
 from supervisor_d.policy.outbox import Outbox
+from supervisor_d.policy.scaling import TARGET_MAX
 from supervisor_d.policy.slot import NEVER, Handle
-from supervisor_d.vocabulary import Generation, Instant, Report, Terms
+from supervisor_d.vocabulary import Generation, Instant, Report, Slot, Terms
 
 FIRST_GENERATION: Final = Generation(1)
 
@@ -29,6 +30,31 @@ class Failure:
 
 
 @dataclass(slots=True)
+class Sizing:
+    """How many workers the setting came to, for one set of terms; None until the memory limit was asked (sizing.py).
+
+    `before` is what it was for the terms before these: what comes out the same changes no target. `is_overruled` if
+    somebody scaled before it was known.
+    """
+
+    terms: Terms
+    count: int | None
+    before: int | None = None
+    reason: str = ""
+    asked: tuple[Slot, int] | None = None
+    """The slot and birth of the worker that is being weighed."""
+    is_applied: bool = False
+    is_overruled: bool = False
+
+
+def sizing_of(terms: Terms) -> Sizing:
+    """What is known of them so far."""
+    if terms.fit_memory:
+        return Sizing(terms, None, reason="by memory: not known until the first worker is ready")
+    return Sizing(terms, min(terms.workers, TARGET_MAX))
+
+
+@dataclass(slots=True)
 class Desk:
     """One per Supervisor. `generation` is the committed one; `now` is the instant of the fact in hand.
 
@@ -38,6 +64,7 @@ class Desk:
     terms: Terms
     seed: int
     target: int
+    sizing: Sizing
     generation: Generation = FIRST_GENERATION
     now: Instant = NEVER
     fleet: Fleet = field(default_factory=Fleet)

@@ -24,7 +24,7 @@ class Health:
         """Follow the fleet, and report when that changes; the reason to give it up, if there is one."""
         ready = desk.fleet.ready()
         waiting = [handle for handle in desk.fleet.of(desk.generation) if handle.state is SlotState.BACKOFF]
-        if ready >= desk.target:
+        if ready >= desk.target and desk.sizing.count is not None:  # else the target is yet to be known
             if self.state is DaemonState.DEGRADED:
                 desk.outbox.report("fleet.recovered", ready=ready, target=desk.target)
             self.state, self.reason = DaemonState.SERVING, ""

@@ -184,6 +184,7 @@ class Requests:
         if new is None:
             desk.outbox.answer(request.ticket, 409, error=f"workers: must be at most {TARGET_MAX}")
             return
+        desk.sizing.is_overruled = True
         if new != old:
             desk.target = new
             desk.moves += 1

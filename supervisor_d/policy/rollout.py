@@ -16,8 +16,7 @@ import enum
 from typing import Final, Literal
 
 from supervisor_d.policy import acts, staffing
-from supervisor_d.policy.desk import Desk
-from supervisor_d.policy.scaling import TARGET_MAX
+from supervisor_d.policy.desk import Desk, Sizing, sizing_of
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
 from supervisor_d.policy.verdict import Tally, fault
@@ -66,6 +65,7 @@ class Rollout:
         self.reason = ""
         self.traceback = ""
         self.terms = desk.terms
+        self.sizing: Sizing | None = None
         self.deadline: Instant | None = Instant(desk.now + PREPARE_S)
         self.look_at: Instant | None = None
         self._expired = False
@@ -94,7 +94,7 @@ class Rollout:
     def prepared(self, desk: Desk, terms: Terms, changes: tuple[Change, ...]) -> None:
         if self.phase is not Phase.PREPARING:
             return
-        self.terms = terms
+        self.terms, self.sizing = terms, sizing_of(terms)
         told = [f"{change.name}: {change.old} -> {change.new} ({change.applies})" for change in changes]
         desk.outbox.report("reload.configured", generation=self.generation, changes=told)
         self._enter(desk, Phase.CANARY, None)
@@ -237,10 +237,9 @@ class Rollout:
         return LastReload(str(self.outcome), self.reason, self.generation, duration_s, self.origin)
 
     def _commit(self, desk: Desk) -> None:
-        desk.generation = self.generation
-        if self.terms.workers != desk.terms.workers:
-            desk.target = min(self.terms.workers, TARGET_MAX)
-        desk.terms = self.terms
+        assert self.sizing is not None, "only what was prepared is committed"
+        self.sizing.before = desk.sizing.count
+        desk.generation, desk.terms, desk.sizing = self.generation, self.terms, self.sizing
 
     def replaced(self, desk: Desk) -> int:
         """How much of the target the new generation serves; nothing counts before ROLLING."""

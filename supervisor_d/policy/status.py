@@ -88,6 +88,14 @@ class ReloadStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SizingStatus:
+    """What the setting `workers` came to: None until it is known; `reason` is memory's share in it, if it has one."""
+
+    workers: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     state: DaemonState
     generation: Generation
@@ -98,6 +106,7 @@ class Status:
     reload: ReloadStatus | None
     reason: str = ""
     """Why the state is degraded, or how long draining may take; empty when there is nothing to say."""
+    sizing: SizingStatus = SizingStatus(None)
 
     @property
     def accepts_traffic(self) -> bool:

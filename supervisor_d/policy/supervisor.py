@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from supervisor_d.errors import EXIT_BOOT_FAILED
-from supervisor_d.policy import acts, liveness, staffing, workers
-from supervisor_d.policy.desk import Desk, Failure
+from supervisor_d.policy import acts, liveness, sizing, staffing, workers
+from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
 from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.requests import Requests
 from supervisor_d.policy.rollout import Rollout
-from supervisor_d.policy.scaling import TARGET_MAX
 from supervisor_d.policy.slot import Alarm, Fate, Handle
-from supervisor_d.policy.status import DaemonState, SlotState, Status
+from supervisor_d.policy.status import DaemonState, SizingStatus, SlotState, Status
 from supervisor_d.vocabulary import (
     DeadlineReached,
     Fact,
@@ -30,6 +29,7 @@ from supervisor_d.vocabulary import (
     GenerationRefused,
     Instant,
     KillWorker,
+    MemoryMeasured,
     MemoryNearLimit,
     Observation,
     Order,
@@ -68,7 +68,8 @@ class Supervisor:
     """The policy. Facts go in with the instant, orders come out; it never looks at anything else."""
 
     def __init__(self, terms: Terms, *, seed: int = 0) -> None:
-        self._desk = Desk(terms, seed, min(terms.workers, TARGET_MAX))
+        sized = sizing_of(terms)
+        self._desk = Desk(terms, seed, sized.count or 1, sized)
         self._health = Health()
         self._recycling = Recycling()
         self._requests = Requests(self._desk, self._recycling)
@@ -120,6 +121,7 @@ class Supervisor:
             last_reload=self._requests.last_reload,
             reload=rollout.status(desk) if rollout is not None else None,
             reason=reason,
+            sizing=SizingStatus(desk.sizing.count, desk.sizing.reason),
         )
 
     def _take_in(self, fact: Fact) -> None:
@@ -128,6 +130,8 @@ class Supervisor:
                 self._requests.started = True
             case DeadlineReached():
                 pass  # what is due is looked up after every fact
+            case MemoryMeasured():
+                sizing.take_in(self._desk, self._requests.rollout, fact)
             case GenerationPrepared(generation, terms, changes):
                 if (rollout := self._trying(generation)) is not None:
                     rollout.prepared(self._desk, terms, changes)
@@ -252,6 +256,7 @@ class Supervisor:
             return
         if shutdown is None:
             self._recycling.sample(desk)
+            sizing.proceed(desk, requests.rollout)
         requests.begin_reload()
         if requests.rollout is not None:
             requests.rollout.step(desk)

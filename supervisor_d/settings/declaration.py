@@ -117,7 +117,8 @@ class DaemonSettings:
         reloads=True,
         flags=("-w",),
         environment=("WEB_CONCURRENCY",),
-        help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota.",
+        help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota; where its "
+        "memory is limited, it begins with one worker, weighs that, and adds as many as fit.",
     )
     name: str = option(
         "",

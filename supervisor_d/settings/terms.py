@@ -10,11 +10,17 @@ BEATS_PER_TIMEOUT = 4
 """Beats in one timeout; chosen: three may be late before a worker is suspected."""
 
 
-def terms(settings: Settings, *, pid1: bool) -> Terms:
-    """The policy's terms; `workers` is counted now if it is auto, `pid1` decides an exit-when-failed of auto."""
+def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) -> Terms:
+    """The policy's terms; `pid1` decides an exit-when-failed of auto.
+
+    If `workers` is auto the CPUs are counted now; where memory is limited, too, and there is a choice, the policy
+    finds out how many of those fit.
+    """
     daemon, server = settings.daemon, settings.server
+    workers = usable_cpus().count if daemon.workers == AUTO else daemon.workers
     return Terms(
-        workers=usable_cpus().count if daemon.workers == AUTO else daemon.workers,
+        workers=workers,
+        fit_memory=is_memory_limited and daemon.workers == AUTO and workers > 1,
         timeout=daemon.timeout,
         boot_timeout=daemon.boot_timeout,
         graceful_timeout=server.graceful_timeout,

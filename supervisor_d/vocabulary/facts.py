@@ -119,6 +119,19 @@ class MemoryNearLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """What one worker weighs (PSS), and how much all workers together may use before memory is nearly used up.
+
+    limit_bytes is 0 if nothing limits memory any more.
+    """
+
+    slot: Slot
+    worker_bytes: int
+    room_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleRequested:
     """`change` is absolute where `relative` is False; the ticket, if any, is answered when the target is set."""
 
@@ -208,6 +221,7 @@ Fact: TypeAlias = (
     | WorkerDetached
     | WorkerExited
     | MemoryNearLimit
+    | MemoryMeasured
     | ScaleRequested
     | ReloadRequested
     | RestartRequested

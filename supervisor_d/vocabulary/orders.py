@@ -75,6 +75,13 @@ class ObserveWorkers:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureMemory:
+    """Weigh this worker against the memory limit; answered by MemoryMeasured, unless its process is gone."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class RequestStacks:
     """Have the worker write the stacks of its threads; they are there a moment later, if it can."""
 
@@ -142,6 +149,7 @@ Order: TypeAlias = (
     | TerminateWorker
     | KillWorker
     | ObserveWorkers
+    | MeasureMemory
     | RequestStacks
     | RecordIncident
     | CloseListeners

@@ -74,6 +74,8 @@ class Terms:
     """
 
     workers: int = 1
+    fit_memory: bool = False
+    """`workers` is only the most there may be: fewer, if the memory limit has no room for so many."""
     timeout: float = 30.0
     boot_timeout: float = 60.0
     graceful_timeout: float = 30.0

@@ -22,6 +22,8 @@ from supervisor_d.vocabulary import (
     GenerationRefused,
     Instant,
     KillWorker,
+    MeasureMemory,
+    MemoryMeasured,
     Observation,
     ObserveWorkers,
     Order,
@@ -104,6 +106,8 @@ class SimulatedHost:
         self.tickets = 0
         self.pids = 100
         self.refuse_spawns = False
+        self.room = 4
+        """How many workers fit into memory, where that is measured."""
         self.stopping = False
         self.repeats = 0
         self.told: deque[str] = deque(maxlen=400)
@@ -273,6 +277,8 @@ class SimulatedHost:
                 for slot in slots:
                     if slot in self.processes:
                         self.queue.append(WorkerObserved(slot, self._look(self.processes[slot], memory=memory)))
+            case MeasureMemory(slot) if slot in self.processes and not self.processes[slot].dead:
+                self.queue.append(MemoryMeasured(slot, 100, 100 * self.room, 1000))
             case (
                 ServeWorker(slot) | ParkWorker(slot) | DrainWorker(slot) | TerminateWorker(slot) | KillWorker(slot)
             ) if slot in self.processes:

@@ -148,7 +148,7 @@ def test_capacity_is_told_as_arithmetic() -> None:
     view = a_view(capacity=Capacity(2, ("4 by affinity", "2 by the cgroup quota"), memory))
     assert render.capacity(capacity_object(view)).splitlines() == [
         "workers  2 wanted, 1 ready; the setting is 2 (flag --workers)",
-        "cpus     2, which `workers = auto` makes of the least of",
+        "auto     2, the least of",
         "         4 by affinity",
         "         2 by the cgroup quota",
         "memory   180M used of 512M",

@@ -15,7 +15,7 @@ from supervisor_d.control.view import (
     status_object,
     workers_object,
 )
-from supervisor_d.policy.status import DaemonState
+from supervisor_d.policy.status import DaemonState, SizingStatus
 from supervisor_d.vocabulary import Instant, Slot
 from tests.helpers.views import NOW, a_slot, a_view
 
@@ -117,6 +117,13 @@ def test_capacity_tells_the_reasons_and_how_many_more_workers_memory_has_room_fo
     assert (told["cpus"], told["reasons"], told["memory"]) == (2, ["2 by affinity"], memory)
     assert (told["largest_worker_bytes"], told["room_for_more"]) == (48_000_000, 5)
     assert (told["setting"], told["source"]) == ("2", "flag --workers")
+
+
+def test_what_memory_says_to_auto_is_one_of_the_reasons() -> None:
+    status = replace(a_view().status, sizing=SizingStatus(1, "1 by memory: so it is"))
+    told = capacity_object(a_view(status=status, capacity=Capacity(2, ("2 by affinity",))))
+    assert (told["auto"], told["reasons"]) == (1, ["2 by affinity", "1 by memory: so it is"])
+    assert capacity_object(a_view(capacity=Capacity(2)))["auto"] == 2
 
 
 def test_without_a_limit_or_without_a_worker_there_is_no_telling_what_fits() -> None:

@@ -39,6 +39,12 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
+def test_room_is_what_others_leave_of_nine_tenths_of_the_limit() -> None:
+    assert Memory(used_bytes=500, limit_bytes=1000).room_bytes(ours_bytes=300) == 700
+    assert Memory(used_bytes=950, limit_bytes=1000).room_bytes(ours_bytes=0) == 0
+    assert Memory(used_bytes=100, limit_bytes=1000).room_bytes(ours_bytes=300) == 900, "others may be charged for ours"
+
+
 def test_where_there_are_no_cgroups_nothing_is_said(tree: Tree) -> None:
     cgroup = Cgroup(tree.root)
     assert (cgroup.throttled_s(), cgroup.oom_kills(), cgroup.memory()) == (0.0, 0, None)

@@ -35,6 +35,8 @@ from supervisor_d.vocabulary import (
     GenerationPrepared,
     GenerationRefused,
     KillWorker,
+    MeasureMemory,
+    MemoryMeasured,
     MemoryNearLimit,
     ObserveWorkers,
     Order,
@@ -184,6 +186,7 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
         RequestStacks(slot),
         ReopenLogs((slot,)),
         ObserveWorkers((slot,), memory=True),
+        MeasureMemory(slot),
         RecordIncident(slot, "dump", 0.0),
         DiscardGeneration(Generation(9)),
         TellProgress(Ticket(1), {}),
@@ -309,6 +312,28 @@ def test_memory_that_is_nearly_used_up_names_the_fattest_worker(tmp_path: Path) 
     rig.performer.perform(ObserveWorkers((Slot(1),), memory=True))
     assert rig.told.expect(MemoryNearLimit) == MemoryNearLimit(Slot(1), 900, 1000)
     assert rig.told.kinds().count("MemoryNearLimit") == 1
+    rig.close()
+
+
+def test_a_worker_is_weighed_against_the_limit_and_what_all_of_us_use_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "proc/self/mountinfo").write_text("30 20 0:26 / /cg rw - cgroup2 cgroup2 rw\n")
+    (tmp_path / "cg").mkdir()
+    rig = Rig(tmp_path)
+    rig.spawn(Slot(1))
+    rig.spawn(Slot(2))
+    rig.performer.perform(MeasureMemory(Slot(2)))
+    assert rig.told.expect(MemoryMeasured).limit_bytes == 0, "nothing limits"
+    (tmp_path / "cg/memory.max").write_text("1000000000\n")
+    (tmp_path / "cg/memory.current").write_text("500000000\n")
+    rig.performer.perform(MeasureMemory(Slot(3)))  # of a slot that is empty nothing is told
+    rig.performer.perform(MeasureMemory(Slot(2)))
+    measured = rig.told.expect(MemoryMeasured)
+    assert (measured.slot, measured.limit_bytes) == (2, 1000000000)
+    assert 1 << 20 < measured.worker_bytes < 1 << 30
+    others_use = 900_000_000 - measured.room_bytes
+    assert 500_000_000 - 3 * measured.worker_bytes < others_use < 500_000_000 - measured.worker_bytes, "both are ours"
     rig.close()
 
 

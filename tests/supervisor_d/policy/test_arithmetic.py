@@ -6,7 +6,7 @@ import pytest
 
 from server_core.contract import SLOTS_MAX
 from supervisor_d.policy import staffing
-from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.desk import Desk, sizing_of
 from supervisor_d.policy.fleet import SLOT_LAST
 from supervisor_d.policy.liveness import hard_after_s
 from supervisor_d.policy.restart import (
@@ -93,7 +93,7 @@ def test_the_highest_slot_is_the_scoreboards_last_record() -> None:
 
 
 def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
-    desk = Desk(Terms(), 0, 1)
+    desk = Desk(Terms(), 0, 1, sizing_of(Terms()))
     staffing.staff(desk, Generation(1), SLOT_LAST + 5)
     orders = desk.outbox.take()
     assert len(orders) == SLOT_LAST

@@ -37,6 +37,7 @@ WHICH = st.integers(0, 20)
 TERMS = st.builds(
     Terms,
     workers=st.integers(1, 4),
+    fit_memory=st.booleans(),
     timeout=st.sampled_from([1.0, 3.0, 30.0]),
     boot_timeout=st.sampled_from([2.0, 20.0]),
     graceful_timeout=st.sampled_from([0.0, 2.0, 30.0]),
@@ -161,6 +162,11 @@ class Promises(RuleBasedStateMachine):
     def memory_runs_out(self, which: int) -> None:
         if (process := self._pick(which)) is not None:
             self.host.tell(MemoryNearLimit(process.slot, 95, 100))
+
+    @precondition(lambda self: self.running)
+    @rule(room=st.integers(0, 9))
+    def others_use_more_or_less_memory(self, room: int) -> None:
+        self.host.room = room
 
     @precondition(lambda self: self.running)
     @rule(refuse=st.booleans())

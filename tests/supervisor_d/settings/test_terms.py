@@ -27,7 +27,7 @@ def test_every_term_is_the_setting_of_its_name() -> None:
     )
     made = terms(Settings(daemon=daemon, server=ServerSettings(graceful_timeout=47.0)), pid1=False)
     for field in dataclasses.fields(Terms):
-        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout"):
+        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout", "fit_memory"):
             assert getattr(made, field.name) == getattr(daemon, field.name), field.name
     assert made.graceful_timeout == 47.0
 
@@ -35,6 +35,16 @@ def test_every_term_is_the_setting_of_its_name() -> None:
 def test_auto_workers_are_counted() -> None:
     made = terms(Settings(daemon=DaemonSettings(workers=AUTO), server=ServerSettings()), pid1=False)
     assert made.workers == usable_cpus().count
+
+
+def test_only_auto_with_a_choice_is_fitted_into_memory() -> None:
+    def is_fitted(workers: int, *, is_memory_limited: bool = True) -> bool:
+        settings = Settings(daemon=DaemonSettings(workers=workers), server=ServerSettings())
+        return terms(settings, pid1=False, is_memory_limited=is_memory_limited).fit_memory
+
+    assert is_fitted(AUTO) is (usable_cpus().count > 1)
+    assert not is_fitted(AUTO, is_memory_limited=False)
+    assert not is_fitted(4)
 
 
 @pytest.mark.parametrize(("timeout", "beat_s"), [(30.0, 1.0), (4.0, 1.0), (3.0, 0.75), (1.0, 0.25)])
