@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final, cast
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.deadlines import Progress, check
 from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
+from server_core.extras import hint, trail
 from server_core.http.exchange import Exchange
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE, H1Writer
-from server_core.http.response import AWAITING_START, COMPLETE
+from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build, template
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
@@ -144,7 +145,7 @@ class Connection(asyncio.Protocol):
         server = self.server
         scope = build(self._base, head, server.state)
         if self._tls is not None:
-            scope["extensions"] = {"tls": self._tls.copy()}
+            cast("dict[str, object]", scope["extensions"])["tls"] = self._tls.copy()
         if head.forwarded and self._trusted:
             server.origin.amend(scope, head)
         if self.exchange is not None:
@@ -208,6 +209,12 @@ class Connection(asyncio.Protocol):
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
             self._complete(exchange)
+
+    def hint(self, exchange: Exchange, links: object) -> None:
+        hint(self, exchange, links)
+
+    def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
+        trail(self, exchange, fields, more)
 
     def is_full(self) -> bool:
         # Nor may an application that never waits for anything else keep the loop to itself: while the client reads as

@@ -14,7 +14,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from server_core.http.exchange import Exchange
-from server_core.http.response import COMPLETE
+from server_core.http.phases import COMPLETE
 from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from server_core.ending import SHUT
 from server_core.http.exchange import is_disconnect
 from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
-from server_core.http.response import AWAITING_START, COMPLETE
+from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.wire import Refused
 
 if TYPE_CHECKING:

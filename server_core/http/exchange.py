@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Protocol
 
-from server_core.http.response import AWAITING_BODY, AWAITING_START, COMPLETE, START, ResponseError, illegal
+from server_core.http.phases import AWAITING_START, BODY, COMPLETE, HINT, START, Phase, ResponseError, illegal
 from server_core.http.wire import RequestLine
 
 Message = MutableMapping[str, object]
@@ -45,6 +45,12 @@ class Outlet(Protocol):
 
     def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
         """Frame and write a part of the body, after the head if that is still held."""
+
+    def hint(self, exchange: Exchange, links: object) -> None:
+        """Send links ahead of the response, if that has not gone out and the client would understand."""
+
+    def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
+        """Write trailer fields behind the body, for a client that asked for them."""
 
     def is_full(self) -> bool:
         """Whether the client takes the response more slowly than the application makes it."""
@@ -101,7 +107,7 @@ class Exchange:
         """The client is not there any more, as far as the application is concerned."""
         self.hung_up = False
         """The client will send nothing more: receive() calls it a disconnect, send() tries nevertheless."""
-        self.phase = AWAITING_START
+        self.phase: Phase = AWAITING_START
         self.status = 0
         self.sent_bytes = 0
 
@@ -158,32 +164,57 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
         kind = message["type"]
-        if kind not in self.phase:
-            raise illegal(self.phase, kind)
+        phase = self.phase
+        if kind not in phase:
+            raise illegal(phase, kind)
         if self.gone:
             raise ClientDisconnected("the client has closed the connection")
         if kind == START:
             status = message["status"]
             self._outlet.start(status, message.get("headers", ()))  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised
-            self.phase = AWAITING_BODY
+            trailers = "trailers" in message and message["trailers"]
+            self.phase = phase[START][0 if trailers else 1]
+            return
+        if kind != BODY:
+            await self._extend(kind, message)
             return
         data = message.get("body", b"")
         if type(data) is not bytes:
             data = _as_bytes(data)
         more = message.get("more_body", False)
         self.sent_bytes += len(data)
+        following, last = phase[BODY]
         if more:
             self._outlet.respond(self, data, True)
-            while self._outlet.is_full():
-                await self._wait()
-                if self.gone:
-                    raise ClientDisconnected("the client has closed the connection")
+            self.phase = following
+            await self._room()
             return
-        self._outlet.respond(self, data, False)
-        self.phase = COMPLETE
+        self._outlet.respond(self, data, last is not COMPLETE)
+        self.phase = last
         if self._waiters:
             self.wake()
+
+    async def _extend(self, kind: object, message: Message) -> None:
+        """Send a message of an extension."""
+        following, last = self.phase[kind]  # type: ignore[index]  # send() has looked
+        if kind == HINT:
+            self._outlet.hint(self, message.get("links", ()))
+        else:
+            more = bool(message.get("more_trailers", False))
+            self._outlet.trail(self, message.get("headers", ()), more)
+            self.phase = following if more else last
+        if self.phase is not COMPLETE:
+            await self._room()
+        elif self._waiters:
+            self.wake()
+
+    async def _room(self) -> None:
+        """Return when the client has taken enough of what was written."""
+        while self._outlet.is_full():
+            await self._wait()
+            if self.gone:
+                raise ClientDisconnected("the client has closed the connection")
 
     async def _wait(self) -> None:
         waiter = self._outlet.future()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
+from server_core.http.extensions import EXTENSIONS
 from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -70,7 +71,7 @@ class RequestLines:
         if len(parts) != 3 or _METHOD.fullmatch(parts[0]) is None:
             raise Refused(400, "malformed request line")
         method, target, version = parts
-        if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        if version not in EXTENSIONS:
             if _VERSION.fullmatch(version):
                 raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
             raise Refused(400, "malformed request line")
@@ -100,6 +101,7 @@ class RequestLines:
             self._knows(method),
             target.decode("ascii"),
             scope,
+            EXTENSIONS[version],
             version == b"HTTP/1.1" and method != b"HEAD",
         )
 

@@ -9,16 +9,8 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Final, NamedTuple, cast
 
 from server_core.http.h1_rules import REMEMBERED
-from server_core.http.response import (
-    CODING,
-    CONNECTION,
-    KNOWN_LINES,
-    LENGTH,
-    STATUS_LINES,
-    ResponseError,
-    learn_line,
-    status_line,
-)
+from server_core.http.phases import ResponseError
+from server_core.http.response import CODING, CONNECTION, KNOWN_LINES, LENGTH, STATUS_LINES, learn_line, status_line
 from server_core.http.wire import RequestLine
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -30,7 +22,7 @@ JOIN_LIMIT: Final = 8192
 BLOCK_LIMIT: Final = 1024
 """Longest head that is remembered, in bytes; REMEMBERED of them are at most 2 MB. Chosen; no evidence."""
 
-_UNDECIDED, _COUNTED, _CHUNKED, _UNTIL_CLOSE, _WITHOUT, _ENDED = range(6)
+_UNDECIDED, _COUNTED, _CHUNKED, _TRAILING, _UNTIL_CLOSE, _WITHOUT, _ENDED = range(7)
 
 
 class Block(NamedTuple):
@@ -199,11 +191,20 @@ class H1Writer:
                     f"the body is {'shorter' if self._length > 0 else 'longer'} than its content-length "
                     f"by {abs(self._length)} bytes"
                 )
+        elif framing == _TRAILING:
+            data = b"\r\n"
         elif framing == _WITHOUT:
             data = b""
         if not more and framing != _UNTIL_CLOSE:
             self._framing = _ENDED
         return data
+
+    def trailers(self, lines: bytes) -> bytes:
+        """Trailer fields, framed; nothing where the framing has no place for them. body(b"", False) ends them."""
+        if self._framing == _CHUNKED and lines:
+            self._framing = _TRAILING
+            return b"0\r\n" + lines
+        return lines if self._framing == _TRAILING else b""
 
 
 NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, frozenset(), False)
@@ -244,5 +245,5 @@ FAILURE: Final = b"Internal Server Error\n"
 
 PLAIN_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
-NO_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {})
+NO_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {}, {})
 """Stands for the request line of a request that is refused."""

@@ -1,4 +1,4 @@
-"""Which ASGI message is legal now, and what a response's head may contain. Tables, and the code that walks them.
+"""What a response may hold: status, fields, trailers and links, checked on their way to bytes. No I/O.
 
 The head's lines repeat from response to response, so each (name, value) pair is checked once and remembered as the
 bytes that go out.
@@ -8,30 +8,11 @@ from __future__ import annotations
 
 import http
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from server_core.http.h1_rules import REMEMBERED, REMEMBERED_BYTES, TOKEN
-
-START, BODY = "http.response.start", "http.response.body"
-
-AWAITING_START: Final = {START: True}
-AWAITING_BODY: Final = {BODY: True}
-COMPLETE: Final[dict[str, bool]] = {}
-"""The phases of a response: the messages each takes."""
-
-PHASE_NAMES: Final = ((AWAITING_START, "has not started"), (AWAITING_BODY, "has started"), (COMPLETE, "is complete"))
-
-
-class ResponseError(RuntimeError):
-    """The application broke ASGI or HTTP in its response: its own fault, told to it at the await of send()."""
-
-
-def illegal(phase: dict[str, bool], kind: object) -> ResponseError:
-    """What to raise for a message that the phase does not take."""
-    described = next(text for known, text in PHASE_NAMES if known is phase)
-    expected = " or ".join(phase) or "nothing more"
-    return ResponseError(f"the response {described}: send() takes {expected} now, not {kind!r}")
-
+from server_core.http.phases import ResponseError
 
 PLAIN, LENGTH, CODING, CONNECTION = range(4)
 """What a response field means to the writer; PLAIN is nothing."""
@@ -42,6 +23,7 @@ _KINDS: Final = {
     b"connection": CONNECTION,
 }
 _NAME: Final = re.compile(TOKEN)
+_LINK: Final = re.compile(rb"[ \t]*<[^<>]*>")
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Line = tuple[int, bytes, int]
@@ -73,6 +55,45 @@ def learn_line(pair: object) -> Line:
             KNOWN_LINES.clear()
         KNOWN_LINES[name, value] = line
     return line
+
+
+NO_TRAILERS: Final = frozenset(
+    (
+        *(b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
+        *(b"transfer-encoding", b"upgrade"),  # framing, and the connection
+        *(b"cache-control", b"expect", b"host", b"max-forwards", b"pragma", b"range"),  # routing, controls
+        *(b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since"),
+        *(b"authorization", b"cookie", b"proxy-authenticate", b"proxy-authorization", b"set-cookie"),
+        *(b"www-authenticate", b"age", b"date", b"expires", b"location", b"retry-after", b"vary", b"warning"),
+        *(b"content-encoding", b"content-range", b"content-type"),  # how to read the body
+    )
+)
+"""RFC 9110 6.5.1: a sender must not generate a trailer field unless its definition permits it, and "many fields cannot
+be processed outside the header section". These are the kinds named there and in RFC 7230 4.1.2."""
+
+
+def trailer_lines(fields: object) -> bytes:
+    """Trailer fields as bytes; ResponseError if one may not go out."""
+    if not isinstance(fields, Iterable):
+        raise ResponseError(f"headers: must be pairs of bytes, not {fields!r}")
+    lines = []
+    for pair in fields:
+        lines.append(learn_line(pair)[1])
+        if pair[0].lower() in NO_TRAILERS:
+            raise ResponseError(f"headers: {pair[0]!r} must not be sent behind the body it is needed for")
+    return b"".join(lines)
+
+
+def early_hints(links: object) -> bytes:
+    """A 103 with these links (RFC 8297), nothing without any; ResponseError if one may not go out."""
+    if not isinstance(links, Iterable) or isinstance(links, (bytes, str)):
+        raise ResponseError(f"links: must be several values of bytes, not {links!r}")
+    lines = []
+    for link in links:
+        if not isinstance(link, bytes) or _LINK.match(link) is None or _BAD_VALUE.search(link):
+            raise ResponseError(f"links: each must be bytes such as <URL>; rel=preload (RFC 8288), not {link!r}")
+        lines.append(b"link: %b\r\n" % link)
+    return b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % b"".join(lines) if lines else b""
 
 
 def status_line(status: object) -> bytes:

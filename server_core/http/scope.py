@@ -1,7 +1,7 @@
 """From a checked request head to an ASGI scope.
 
 A connection keeps one template and each request line its own part; a scope is their union (one call in C) and gets
-`asgi`, `state` and header list of its own, because applications write into them.
+`asgi`, `extensions`, `state` and header list of its own, because applications write into them.
 
 asgi.spec_version: since 2.4 send() raises OSError when the client is gone, which it does here; 2.5 concerns WebSocket.
 """
@@ -32,6 +32,7 @@ def build(base: dict[str, object], head: Head, state: Mapping[str, object] | Non
     """The scope of one request."""
     scope = base | head.line.scope
     scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
+    scope["extensions"] = head.line.extensions.copy()
     scope["headers"] = head.fields
     if state is not None:
         scope["state"] = dict(state)

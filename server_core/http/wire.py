@@ -40,6 +40,8 @@ class RequestLine(NamedTuple):
     target: str
     scope: dict[str, object]
     """The part of an ASGI scope that this line decides; copied, never handed out."""
+    extensions: dict[str, object]
+    """The ASGI extensions that a response to it may use; copied, never handed out."""
     is_plain: bool = False
     """Whether the version is 1.1 and the method not HEAD, so that a response needs no second thought."""
 

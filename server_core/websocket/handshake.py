@@ -16,7 +16,8 @@ from typing import Final, cast
 
 from server_core.http.h1_rules import TOKEN
 from server_core.http.h1_writer import Defaults
-from server_core.http.response import ResponseError, learn_line
+from server_core.http.phases import ResponseError
+from server_core.http.response import learn_line
 from server_core.http.wire import Fields, Head, Refused
 
 VERSION: Final = b"13"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
-from server_core.http.response import COMPLETE, ResponseError
+from server_core.http.phases import COMPLETE, ResponseError
 
 ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
 DENY, DENY_BODY = "websocket.http.response.start", "websocket.http.response.body"
@@ -34,7 +34,7 @@ FORBIDDEN: Final = 403
 DENIAL: Final = b"Forbidden\n"
 
 
-def illegal(phase: dict[str, bool], kind: object) -> ResponseError:
+def illegal(phase: Mapping[str, object], kind: object) -> ResponseError:
     """What to raise for a message that the phase does not take."""
     described = next(text for known, text in PHASE_NAMES if known is phase)
     expected = " or ".join(phase) or "nothing more"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from server_core.http.exchange import Application, ClientDisconnected, Message
-from server_core.http.response import AWAITING_START, COMPLETE, ResponseError
+from server_core.http.phases import AWAITING_START, COMPLETE, ResponseError
 from server_core.http.wire import RequestLine
 from server_core.websocket.messages import (
     ABNORMAL,
@@ -128,7 +128,7 @@ class Session:
         self.received = True
         self.gone = False
         """The application can send nothing more, and is told so."""
-        self.phase = CONNECTING
+        self.phase: Mapping[str, object] = CONNECTING
         self.queued = 0
         """Bytes that wait for the application."""
         self.status = 0

@@ -77,6 +77,7 @@ def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Ses
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = offer.subprotocols
-    extensions = cast("dict[str, object]", scope.setdefault("extensions", {}))
-    extensions["websocket.http.response"] = {}
+    extensions = cast("dict[str, object]", scope["extensions"])
+    tls = {"tls": extensions["tls"]} if "tls" in extensions else {}
+    scope["extensions"] = {**tls, "websocket.http.response": {}}
     return Session(connection, acceptor, scope, head.line, monotonic())

@@ -68,6 +68,7 @@ def test_the_scope_is_what_asgi_says() -> None:
         "raw_path": b"/a%2Fb",
         "query_string": b"c=d",
         "headers": [(b"host", b"x"), (b"x-y", b"z")],
+        "extensions": {"http.response.early_hint": {}, "http.response.trailers": {}},
     }
     assert isinstance(client, tuple)
     assert isinstance(server, tuple)
@@ -77,7 +78,7 @@ def test_the_scope_is_what_asgi_says() -> None:
 def test_requests_share_nothing_that_can_be_written_to() -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         marks = []
-        for part in (scope, scope["asgi"], scope["state"]):
+        for part in (scope, scope["asgi"], scope["extensions"], scope["state"]):
             assert isinstance(part, dict)
             marks.append("mark" in part)
             part["mark"] = 1

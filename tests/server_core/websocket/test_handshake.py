@@ -9,7 +9,7 @@ from server_core.http.h1_httptools import HttptoolsHeaders
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import defaults_of
-from server_core.http.response import ResponseError
+from server_core.http.phases import ResponseError
 from server_core.http.wire import Head, Refused
 from server_core.settings import ServerSettings
 from server_core.websocket.frames_websockets import negotiate

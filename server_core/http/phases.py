@@ -1,0 +1,60 @@
+"""Which ASGI message of a response is legal now. A table; exchange.py walks it.
+
+A phase says which messages it takes, and which phase follows each. What `more_body`, `more_trailers` and, in the start,
+`trailers` announce chooses between two. ASGI has an early hint between the start and the body; Starlette sends it
+before the start, where it is as good. (https://asgi.readthedocs.io/en/latest/extensions.html)
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+START, BODY = "http.response.start", "http.response.body"
+HINT, TRAILERS = "http.response.early_hint", "http.response.trailers"
+
+Phase = dict[str, tuple["Phase", "Phase"]]
+"""For each message that is legal now: the phase after it if more of its kind is to come, and the phase if not."""
+
+COMPLETE: Final[Phase] = {}
+
+TRAILERS_DUE: Final[Phase] = {}
+TRAILERS_DUE[TRAILERS] = TRAILERS_DUE, COMPLETE
+
+
+def _phases(last: Phase) -> tuple[Phase, Phase]:
+    """The phases while the body is awaited, and while it is under way; `last` is the one after it."""
+    streaming: Phase = {}
+    streaming[BODY] = streaming, last
+    streaming[HINT] = streaming, streaming  # legal, and too late: nothing goes out
+    started: Phase = {}
+    started[BODY] = streaming, last
+    started[HINT] = started, started
+    return started, streaming
+
+
+AWAITING_BODY, STREAMING = _phases(COMPLETE)
+AWAITING_BODY_THEN_TRAILERS, STREAMING_THEN_TRAILERS = _phases(TRAILERS_DUE)
+
+AWAITING_START: Final[Phase] = {START: (AWAITING_BODY_THEN_TRAILERS, AWAITING_BODY)}
+AWAITING_START[HINT] = AWAITING_START, AWAITING_START
+
+PHASE_NAMES: Final = (
+    (AWAITING_START, "has not started"),
+    (AWAITING_BODY, "has started"),
+    (STREAMING, "is under way"),
+    (AWAITING_BODY_THEN_TRAILERS, "has started"),
+    (STREAMING_THEN_TRAILERS, "is under way"),
+    (TRAILERS_DUE, "is complete but for its trailers"),
+    (COMPLETE, "is complete"),
+)
+
+
+class ResponseError(RuntimeError):
+    """The application broke ASGI or HTTP in its response: its own fault, told to it at the await of send()."""
+
+
+def illegal(phase: Phase, kind: object) -> ResponseError:
+    """What to raise for a message that the phase does not take."""
+    described = next(text for known, text in PHASE_NAMES if known is phase)
+    expected = " or ".join(phase) or "nothing more"
+    return ResponseError(f"the response {described}: send() takes {expected} now, not {kind!r}")
