@@ -18,12 +18,18 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        parked                      accepts no more, in answer to park
                        draining                    accepts no more and is finishing, in answer to drain
                        drained                     lifespan shutdown is complete; exits next
+                       preloaded                   spec.preload: the application is imported; it forks from now on
+                       unforkable {reason}         spec.preload: it must not be forked; goes on as a worker
+                       forked {slot, pid}          a worker was forked, and is the master's child
+                       fork_failed {slot, error}   none was
     master -> worker   spec {...}                  first message, once
                        serve                       join the listeners (again, after park)
                        park                        leave the listeners; finish what is there; stay alive
                        drain {timeout_s, final}    leave and finish within timeout_s; final: no other worker follows,
                                                    so empty the accept queues before leaving
                        reopen                      reopen log files
+                       fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
+                                                   worker's pipe, its spec already in it, and its file for stacks
 
 Beats.  A worker's event loop stores the monotonic instant in its scoreboard record about once a second, and a second
 thread does the same in a field of its own. The master reads them only when a deadline comes, so a beat costs neither
@@ -69,7 +75,11 @@ class ListenerSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds."""
+    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds.
+
+    With `preload` it imports the application and then forks other workers instead of serving, if it can be forked. In
+    the spec of a forked worker `stacks_fd` is not valid: the descriptor came with the order to fork.
+    """
 
     slot: int
     generation: int
@@ -79,6 +89,7 @@ class WorkerSpec:
     stacks_fd: int
     beat_s: float
     settings: ServerSettings
+    preload: bool = False
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))

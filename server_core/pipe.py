@@ -56,6 +56,19 @@ class Pipe:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return self._decoded(line)
 
+    def receive_with_descriptors(self, most: int) -> tuple[Message, list[int]]:
+        """Wait for one message and the descriptors that came with it, not inheritable; MasterGone at end of file."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_LIMIT, most)
+        except ConnectionError:  # as in _fill
+            data, descriptors = b"", []
+        if not data:
+            self.is_gone = True
+            raise MasterGone("the pipe is closed")
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        return self._decoded(data.rstrip(b"\n")), list(descriptors)
+
     def receive(self) -> list[Message]:
         """The messages that are there, without waiting; MasterGone at end of file, when all were told."""
         try:

@@ -36,6 +36,11 @@ class EarlySignals:
         signal.signal(signal.SIGTERM, self._terminate)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
+    def block(self) -> None:
+        """Let no signal come until install()."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self.interrupts = False
+
     def _terminate(self, _signal: int, _frame: FrameType | None) -> None:
         self.terminated = True
         if self.interrupts:

@@ -11,7 +11,7 @@ from server_core.contract import Figures
 from supervisor_d import __version__, clock
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
-from supervisor_d.control.view import Capacity, ConfigRow, View
+from supervisor_d.control.view import Capacity, ConfigRow, Preload, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.host import standard_streams
 from supervisor_d.host.admin_listener import open_admin_listeners
@@ -23,9 +23,11 @@ from supervisor_d.host.event_ring import Journal
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.incidents import Incidents, Stacks
 from supervisor_d.host.interpreter import worker_environment
+from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.oom_score import OomScore
 from supervisor_d.host.performer import Equipment, Performer
+from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Binding, Listeners
@@ -112,6 +114,7 @@ class Daemon:
             self._account_for,
             after_start=self._oom_score.expose,
         )
+        self._nursery = Nursery(self._watcher, self._children, journal, lambda: self._generations.newest_number)
         self._observer = Observer(self._children, self._scoreboard, self._cgroup)
         self._incidents = Incidents(self._scoreboard, self._stacks, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
@@ -128,6 +131,7 @@ class Daemon:
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
         self._closers.append(self._children.abandon)
+        self._closers.append(self._nursery.close)
         self._closers.append(self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._open_door()
@@ -177,7 +181,19 @@ class Daemon:
             events=tuple(self._journal.ring),
             event_counts=dict(self._journal.counts),
             incidents=tuple(self._incidents),
+            preload=self._preload(),
         )
+
+    def _preload(self) -> Preload | None:
+        number = self._generations.newest_number
+        if not self._generations[number].settings.daemon.preload:
+            return None
+        home = self._nursery.home(number)
+        if home is None or home.zygote is None:
+            return Preload(number, None, home.refusal if home is not None else None, None)
+        pid = home.zygote.pid
+        forked = [child.pid for child in self._children if child.generation == number and child.process is None]
+        return Preload(number, pid, None, saved_bytes(pid, forked))
 
     def _capacity(self) -> Capacity:
         counted, memory = self._generations.newest.capacity, self._cgroup.memory()
@@ -237,6 +253,7 @@ class Daemon:
             scoreboard=self._scoreboard,
             stacks=self._stacks,
             children=self._children,
+            nursery=self._nursery,
             generations=self._generations,
             observer=self._observer,
             incidents=self._incidents,

@@ -25,6 +25,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
     "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),
     "process.reaped": Event("info", ("pid", "exit_code", "signal"), "A stranger's zombie was reaped (PID 1)."),
+    "zygote.preloaded": Event(
+        "info", ("generation", "pid", "duration_s"), "The application is imported; workers are forked from here."
+    ),
+    "zygote.refused": Event("warning", ("generation", "reason"), "Workers are not forked, but started each by itself."),
+    "zygote.ended": Event("info", ("generation", "pid", "exit_code", "signal"), "A generation's zygote is gone."),
     "worker.spawned": Event("info", WORKER, "A worker process was started."),
     "worker.spawn_failed": Event("error", ("slot", "generation", "error", "retry_s"), "No process could be started."),
     "worker.booted": Event("debug", WORKER, "The interpreter is up; the application is being imported."),

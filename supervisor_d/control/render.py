@@ -51,11 +51,23 @@ def status(told: Object, *, colour: bool = False) -> str:
         lines.append(f"  reason     {text(told, 'reason')}")
     lines.append(f"  app        {text(told, 'app')}")
     lines += [f"  listening  {text(row, 'address')} (fd {text(row, 'fd')})" for row in children(told, "listeners")]
+    if child(told, "preload"):
+        lines.append(f"  preload    {preload_line(child(told, 'preload'))}")
     if child(told, "reload"):
         lines.append(f"  reload     {reload_line(child(told, 'reload'))}")
     if child(told, "last_reload"):
         lines.append(f"  reloaded   {last_reload_line(child(told, 'last_reload'), colour)}")
     return "\n".join([*lines, "", workers(told, colour=colour)])
+
+
+def preload_line(told: Object) -> str:
+    """From where workers are forked, and what that saves; or why they are not."""
+    if text(told, "refusal"):
+        return f"not forked: {text(told, 'refusal')}"
+    if not text(told, "pid"):
+        return "importing the application"
+    saved = size(told["saved_bytes"]) if told.get("saved_bytes") is not None else "an unknown amount"
+    return f"workers are forked from pid {text(told, 'pid')}, which saves {saved} of memory"
 
 
 def workers(told: Object, *, colour: bool = False) -> str:

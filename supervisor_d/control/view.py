@@ -36,6 +36,19 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Preload:
+    """How the newest generation's workers come to be where `preload` is on."""
+
+    generation: int
+    pid: Pid | None
+    """The zygote's; None while it is made, or if workers are not forked."""
+    refusal: str | None
+    """Why workers are not forked."""
+    saved_bytes: int | None
+    """Memory that the forked workers share and would each have otherwise, less what the zygote takes. None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One moment of the daemon. `now` and `wall` are the same moment, monotonic and since the epoch.
 
@@ -61,6 +74,7 @@ class View:
     events: Sequence[Mapping[str, object]] = ()
     event_counts: Mapping[str, int] = field(default_factory=dict)
     incidents: Sequence[Mapping[str, object]] = ()
+    preload: Preload | None = None
 
     def figures_of(self, slot: SlotStatus) -> Figures:
         """The figures of the process that is in the slot now; zeros while it has written none of its own."""
@@ -83,9 +97,19 @@ def status_object(view: View) -> dict[str, object]:
         "app": view.app,
         "workers": {"target": status.target, "ready": status.ready},
         "listeners": [{"address": listener.address, "fd": listener.fd} for listener in view.listeners],
+        "preload": preload_object(view.preload) if view.preload is not None else None,
         "slots": slot_objects(view),
         "reload": reload_object(status.reload, view.now) if status.reload is not None else None,
         "last_reload": last_reload_object(status.last_reload) if status.last_reload is not None else None,
+    }
+
+
+def preload_object(preload: Preload) -> dict[str, object]:
+    return {
+        "generation": preload.generation,
+        "pid": preload.pid,
+        "refusal": preload.refusal,
+        "saved_bytes": preload.saved_bytes,
     }
 
 

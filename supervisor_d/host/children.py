@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from server_core.contract import MESSAGE_LIMIT, WorkerSpec
 from supervisor_d.errors import SpawnError
-from supervisor_d.host.heartbeat import Pipe, socket_pair
+from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
 from supervisor_d.host.interpreter import worker_command
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Generation, Pid, Slot, WorkerExited, WorkerSpawned
+
+Verbs = Mapping[str, Callable[[Mapping[str, object]], None]]
 
 
 @dataclass(slots=True)
@@ -29,10 +32,13 @@ class Child:
     slot: Slot
     generation: Generation
     pid: Pid
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    """None of a worker that was forked by a zygote."""
     pipe: Pipe
     pidfd: int | None
     is_kill_ordered: bool = False
+    is_leaving: bool = False
+    """Whether it was sent a signal that ends it."""
 
 
 class Children:
@@ -58,6 +64,12 @@ class Children:
         self._command = command
         self._after_start = after_start
         self._by_slot: dict[Slot, Child] = {}
+        self._others: dict[Pid, Callable[[int], None]] = {}
+        self._early: dict[int, int] = {}
+        self.births = 0
+        """Forks under way, whose pids are not known yet."""
+        self.after_exit: Callable[[Child], None] = lambda _: None
+        """Called with each child whose exit was told."""
 
     def __getitem__(self, slot: Slot) -> Child:
         return self._by_slot[slot]
@@ -68,31 +80,61 @@ class Children:
     def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._by_slot.values()))
 
-    def spawn(self, spec: WorkerSpec) -> None:
-        """Start a worker, its spec already in its pipe; told as WorkerSpawned. Raises SpawnError or OSError."""
-        slot, message = Slot(spec.slot), spec.as_message()
-        if slot in self._by_slot:
-            raise SpawnError(f"slot {slot} still holds process {self._by_slot[slot].pid}")
-        if len(message) > MESSAGE_LIMIT:
-            raise SpawnError(f"the settings take {len(message)} bytes, more than the {MESSAGE_LIMIT} a worker reads")
+    def spawn(self, spec: WorkerSpec, others: Verbs | None = None) -> None:
+        """Start a worker, its spec already in its pipe; told as WorkerSpawned. Raises SpawnError or OSError.
+
+        `others` are called for what it says besides the policy's facts.
+        """
+        slot = Slot(spec.slot)
         descriptors = (*(listener.fd for listener in spec.listeners), spec.scoreboard_fd, spec.stacks_fd)
-        ours, theirs = socket_pair()
-        pipe = Pipe(self._watcher, slot, ours)
+        pipe, theirs = self.conceive(spec, others)
         try:
-            pipe.send(message)
             process = self._start(self._command(theirs.fileno()), (theirs.fileno(), *descriptors))
         except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise
         finally:
             theirs.close()
-        self._after_start(process.pid)
-        child = Child(slot, Generation(spec.generation), Pid(process.pid), process, pipe, _open_pidfd(process.pid))
-        self._by_slot[slot] = child
-        pipe.listen()
+        pid = Pid(process.pid)
+        self._raise(Child(slot, Generation(spec.generation), pid, process, pipe, _open_pidfd(pid)))
+
+    def conceive(self, spec: WorkerSpec, others: Verbs | None = None) -> tuple[Pipe, socket.socket]:
+        """A new worker's pipe with its spec in it, and the end that it is to get. Raises SpawnError or OSError."""
+        slot, message = Slot(spec.slot), spec.as_message()
+        if slot in self._by_slot:
+            raise SpawnError(f"slot {slot} still holds process {self._by_slot[slot].pid}")
+        if len(message) > MESSAGE_LIMIT:
+            raise SpawnError(f"the settings take {len(message)} bytes, more than the {MESSAGE_LIMIT} a worker reads")
+        ours, theirs = socket_pair()
+        pipe = Pipe(self._watcher, ours, WorkerListener(self._watcher, slot, others))
+        pipe.send(message)
+        return pipe, theirs
+
+    def adopt(self, spec: WorkerSpec, pid: Pid, pipe: Pipe) -> None:
+        """Take a process that a zygote forked, and that is our child by now; told as WorkerSpawned."""
+        code = self._early.pop(pid, None)
+        pidfd = _open_pidfd(pid) if code is None else None
+        child = Child(Slot(spec.slot), Generation(spec.generation), pid, None, pipe, pidfd)
+        self._raise(child)
+        if code is not None:
+            self._bury(child, code)
+
+    def release(self, slot: Slot, bury: Callable[[int], None]) -> Child:
+        """Let a process leave its slot, untold; `bury` is called with its exit code when it has ended."""
+        child = self._by_slot.pop(slot)
+        self._others[child.pid] = bury
+        if child.pidfd is not None:
+            self._watcher.watch(child.pidfd, READ, lambda _: self._reap_other(child))
+        return child
+
+    def _raise(self, child: Child) -> None:
+        """Watch over a process that has just come to be."""
+        self._after_start(child.pid)
+        self._by_slot[child.slot] = child
+        child.pipe.listen()
         if child.pidfd is not None:
             self._watcher.watch(child.pidfd, READ, lambda _: self._reap(child))
-        self._watcher.tell(WorkerSpawned(slot, child.pid))
+        self._watcher.tell(WorkerSpawned(child.slot, child.pid))
 
     def signal(self, slot: Slot, number: int) -> None:
         """Send a signal to the slot's process; nothing if it has none any more, its exit is being told then."""
@@ -101,6 +143,8 @@ class Children:
             return
         if number == signal.SIGKILL:
             child.is_kill_ordered = True
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            child.is_leaving = True
         try:
             if child.pidfd is not None:
                 signal.pidfd_send_signal(child.pidfd, number)
@@ -118,17 +162,31 @@ class Children:
                 return
             if pid == 0:
                 return
+            code = os.waitstatus_to_exitcode(status)
             child = next((child for child in self if child.pid == pid), None)
             if child is not None:
-                self._bury(child, os.waitstatus_to_exitcode(status))
+                self._bury(child, code)
+            elif Pid(pid) in self._others:
+                self._others.pop(Pid(pid))(code)
+            elif self.births:
+                self._early[pid] = code
             else:
-                exit_code, name = _outcome(os.waitstatus_to_exitcode(status))
-                self._log("process.reaped", pid=pid, exit_code=exit_code, signal=name)
+                self._tell_stranger(pid, code)
+
+    def end_birth(self) -> None:
+        """A fork is no longer under way; whoever ended meanwhile and was nobody's was a stranger."""
+        self.births -= 1
+        while not self.births and self._early:
+            self._tell_stranger(*self._early.popitem())
+
+    def _tell_stranger(self, pid: int, code: int) -> None:
+        exit_code, name = outcome(code)
+        self._log("process.reaped", pid=pid, exit_code=exit_code, signal=name)
 
     def abandon(self) -> None:
         """Hang up on every worker; each drains by itself then (contract.py, "EOF"). For a master that goes down."""
         for child in self:
-            child.process.returncode = 0  # not ours to wait for any more; keeps subprocess from warning about it
+            _mark_reaped(child, 0)  # not ours to wait for any more
             self._forget(child)
 
     def _start(self, command: list[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
@@ -146,19 +204,37 @@ class Children:
 
     def _bury(self, child: Child, code: int) -> None:
         """The process is reaped: its last messages first, then the fact that it exited."""
-        child.process.returncode = code
+        _mark_reaped(child, code)
         child.pipe.finish()
         self._forget(child)
         oom_killed = self._before_exit_is_told(child, code)
-        exit_code, name = _outcome(code)
+        exit_code, name = outcome(code)
         self._watcher.tell(WorkerExited(child.slot, child.pid, exit_code, name, oom_killed))
+        self.after_exit(child)
+
+    def _reap_other(self, child: Child) -> None:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if pid and child.pid in self._others:
+            _mark_reaped(child, os.waitstatus_to_exitcode(status))
+            self._others.pop(child.pid)(os.waitstatus_to_exitcode(status))
 
     def _forget(self, child: Child) -> None:
         del self._by_slot[child.slot]
+        self.close(child)
+
+    def close(self, child: Child) -> None:
+        """Hang up on a process, and watch it no more."""
         child.pipe.close()
         if child.pidfd is not None:
             self._watcher.forget(child.pidfd)
             os.close(child.pidfd)
+            child.pidfd = None
+
+
+def _mark_reaped(child: Child, code: int) -> None:
+    """Keep subprocess from warning about a process that it did not wait for itself."""
+    if child.process is not None:
+        child.process.returncode = code
 
 
 def _open_pidfd(pid: int) -> int | None:
@@ -168,7 +244,7 @@ def _open_pidfd(pid: int) -> int | None:
         return None
 
 
-def _outcome(code: int) -> tuple[int | None, str | None]:
+def outcome(code: int) -> tuple[int | None, str | None]:
     """(exit code, signal name): exactly one is set."""
     return (code, None) if code >= 0 else (None, signal_name(-code))
 

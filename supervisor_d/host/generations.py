@@ -56,6 +56,11 @@ class Generations:
         return self._by_number[generation]
 
     @property
+    def newest_number(self) -> Generation:
+        """Of the newest that was not discarded."""
+        return max(self._by_number)
+
+    @property
     def newest(self) -> Configuration:
         """The newest that was not discarded."""
         return self._by_number[max(self._by_number)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
-from server_core.contract import MESSAGE_LIMIT, decode
+from server_core.contract import MESSAGE_LIMIT, Message, decode
 from supervisor_d import clock
 from supervisor_d.host.watcher import READ, Deadline, Watcher
 from supervisor_d.vocabulary import (
@@ -69,13 +69,45 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+class Listener(Protocol):
+    """Who hears what comes through a pipe."""
+
+    def hear(self, message: Message) -> None:
+        """One message; ValueError if it is none that may be said here."""
+
+    def hung_up(self, reason: str) -> None:
+        """The other side closed the pipe, or broke the rules; nothing more will come."""
+
+
+class WorkerListener:
+    """A worker's messages as facts; `others` are verbs that are not the policy's business."""
+
+    def __init__(
+        self, watcher: Watcher, slot: Slot, others: Mapping[str, Callable[[Fields], None]] | None = None
+    ) -> None:
+        self._watcher = watcher
+        self._slot = slot
+        self._others = others or {}
+
+    def hear(self, message: Message) -> None:
+        if message.verb in self._others:
+            self._others[message.verb](message.fields)
+        elif message.verb in FACTS:
+            self._watcher.tell(FACTS[message.verb](self._slot, message.fields))
+        else:
+            raise ValueError(f"unknown verb {message.verb!r:.80}")
+
+    def hung_up(self, reason: str) -> None:
+        self._watcher.tell(WorkerDetached(self._slot, reason))
+
+
 class Pipe:
     """One worker's pipe as the master holds it; owns its end."""
 
-    def __init__(self, watcher: Watcher, slot: Slot, end: socket.socket) -> None:
+    def __init__(self, watcher: Watcher, end: socket.socket, listener: Listener) -> None:
         self._watcher = watcher
-        self._slot = slot
         self._end = end
+        self.listener = listener
         self._unread = b""
         self._is_detached = False
         self._hang_up: Deadline | None = None
@@ -84,12 +116,16 @@ class Pipe:
         """From now on messages become facts."""
         self._watcher.watch(self._end.fileno(), READ, self._on_readable)
 
-    def send(self, message: bytes) -> None:
-        """Tell the worker a line that contract.encode made; if it does not take it, that comes as WorkerDetached."""
+    def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Tell the worker a line that contract.encode made; if it does not take it, its listener hears of a hang-up.
+
+        `descriptors` are passed along with it (SCM_RIGHTS, unix(7)).
+        """
         if self._is_detached:
             return
         try:
-            if self._end.send(message) != len(message):
+            sent = socket.send_fds(self._end, [message], descriptors) if descriptors else self._end.send(message)
+            if sent != len(message):
                 self._detach("does not read its pipe")
         except BlockingIOError:
             self._detach("does not read its pipe")
@@ -139,10 +175,7 @@ class Pipe:
             if len(self._unread) >= MESSAGE_LIMIT:
                 raise ValueError(f"a message of more than {MESSAGE_LIMIT} bytes")
             for line in lines:
-                message = decode(line)
-                if message.verb not in FACTS:
-                    raise ValueError(f"unknown verb {message.verb!r:.80}")
-                self._watcher.tell(FACTS[message.verb](self._slot, message.fields))
+                self.listener.hear(decode(line))
         except (ValueError, RecursionError) as error:
             self._detach(f"wrote what is no message: {error}")
 
@@ -157,4 +190,4 @@ class Pipe:
         if not self._is_detached:
             self._is_detached = True
             self._watcher.forget(self._end.fileno())
-            self._watcher.tell(WorkerDetached(self._slot, reason))
+            self.listener.hung_up(reason)

@@ -23,6 +23,7 @@ from supervisor_d.host.children import Children
 from supervisor_d.host.chores import Chores
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.nursery import CALLED_OFF, Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Listeners
@@ -77,6 +78,7 @@ class Equipment:
     scoreboard: Scoreboard
     stacks: Stacks
     children: Children
+    nursery: Nursery
     generations: Generations
     observer: Observer
     incidents: Incidents
@@ -99,7 +101,7 @@ class Performer:
         self.table: Mapping[type, Callable[[Order], None]] = dict(
             (
                 _row(PrepareGeneration, self._prepare_generation),
-                _row(DiscardGeneration, lambda order: equipment.generations.discard(order.generation)),
+                _row(DiscardGeneration, self._discard_generation),
                 _row(SpawnWorker, self._spawn_worker),
                 _row(ServeWorker, lambda order: self._send(order.slot, encode("serve"))),
                 _row(ParkWorker, lambda order: self._send(order.slot, encode("park"))),
@@ -138,6 +140,10 @@ class Performer:
         except REFUSALS as error:
             self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
 
+    def _discard_generation(self, order: DiscardGeneration) -> None:
+        self._with.generations.discard(order.generation)
+        self._with.nursery.tidy()
+
     def _spawn_worker(self, order: SpawnWorker) -> None:
         self._unborn[order.slot] = order
         self._chores.add(lambda: self._bear(order))
@@ -148,7 +154,7 @@ class Performer:
         del self._unborn[order.slot]
         try:
             self._with.scoreboard.clear(order.slot)
-            self._with.children.spawn(self._spec(order))
+            self._with.nursery.bear(self._spec(order))
         except REFUSALS as error:
             self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
 
@@ -164,12 +170,13 @@ class Performer:
             stacks_fd=has.stacks.blank(order.slot),
             beat_s=configuration.terms.beat_s,
             settings=configuration.settings.server,
+            preload=configuration.settings.daemon.preload,
         )
 
     def _signal(self, slot: Slot, number: int) -> None:
         if self._unborn.pop(slot, None) is not None:
-            self._with.watcher.tell(SpawnFailed(slot, "called off before it began"))
-        else:
+            self._with.watcher.tell(SpawnFailed(slot, CALLED_OFF))
+        elif not self._with.nursery.call_off(slot):
             self._with.children.signal(slot, number)
 
     def _drain_worker(self, order: DrainWorker) -> None:
@@ -219,6 +226,7 @@ class Performer:
         self._answer(order.ticket, status, body)
 
     def _close_listeners(self, _: CloseListeners) -> None:
+        self._with.nursery.close()
         closed = self._with.listeners.close()
         if closed:
             self._with.log("socket.closed", addresses=list(closed))

@@ -11,8 +11,9 @@ seen, not swallowed.
                                     READY <-> PARKED          (replaced in a reload; taken back when it fails)
 
 SPAWNING lasts until the interpreter is up, BOOTING while the application is imported and its lifespan starts, PROBING
-while the health probe runs. TERMINATING is on the way out by SIGTERM or by itself, with SIGKILL to come: a worker that
-was told to serve and does not yet leaves when an operator sends it SIGTERM, or fails when its application exits.
+while the health probe runs. A process that has imported it for all leaves the slot to a worker that is forked from it:
+SPAWNING again. TERMINATING is on the way out by SIGTERM or by itself, with SIGKILL to come: a worker that was told to
+serve and does not yet leaves when an operator sends it SIGTERM, or fails when its application exits.
 A pair that is in neither table is a mistake of ours; tests/supervisor_d/policy/test_lifecycle.py says there is none.
 """
 
@@ -44,6 +45,7 @@ class Cause(enum.Enum):
     SPAWNED = "spawned"
     SPAWN_FAILED = "spawn_failed"
     BOOTED = "booted"
+    PRELOADED = "preloaded"
     STARTED = "started"
     BECAME_READY = "became_ready"
     FAILED = "failed"
@@ -78,6 +80,7 @@ ALIVE: Final = COMING | UP | LEAVING
 _LATE: Final = (
     Cause.SPAWNED,
     Cause.BOOTED,
+    Cause.PRELOADED,
     Cause.STARTED,
     Cause.BECAME_READY,
     Cause.FAILED,
@@ -103,6 +106,7 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.EXITED: EMPTY,
     },
     BOOTING: {
+        Cause.PRELOADED: SPAWNING,
         Cause.STARTED: PROBING,
         Cause.BECAME_READY: READY,
         Cause.ASKED_TO_RECYCLE: BOOTING,
@@ -222,9 +226,10 @@ IMPOSSIBLE: Final[Mapping[str, frozenset[tuple[SlotState, Cause]]]] = {
     "the host tells once how a spawn went, and first": _pairs(
         (ALIVE - {SPAWNING, TERMINATING, KILLING}), Cause.SPAWNED, Cause.SPAWN_FAILED
     ),
-    "a worker says booted, started and ready once each, in this order": (
+    "a worker says booted, preloaded, started and ready once each, in this order": (
         _pairs([SPAWNING], Cause.STARTED, Cause.BECAME_READY)
         | _pairs([BOOTING], Cause.BOOTED)
+        | _pairs([SPAWNING, PROBING, *UP], Cause.PRELOADED)
         | _pairs([PROBING], Cause.BOOTED, Cause.STARTED)
         | _pairs(UP, Cause.BOOTED, Cause.STARTED, Cause.BECAME_READY)
     ),

@@ -45,6 +45,7 @@ from supervisor_d.vocabulary import (
     WorkerFailed,
     WorkerObserved,
     WorkerParked,
+    WorkerPreloaded,
     WorkerReady,
     WorkerSpawned,
     WorkerStarted,
@@ -142,6 +143,7 @@ class Supervisor:
                 WorkerSpawned()
                 | SpawnFailed()
                 | WorkerBooted()
+                | WorkerPreloaded()
                 | WorkerStarted()
                 | WorkerReady()
                 | WorkerFailed()

@@ -18,6 +18,7 @@ from supervisor_d.vocabulary import (
     WorkerDetached,
     WorkerExited,
     WorkerFailed,
+    WorkerPreloaded,
     WorkerReady,
     WorkerSpawned,
     WorkerStarted,
@@ -30,6 +31,7 @@ Life = (
     WorkerSpawned
     | SpawnFailed
     | WorkerBooted
+    | WorkerPreloaded
     | WorkerStarted
     | WorkerReady
     | WorkerFailed
@@ -47,6 +49,8 @@ def take_life(desk: Desk, handle: Handle, fact: Life, *, serve: bool, refill: bo
             exits.refuse_spawn(desk, handle, fact, refill=refill)
         case WorkerBooted():
             booted(desk, handle)
+        case WorkerPreloaded():
+            preloaded(desk, handle)
         case WorkerStarted():
             started(desk, handle)
         case WorkerReady():
@@ -69,6 +73,12 @@ def booted(desk: Desk, handle: Handle) -> None:
     handle.move(Cause.BOOTED, desk.now)
     if handle.state is SlotState.BOOTING:
         desk.outbox.report_worker("worker.booted", handle)
+
+
+def preloaded(desk: Desk, handle: Handle) -> None:
+    """Its process is another's from now on; the one that follows here is told as spawned."""
+    handle.move(Cause.PRELOADED, desk.now)
+    handle.pid = None
 
 
 def started(desk: Desk, handle: Handle) -> None:

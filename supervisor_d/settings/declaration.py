@@ -158,6 +158,14 @@ class DaemonSettings:
         check=at_least(0),
         help="How long the first new worker, and then the whole new generation, is watched before a reload goes on.",
     )
+    preload: bool = option(
+        False,
+        kind=SWITCH,
+        section="workers",
+        reloads=True,
+        help="Import the application once for each generation and fork the workers from there: less memory, quick "
+        "starts. Where the import leaves threads or sockets behind, workers are started each by itself.",
+    )
     surge: int = option(
         1,
         kind=COUNT,

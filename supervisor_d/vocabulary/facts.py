@@ -38,6 +38,13 @@ class WorkerBooted:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerPreloaded:
+    """The process has imported the application for all, and left the slot; a worker that is forked from it follows."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted:
     """Lifespan start-up is complete; the health probe, if any, begins."""
 
@@ -210,6 +217,7 @@ Fact: TypeAlias = (
     | WorkerSpawned
     | SpawnFailed
     | WorkerBooted
+    | WorkerPreloaded
     | WorkerStarted
     | WorkerReady
     | WorkerFailed

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from supervisor_d.control import render
 from supervisor_d.control.terminal import COLOURS, WIDTH
-from supervisor_d.control.view import Capacity, capacity_object, config_object, status_object
+from supervisor_d.control.view import Capacity, Preload, capacity_object, config_object, status_object
 from supervisor_d.policy.status import DaemonState, SlotState
+from supervisor_d.vocabulary import Pid
 from tests.helpers.views import a_slot, a_view
 
 STACKS = """\
@@ -30,6 +33,20 @@ INCIDENT = {
     "in_flight": [{"method": "GET", "path": "/slow\x1b[2J", "age_s": 3.4}],
     "stacks": STACKS,
 }
+
+
+@pytest.mark.parametrize(
+    ("preload", "line"),
+    [
+        (Preload(2, Pid(88), None, 41 * 1024**2), "workers are forked from pid 88, which saves 41.0M of memory"),
+        (Preload(2, Pid(88), None, None), "workers are forked from pid 88, which saves an unknown amount of memory"),
+        (Preload(2, None, None, None), "importing the application"),
+        (Preload(2, None, "thread 'poller'", None), "not forked: thread 'poller'"),
+    ],
+)
+def test_the_status_says_where_preloaded_workers_come_from(preload: Preload, line: str) -> None:
+    lines = render.status(status_object(a_view(preload=preload))).splitlines()
+    assert f"  preload    {line}" in lines
 
 
 def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from server_core import contract
 from server_core.contract import encode
-from supervisor_d.host.heartbeat import FACTS, Pipe, socket_pair
+from supervisor_d.host.heartbeat import FACTS, Pipe, WorkerListener, socket_pair
+from supervisor_d.host.nursery import VERBS as NURSERY_VERBS
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.vocabulary import (
     RecycleRequested,
@@ -31,7 +32,7 @@ class Held:
     def __init__(self) -> None:
         self.watcher = Watcher()
         ours, self.worker = socket_pair()
-        self.pipe = Pipe(self.watcher, SLOT, ours)
+        self.pipe = Pipe(self.watcher, ours, WorkerListener(self.watcher, SLOT))
         self.told = Told(self.watcher)
         self.pipe.listen()
 
@@ -48,10 +49,11 @@ def held() -> Iterator[Held]:
     made.close()
 
 
-def test_every_verb_of_the_contract_makes_a_fact() -> None:
+def test_every_verb_of_the_contract_makes_a_fact_or_is_the_nurserys() -> None:
     section = (contract.__doc__ or "").partition("worker -> master")[2].partition("master -> worker")[0]
     verbs = set(re.findall(r"^ +(\w+)(?: \{[^}]*\})?  ", f"                       {section.lstrip()}", re.MULTILINE))
-    assert verbs == set(FACTS)
+    assert verbs == set(FACTS) | NURSERY_VERBS
+    assert not set(FACTS) & NURSERY_VERBS
 
 
 def test_messages_become_facts_in_their_order(held: Held) -> None:
@@ -73,7 +75,7 @@ def test_a_message_may_come_in_pieces_where_the_pipe_is_a_stream() -> None:
     watcher = Watcher()
     ours, worker = socket.socketpair()
     ours.setblocking(False)
-    pipe, told = Pipe(watcher, SLOT, ours), Told(watcher)
+    pipe, told = Pipe(watcher, ours, WorkerListener(watcher, SLOT)), Told(watcher)
     pipe.listen()
     worker.send(b"boo")
     worker.send(b"ted\nrea")
@@ -111,7 +113,7 @@ def test_a_stream_without_a_newline_is_cut_off_at_the_message_limit() -> None:
     ours, worker = socket.socketpair()
     ours.setblocking(False)
     worker.setblocking(False)
-    pipe, told = Pipe(watcher, SLOT, ours), Told(watcher)
+    pipe, told = Pipe(watcher, ours, WorkerListener(watcher, SLOT)), Told(watcher)
     pipe.listen()
     while "WorkerDetached" not in told.kinds():
         try:

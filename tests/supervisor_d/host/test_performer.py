@@ -19,6 +19,7 @@ from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
@@ -126,6 +127,7 @@ class Rig:
                 scoreboard=self.scoreboard,
                 stacks=self.stacks,
                 children=self.children,
+                nursery=Nursery(self.watcher, self.children, self.log, lambda: self.generations.newest_number),
                 generations=self.generations,
                 observer=observer,
                 incidents=self.incidents,

@@ -71,6 +71,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "shutdown_delay": (1.5, "1.5", 1.5),
     "soak": (10, "10s", 10.0),
     "surge": (2, "2", 2),
+    "preload": (True, "on", True),
     "park": (False, "false", False),
     "max_age": (86400, "1d", 86400.0),
     "max_memory": (536870912, "512M", 536870912),

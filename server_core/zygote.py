@@ -1,0 +1,164 @@
+"""A process that has imported the application, and forks workers from there on the master's order.
+
+What the import built is then in memory once for all workers of a generation: pages are shared until somebody writes to
+them, and gc.freeze() keeps the collector from being the one. A worker is forked twice, and the process in between ends
+at once, so that the worker becomes the child of the master (PR_SET_CHILD_SUBREAPER, prctl(2)) and is waited for like
+any other. Rejected: exit statuses told by the zygote, which would make it a second master; clone(2) with CLONE_PARENT,
+which goes around what os.fork() does for the interpreter and the C library.
+
+A fork takes over one thread only and every open descriptor. So an import that started threads or opened sockets makes
+a process that must not be forked: it says so, by name, and goes on as an ordinary worker.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from server_core.pipe import MasterGone, Pipe
+
+TASKS: Final = Path("/proc/self/task")
+DESCRIPTORS: Final = Path("/proc/self/fd")
+NAMED_MAX: Final = 5
+"""Offenders that are named; the first ones tell where to look."""
+
+LOOP_FILES: Final = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]", "anon_inode:[timerfd]")
+"""What an event loop, or something like one, keeps open (proc_pid_fd(5))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a forked worker is born with: its pipe, and the file for its stacks."""
+
+    pipe: Pipe
+    stacks_fd: int
+
+
+def unforkable(own: Iterable[int]) -> str | None:
+    """What makes this process unfit to be forked, named; None if nothing does. `own` are descriptors that are ours."""
+    try:
+        offenders = [*_threads(), *_descriptors(frozenset(own) | {0, 1, 2})]
+    except OSError as error:
+        return f"what importing the application left behind cannot be seen: {error}"
+    if len(offenders) > NAMED_MAX:
+        offenders[NAMED_MAX:] = [f"and {len(offenders) - NAMED_MAX} more"]
+    return f"importing the application left {', '.join(offenders)}" if offenders else None
+
+
+def _threads() -> list[str]:
+    """Threads besides this one: Python's by name, the others by what the kernel calls them."""
+    ours = {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
+    found = []
+    for task in sorted(TASKS.iterdir(), key=lambda path: int(path.name)):
+        number = int(task.name)
+        if number == threading.get_native_id():
+            continue
+        if number in ours:
+            found.append(f"thread {ours[number]!r}")
+        else:
+            found.append(f"native thread {(task / 'comm').read_text().strip()!r}")
+    return found
+
+
+def _descriptors(own: frozenset[int]) -> list[str]:
+    """Sockets and event loops that are open and not ours."""
+    found = []
+    for entry in sorted(DESCRIPTORS.iterdir(), key=lambda path: int(path.name)):
+        fd = int(entry.name)
+        try:
+            mode, target = os.fstat(fd).st_mode, os.readlink(entry)
+        except OSError:  # the listing's own descriptor
+            continue
+        if fd in own:
+            continue
+        if stat.S_ISSOCK(mode):
+            found.append(f"a socket {_where(fd)}")
+        elif target in LOOP_FILES:
+            found.append(f"an event loop ({target}, descriptor {fd})")
+    return found
+
+
+def _where(fd: int) -> str:
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        for words, call in (("connected to", sock.getpeername), ("bound to", sock.getsockname)):
+            try:
+                name = call()
+            except OSError:  # ENOTCONN
+                continue
+            if name:
+                return f"{words} {name!r} (descriptor {fd})"
+    return f"without an address (descriptor {fd})"
+
+
+def fork_on_order(pipe: Pipe) -> Birth | None:
+    """Fork whenever the master says so: in each worker its birth; None in the zygote itself when the master hangs up.
+
+    In a worker every signal is blocked, as in one that was spawned (contract.py, "Spawning").
+    """
+    while True:
+        try:
+            message, descriptors = pipe.receive_with_descriptors(2)
+        except MasterGone:
+            return None
+        if message.verb != "fork" or len(descriptors) != 2:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            continue  # of a newer master: no reason to end, as in a worker
+        try:
+            pid = _fork_twice()
+        except OSError as error:
+            pipe.send("fork_failed", {"slot": message.fields.get("slot"), "error": f"the zygote cannot fork: {error}"})
+        else:
+            if pid == 0:
+                pipe.close()
+                return Birth(Pipe.from_descriptor(descriptors[0]), descriptors[1])
+            pipe.send("forked", {"slot": message.fields.get("slot"), "pid": pid})
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _fork_twice() -> int:
+    """The pid of a grandchild whose parent has ended; 0 in the grandchild, with every signal blocked."""
+    reading, writing = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        middle = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(reading)
+        os.close(writing)
+        raise
+    if middle == 0:
+        os.close(reading)
+        _be_in_between(writing)
+        return 0
+    os.close(writing)
+    told = os.read(reading, 64)
+    os.close(reading)
+    os.waitpid(middle, 0)  # only then is the grandchild the master's
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    pid = int(told or -errno.EAGAIN)
+    if pid < 0:
+        raise OSError(-pid, os.strerror(-pid))
+    return pid
+
+
+def _be_in_between(writing: int) -> None:
+    """Fork, tell the pid (or the error's number, negative) and end; returns in the grandchild alone."""
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.close(writing)
+            return
+    except OSError as error:
+        pid = -(error.errno or errno.EAGAIN)
+    os.write(writing, str(pid).encode())
+    os._exit(0)

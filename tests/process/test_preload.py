@@ -1,0 +1,172 @@
+"""`--preload`: workers are forked from a process that has imported the application, and live like any others."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers.daemon import PID_APP, Daemon, running
+
+WITH_THREAD = (
+    PID_APP
+    + """
+import threading
+threading.Thread(target=threading.Event().wait, name="poller", daemon=True).start()
+"""
+)
+WITH_SOCKET = (
+    PID_APP
+    + """
+import socket
+LISTENER = socket.create_server(("127.0.0.1", 0))
+"""
+)
+WITH_LOOP = (
+    PID_APP
+    + """
+LOOP = asyncio.new_event_loop()
+"""
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(PID_APP)
+    return tmp_path
+
+
+def zygote_of(daemon: Daemon) -> int:
+    told = daemon.status()["preload"]
+    assert isinstance(told, dict)
+    assert isinstance(told["pid"], int)
+    return told["pid"]
+
+
+def started(daemon: Daemon, workers: int = 2) -> Mapping[str, object]:
+    """What was said of the zygote, once all workers are ready."""
+    daemon.heard.expect("worker.ready", times=workers)
+    (event,) = daemon.heard.expect("zygote.preloaded")
+    return event
+
+
+def test_workers_are_forked_and_are_the_masters_children(directory: Path) -> None:
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        zygote = started(daemon)["pid"]
+        workers = set(daemon.pids().values())
+        assert zygote not in workers
+        assert {psutil.Process(pid).ppid() for pid in workers} == {daemon.pid}
+        assert int(daemon.get()[1].split()[0]) in workers
+        assert zygote_of(daemon) == zygote
+        text = daemon.ctl("status").stdout
+        assert f"workers are forked from pid {zygote}, which saves" in text
+
+
+def test_a_forked_worker_says_its_own_slot(directory: Path) -> None:
+    (directory / "app.py").write_text(PID_APP.replace("{GENERATION}", "{os.environ['SUPERVISOR_D_SLOT']}"))
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        started(daemon)
+        slots = {str(pid): str(slot) for slot, pid in daemon.pids().items()}
+        pid, slot = daemon.get()[1].split()
+        assert slots[pid] == slot
+
+
+def test_a_crashed_worker_is_forked_again_from_the_same_code(directory: Path) -> None:
+    with running("--workers", "1", "--preload", directory=directory) as daemon:
+        zygote = started(daemon, 1)["pid"]
+        (directory / "app.py").write_text("import no_such_module\n")
+        with daemon.listening() as heard:
+            os.kill(daemon.pids()[1], signal.SIGKILL)
+            heard.expect("worker.crashed", signal="SIGKILL")
+            heard.expect("worker.ready")
+        assert zygote_of(daemon) == zygote
+        assert daemon.get()[0] == 200
+
+
+def test_a_reload_loads_new_code_in_a_new_zygote_and_ends_the_old_one(directory: Path) -> None:
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        first = started(daemon)["pid"]
+        (directory / "app.py").write_text(PID_APP.replace("{GENERATION}", "new"))
+        asked = daemon.ctl("reload")
+        assert asked.returncode == 0, asked.stderr
+        assert daemon.get()[1].split()[1] == "new"
+        daemon.heard.expect("zygote.ended", generation=1, pid=first)
+        assert zygote_of(daemon) != first
+
+
+def test_a_bad_deploy_is_rolled_back_and_the_old_zygote_stays(directory: Path) -> None:
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        zygote, before = started(daemon)["pid"], daemon.pids()
+        (directory / "app.py").write_text("import no_such_module_anywhere\n")
+        asked = daemon.ctl("reload")
+        assert asked.returncode == 1
+        assert "no_such_module_anywhere" in asked.stderr
+        assert daemon.pids() == before
+        assert zygote_of(daemon) == zygote
+
+
+def test_the_first_boot_that_fails_ends_the_daemon_with_its_traceback(directory: Path) -> None:
+    (directory / "app.py").write_text("raise LookupError('no configuration')\n")
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        assert daemon.wait() == 3
+        assert "LookupError: no configuration" in daemon.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("code", "offender"),
+    [
+        pytest.param(WITH_THREAD, "thread 'poller'", id="thread"),
+        pytest.param(WITH_SOCKET, "a socket bound to ('127.0.0.1', ", id="socket"),
+        pytest.param(WITH_LOOP, "an event loop (anon_inode:[eventpoll]", id="loop"),
+    ],
+)
+def test_what_cannot_be_forked_is_named_and_workers_are_started_each_by_itself(
+    directory: Path, code: str, offender: str
+) -> None:
+    (directory / "app.py").write_text(code)
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        (event,) = daemon.heard.expect("zygote.refused")
+        assert offender in str(event["reason"])
+        told = daemon.status()["preload"]
+        assert isinstance(told, dict)
+        assert told["pid"] is None
+        assert offender in told["refusal"]
+        assert daemon.get()[0] == 200
+
+
+def test_a_killed_zygote_is_followed_by_another_when_a_worker_is_needed(directory: Path) -> None:
+    with running("--workers", "1", "--preload", directory=directory) as daemon:
+        zygote = started(daemon, 1)["pid"]
+        assert isinstance(zygote, int)
+        os.kill(zygote, signal.SIGKILL)
+        daemon.heard.expect("zygote.ended", pid=zygote, signal="SIGKILL")
+        assert daemon.get()[0] == 200
+        assert daemon.ctl("scale", "2").returncode == 0
+        daemon.heard.expect("worker.ready", times=2)
+        assert zygote_of(daemon) != zygote
+
+
+def test_a_forked_worker_tells_its_own_stacks(directory: Path) -> None:
+    with running("--workers", "1", "--preload", directory=directory) as daemon:
+        started(daemon, 1)
+        told = daemon.ctl("dump", "1")
+        assert told.returncode == 0, told.stderr
+        assert "in _serve" in told.stdout
+        assert "in fork_on_order" not in told.stdout, "that is the zygote"
+
+
+def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        zygote = started(daemon)["pid"]
+        assert isinstance(zygote, int)
+        everybody = [psutil.Process(pid) for pid in (zygote, *daemon.pids().values())]
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        gone, alive = psutil.wait_procs(everybody, timeout=20)
+        assert not alive
+        assert len(gone) == 3
