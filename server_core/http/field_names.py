@@ -22,11 +22,12 @@ DROP, REFUSE, KEEP = "drop", "refuse", "keep"
 
 
 class SortedFields(NamedTuple):
-    """The fields of one head that are not plain."""
+    """The fields of one head."""
 
+    fields: Fields
+    """All that are handed on."""
     special: Fields
     forwarded: Fields
-    has_dropped: bool
 
 
 class FieldNames(dict[bytes, tuple[bytes, int]]):
@@ -59,15 +60,17 @@ class FieldNames(dict[bytes, tuple[bytes, int]]):
         return self._underscored if b"_" in lowered else PLAIN_NAME
 
     def sort(self, head: bytes) -> SortedFields:
-        """The fields that mean something straight from the bytes, for a parser that merges some or drops them all."""
+        """The fields straight from the bytes, for a parser that merges or changes some, or refuses them all."""
+        fields: Fields = []
         special: Fields = []
         forwarded: Fields = []
-        has_dropped = False
         for raw in head.split(b"\r\n")[1:-2]:
             name, _, value = raw.partition(b":")
             lowered, kind = self[name]
             if kind == DROPPED_NAME:
-                has_dropped = True
-            elif kind:
-                (special if kind == SPECIAL_NAME else forwarded).append((lowered, value.strip(b" \t")))
-        return SortedFields(special, forwarded, has_dropped)
+                continue
+            field = lowered, value.strip(b" \t")
+            fields.append(field)
+            if kind:
+                (special if kind == SPECIAL_NAME else forwarded).append(field)
+        return SortedFields(fields, special, forwarded)

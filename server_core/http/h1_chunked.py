@@ -5,27 +5,37 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from server_core.http.h1_rules import FIELD_LINE
+from server_core.http.h1_rules import FIELD_LINE, TOKEN
 from server_core.http.wire import Refused
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+# Every part is taken whole or not at all: there is no second way to read a line, and none is tried.
+_EXTENSION: Final = rb"[\t ]*+;[\t ]*+(?>%b)(?:[\t ]*+=[\t ]*+(?>%b|%b))?" % (TOKEN, TOKEN, _QUOTED)
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
 
 LINE_LIMIT: Final = 4096
 """Longest line of a chunk size with its extensions. Chosen; no evidence: nobody is known to send extensions."""
+
+SIZE_DIGITS: Final = 15
+"""Digits of the largest chunk, so that it fits into 64 bits whoever counts."""
 
 _IN_SIZE, _IN_DATA, _IN_END, _IN_TRAILER = range(4)
 
 
 class ChunkedBody:
-    """A decoder for one body. Trailer fields are checked and dropped: none may pass for a header field."""
+    """A decoder for one body.
 
-    __slots__ = ("_left", "_remaining", "_state", "_trailer_limit", "rest")
+    Extensions and trailer fields are checked and dropped: no trailer may pass for a header field. Each kind may take
+    `limit` bytes of a body, so that nobody sends a kilobyte of extensions with every byte.
+    """
 
-    def __init__(self, trailer_limit: int) -> None:
+    __slots__ = ("_extension_limit", "_left", "_remaining", "_state", "_trailer_limit", "rest")
+
+    def __init__(self, limit: int) -> None:
         self._state = _IN_SIZE
         self._left = b""
         self._remaining = 0
-        self._trailer_limit = trailer_limit
+        self._extension_limit = self._trailer_limit = limit
         self.rest: bytes | None = None
         """After the last chunk: the bytes that follow the body."""
 
@@ -56,12 +66,18 @@ class ChunkedBody:
     def _line_end(self, data: bytes, at: int) -> int:
         """Where the line that begins at `at` ends, or -1 if that is still to come."""
         limit = self._trailer_limit if self._state == _IN_TRAILER else LINE_LIMIT
-        end = data.find(b"\r\n", at, at + limit + 2)
+        stop = at + limit + 2
+        end = data.find(b"\r\n", at, stop)
         if end < 0:
-            if len(data) - at > limit:
-                raise Refused(400, "chunk line too long")
-            if data.find(b"\n", at) >= 0 or (self._state == _IN_END and data[at : at + 1] not in (b"", b"\r")):
+            last = min(len(data), stop) - 1
+            if data.find(b"\n", at, stop) >= 0 or 0 <= data.find(b"\r", at, stop) < last:
+                raise Refused(400, "malformed line ends")
+            if self._state == _IN_END and data[at : at + 1] not in (b"", b"\r"):
                 raise Refused(400, "malformed chunk")
+            if len(data) >= stop:
+                if self._state == _IN_TRAILER:
+                    raise Refused(431, "trailer fields too large")
+                raise Refused(400, "chunk line too long")
         return end
 
     def _take(self, line: bytes) -> bool:
@@ -70,6 +86,11 @@ class ChunkedBody:
             size = _SIZE.fullmatch(line)
             if size is None:
                 raise Refused(400, "malformed chunk size")
+            if len(size[1]) > SIZE_DIGITS:
+                raise Refused(413, "chunk size beyond every body")
+            self._extension_limit -= len(size[2])
+            if self._extension_limit < 0:
+                raise Refused(400, "chunk extensions too large")
             self._remaining = int(size[1], 16)
             self._state = _IN_DATA if self._remaining else _IN_TRAILER
         elif self._state == _IN_END:

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from server_core.http.h1_chunked import ChunkedBody
-from server_core.http.h1_rules import FIRST_BYTE, VERDICTS, RequestLines, check_partial, judge, overrule_host
+from server_core.http.h1_rules import VERDICTS, RequestLines, first_fault, judge, overrule_host
 from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink
 from server_core.settings import ServerSettings
 
@@ -69,20 +69,18 @@ class H1Reader:
             return
         line_end = data.find(b"\r")
         if line_end > self._line_limit or end > self._head_limit:
-            raise _too_large(line_end > self._line_limit)
+            raise self._fault(data[:end]) or Refused(431, "request head too large")
         if end != len(data):
             self.held = data[end:]
             data = data[:end]
         elif self.held:
             self.held = b""
-        line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
         parser = self._parser
         try:
+            line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
             fields = parser.parse(data if line.is_known else _disguised(line, data[line_end:]))
-        except Refused:
-            # A parser's own refusal does not say whose rule was broken; the rules' may say it better.
-            judge(line, parser.special)
-            raise
+        except Refused as refused:
+            raise self._reason(data, refused) from refused
         if len(fields) > self._fields_limit:
             raise Refused(431, "too many header fields")
         head = self._head
@@ -153,24 +151,27 @@ class H1Reader:
             self._sink.end()
 
     def _hold_head(self, data: bytes) -> None:
-        """Keep a partial head, unless it already breaks a rule that its rest could not mend."""
-        line_end = data.find(b"\r\n")
-        line_is_long = (line_end if line_end >= 0 else len(data)) > self._line_limit
-        if line_is_long or len(data) > self._head_limit:
-            raise _too_large(line_is_long)
-        if line_end >= 0:
-            self._lines.get(data[:line_end])
-        elif data and FIRST_BYTE.match(data) is None:
-            raise Refused(400, "malformed request line")
-        check_partial(data, self._scanned)
+        """Keep the beginning of a head, unless it breaks a rule already."""
+        fault = self._fault(data, self._scanned)
+        if fault is not None:
+            raise fault
         self._scanned = max(0, len(data) - 3)
         self.held = data
+
+    def _fault(self, data: bytes, scanned: int = 0) -> Refused | None:
+        return first_fault(data, scanned, self._lines, self._line_limit, self._head_limit)
+
+    def _reason(self, head: bytes, refused: Refused) -> Refused:
+        """Why a head is refused: its first fault; then what the rules say of its fields; then what the parser said."""
+        fault = self._fault(head)
+        if fault is None:
+            try:
+                judge(self._lines.get(head[: head.find(b"\r")]), self._parser.special)
+            except Refused as told:
+                return told
+        return fault or refused
 
 
 def _disguised(line: RequestLine, rest: bytes) -> bytes:
     """The head with a method that every parser knows: its fields are what a parser is asked for."""
     return b"POST / HTTP/%b%b" % (line.version.encode("ascii"), rest)
-
-
-def _too_large(line: bool) -> Refused:
-    return Refused(414, "request line too long") if line else Refused(431, "request head too large")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,19 +19,27 @@ from server_core.http.extensions import EXTENSIONS
 from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-FIELD_LINE: Final = re.compile(TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
-_METHOD: Final = re.compile(TOKEN)
+_FIELD: Final = TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+"
+FIELD_LINE: Final = re.compile(_FIELD)
+FIELD_LINES: Final = re.compile(rb"\r\n(?:%b\r\n)*+\r\n" % _FIELD)
+"""All the fields of a head, with the line ends around them: one line each, nothing else in between."""
+_TOKEN: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but #: a fragment is never sent (RFC 9110 4.2.5)
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?")
-FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
+_HOST: Final = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?"
+)
+_FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 REMEMBERED: Final = 1024
 """Request lines, hosts and names kept; then all are forgotten. Chosen; no evidence: the whole costs under 1 MB."""
 REMEMBERED_BYTES: Final = 256
 """Longest line that is remembered, so that long query strings do not fill memory."""
+
+LENGTH_DIGITS: Final = 18
+"""Digits of the largest body: an exabyte less one, which fits into 64 bits whoever counts."""
 
 SPECIAL: Final = frozenset(
     (
@@ -68,24 +77,23 @@ class RequestLines:
 
     def _parse(self, line: bytes) -> RequestLine:
         parts = line.split(b" ")
-        if len(parts) != 3 or _METHOD.fullmatch(parts[0]) is None:
+        if len(parts) != 3 or _TOKEN.fullmatch(parts[0]) is None:
             raise Refused(400, "malformed request line")
         method, target, version = parts
-        if version not in EXTENSIONS:
-            if _VERSION.fullmatch(version):
-                raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
+        if _VERSION.fullmatch(version) is None:
             raise Refused(400, "malformed request line")
-        if method == b"CONNECT":
-            raise Refused(501, "CONNECT is not served")
         if _TARGET.fullmatch(target) is None:
             raise Refused(400, "malformed request target")
+        if version not in EXTENSIONS:
+            raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
+        if method == b"CONNECT":
+            raise Refused(501, "CONNECT is not served")
         origin, authority = self._resolve(method, target)
         raw_path, _, query_string = origin.partition(b"?")
         text = raw_path.decode("ascii")
         decoded = unquote(text) if "%" in text else text
-        # ASGI, HTTP connection scope: root_path is "the root path this application is mounted at; same as SCRIPT_NAME
-        # in WSGI", and path is the whole path, so that it begins with root_path; a proxy that uses root_path has
-        # taken the prefix off. raw_path stays "unmodified from the bytes that were received by the web server".
+        # ASGI, HTTP connection scope: root_path is where the application is mounted, and path is the whole path, so
+        # that it begins with root_path; a proxy that uses root_path has taken the prefix off. raw_path is as it came.
         path = self._root_path + decoded if raw_path != b"*" else decoded
         scope: dict[str, object] = {
             "method": method.decode("ascii"),
@@ -119,8 +127,19 @@ class RequestLines:
 
 
 def is_host(value: bytes) -> bool:
-    """Whether this is a host with or without a port (RFC 3986 section 3.2.2); empty is one."""
-    return _HOST.fullmatch(value) is not None
+    """Whether this is a host with or without a port (RFC 3986 section 3.2.2).
+
+    A port without a host, one above 65535 and brackets around no address are none: frameworks fail on them.
+    """
+    parts = _HOST.fullmatch(value)
+    if parts is None:
+        return False
+    if parts[1] is not None:
+        try:
+            IPv6Address(parts[1].decode("ascii"))
+        except AddressValueError:
+            return False
+    return not parts[2] or int(parts[2]) <= 65535
 
 
 Verdicts = dict[tuple[object, ...], Rules]
@@ -147,7 +166,7 @@ def _judge(line: RequestLine, special: Fields) -> Rules:
     hosts = values.get(b"host", [])
     if len(hosts) != 1 and (hosts or line.version == "1.1"):
         raise Refused(400, "exactly one Host is required")
-    if hosts and not is_host(hosts[0]):
+    if hosts and hosts[0] and not is_host(hosts[0]):  # empty says that the target has no host (RFC 9110 section 7.2)
         raise Refused(400, "malformed Host")
     keep_alive = line.version == "1.1"
     if b"connection" in values:
@@ -156,7 +175,7 @@ def _judge(line: RequestLine, special: Fields) -> Rules:
     expectations = values.get(b"expect", [])
     if any(value.lower() != b"100-continue" for value in expectations):
         raise Refused(417, "only 100-continue can be expected")
-    # RFC 9110 10.1.1: a server that receives 100-continue in an HTTP/1.0 request MUST ignore it
+    # RFC 9110 10.1.1: in an HTTP/1.0 request the expectation of 100-continue has to be ignored
     expects = bool(expectations) and line.version == "1.1"
     length = _framing(line, values.get(b"content-length", []), values.get(b"transfer-encoding", []))
     return Rules(length, keep_alive, expects, b", ".join(values.get(b"upgrade", [])))
@@ -170,32 +189,53 @@ def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> i
         if line.version == "1.0":
             raise Refused(400, "Transfer-Encoding is unknown to HTTP/1.0")
         if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise Refused(501, "only the transfer coding chunked, once, is served")
+            raise _coding(codings)
         return CHUNKED
     if not lengths:
         return 0
     # Identical duplicates are refused too: RFC 9110 8.6 allows either, and only one reading is safe.
-    if len(lengths) != 1 or not (lengths[0].isdigit() and len(lengths[0]) <= 18):
+    if len(lengths) != 1 or not lengths[0].isdigit():
         raise Refused(400, "malformed Content-Length")
+    if len(lengths[0]) > LENGTH_DIGITS:
+        raise Refused(413, "Content-Length beyond every body")
     return int(lengths[0])
 
 
-def overrule_host(authority: bytes, fields: Fields) -> Fields:
-    """The fields with the target's authority for Host.
+def _coding(fields: list[bytes]) -> Refused:
+    """What is wrong with transfer codings that are not chunked, once (RFC 9112 sections 6.1 and 6.3).
 
-    RFC 9112 3.2.2: the server "MUST ignore the received Host header field (if any) and instead replace it".
+    Where chunked comes last, and once, a coding before it is one that we do not know; elsewhere the body has no end.
     """
+    *others, last = [coding.strip(b" \t").lower() for coding in b",".join(fields).split(b",")]
+    if last != b"chunked" or b"chunked" in others or not all(_TOKEN.match(coding) for coding in others):
+        return Refused(400, "the transfer coding chunked must come last, and once")
+    return Refused(501, "only the transfer coding chunked is served")
+
+
+def overrule_host(authority: bytes, fields: Fields) -> Fields:
+    """The fields with the target's authority for Host, which it replaces (RFC 9112 section 3.2.2)."""
     return [(b"host", authority), *(field for field in fields if field[0] != b"host")]
 
 
-def check_line_ends(head: bytes, fields: int) -> None:
-    """Refused unless each field is one line, each line ended by CRLF: no bare CR or LF, no obsolete folding."""
-    lines = fields + 2
-    if head.count(b"\r\n") != lines or head.count(b"\n") != lines or head.count(b"\r") != lines:
-        raise Refused(400, "malformed header lines")
+def first_fault(data: bytes, scanned: int, lines: RequestLines, line_limit: int, head_limit: int) -> Refused | None:
+    """The first place in the beginning of a head that its rest cannot mend, and what is wrong there.
 
-
-def check_partial(data: bytes, scanned: int) -> None:
-    """Refused as soon as an unfinished head shows a line end that will not be forgiven when it is finished."""
-    if _LONE.search(data, max(0, scanned - 1)):
-        raise Refused(400, "malformed header lines")
+    First in the order of the bytes, so that an answer does not depend on how they were cut into segments. Up to
+    `scanned` nothing was wrong when the head was shorter: a head that comes byte by byte costs no more than one scan.
+    """
+    faults: list[tuple[int, Refused]] = []
+    line_end = data.find(b"\r")
+    if (line_end if line_end >= 0 else len(data)) > line_limit:
+        faults.append((line_limit + 1, Refused(414, "request line too long")))
+    elif line_end >= scanned and data.startswith(b"\r\n", line_end):
+        try:
+            lines.get(data[:line_end])
+        except Refused as refused:
+            faults.append((line_end + 2, refused))
+    if data and _FIRST_BYTE.match(data) is None:
+        faults.append((1, Refused(400, "malformed request line")))
+    if lone := _LONE.search(data, max(0, scanned - 1)):
+        faults.append((lone.end() + (lone[0] == b"\r"), Refused(400, "malformed line ends")))
+    if len(data) > head_limit:
+        faults.append((head_limit + 1, Refused(431, "request head too large")))
+    return min(faults, key=lambda fault: fault[0])[1] if faults else None

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -104,14 +104,20 @@ def parse_head(head: bytes) -> tuple[Response, int | None]:
     return Response(int(lines[0].split(" ")[1]), headers, b""), None if length is None else int(length)
 
 
-def parse_responses(data: bytes) -> list[Response]:
-    """All responses in the bytes of one connection; one that is not whole says so."""
+def parse_responses(data: bytes, to_head: Sequence[bool] = ()) -> list[Response]:
+    """All responses in the bytes of one connection; one that is not whole says so.
+
+    `to_head` says of each final response whether it answers HEAD; after its end, none does.
+    """
     found: list[Response] = []
+    headless = iter(to_head)
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
         assert end, f"half a head: {head!r}"
         response, length = parse_head(head + end)
         found.append(response)
+        if response.status < 200 or next(headless, False) or response.status in (204, 304):
+            continue
         if response.headers.get("transfer-encoding") == "chunked":
             while True:
                 line, end, rest = data.partition(b"\r\n")
@@ -125,7 +131,7 @@ def parse_responses(data: bytes) -> list[Response]:
         elif length is not None:
             response.body, data = data[:length], data[length:]
             response.is_whole = len(response.body) == length
-        elif response.status >= 200 and response.status not in (204, 304):
+        else:
             response.body, data = data, b""
     return found
 

@@ -1,95 +1,61 @@
-"""The transcripts in tests/conformance, on both parsers: whole, byte by byte, and split once at every place."""
+"""The transcripts in tests/conformance, on both parsers: whole, byte by byte, split once at every place, and late."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from server_core.connection import Connection
-from server_core.server import Server
-from server_core.settings import ServerSettings
-from tests.helpers.http import PARSERS, Heard, PipeTransport, parse_responses, reflect
+from tests.conformance.cases import Case, all_cases, read_cases
+from tests.conformance.page import PAGE, Row, render
+from tests.conformance.play import Stage, play
+from tests.helpers.http import PARSERS
 
-TRANSCRIPTS = Path(__file__).parents[2] / "conformance"
-
-
-@dataclass
-class Case:
-    claim: str
-    sent: bytes = b""
-    responses: list[tuple[int, bytes | None]] = field(default_factory=list)
-    is_open: bool = True
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-def unescape(text: str) -> bytes:
-    return text.encode("utf-8").decode("unicode_escape").encode("latin-1")
-
-
-def read_cases(path: Path) -> list[Case]:
-    cases: list[Case] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        mark, _, text = line.partition(" ")
-        if mark == "===":
-            cases.append(Case(text))
-        elif mark == "@":
-            name, _, value = text.partition(" ")
-            cases[-1].settings[name] = value
-        elif mark == ">":
-            cases[-1].sent += unescape(text)
-        elif mark == "<" and text in ("open", "close"):
-            cases[-1].is_open = text == "open"
-        elif mark == "<":
-            status, separator, body = text.partition(" ")
-            cases[-1].responses.append((int(status), unescape(body) if separator else None))
-    return cases
-
-
-CASES = [case for path in sorted(TRANSCRIPTS.glob("*.http")) for case in read_cases(path)]
-
-
-async def play(server: Server, pieces: list[bytes]) -> PipeTransport:
-    transport = PipeTransport(Connection(server, ("192.0.2.1", 5)))
-    for piece in pieces:
-        transport.feed(piece)
-        for _ in range(4):  # the application's step, its end, and what was held behind the request
-            await asyncio.wait([asyncio.ensure_future(one_turn())])
-    return transport
-
-
-async def one_turn() -> None:
-    """Nothing: awaiting it lets everything that is ready run first."""
+CASES = all_cases()
 
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.claim)
-def test_the_transcript_holds_whole_and_split_at_every_byte(case: Case, parser: str) -> None:
-    async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        heard = Heard()
-        server = Server(reflect, ServerSettings(http=parser, **case.settings), loop, log=heard)
-        sent = case.sent
-        whole = [[sent, b""]]
-        bytewise = [[sent[at : at + 1] for at in range(len(sent))]]
-        halves = [[sent[:at], sent[at:]] for at in range(1, len(sent))]
-        for pieces in whole + bytewise + halves:
-            transport = await play(server, pieces)
-            responses = parse_responses(transport.written)
-            assert [response.status for response in responses] == [status for status, _ in case.responses], pieces
-            for response, (_, body) in zip(responses, case.responses, strict=True):
-                assert response.is_whole, pieces
-                assert body is None or response.body == body, pieces
-            assert transport.is_shut is not case.is_open, pieces
-            assert responses[-1].headers.get("connection") != "close" or not case.is_open
-            transport.lose()
-        assert not heard.all("request.failed")
-
-    asyncio.run(scenario())
+def test_the_transcript_holds_however_its_bytes_arrive(case: Case, parser: str) -> None:
+    assert asyncio.run(play(case, parser)) == []
 
 
-def test_there_are_transcripts() -> None:
-    assert len(CASES) > 60
+def test_each_transcript_has_a_claim_of_its_own_a_source_and_an_end() -> None:
+    assert len(CASES) > 150
     assert len({case.claim for case in CASES}) == len(CASES)
+    assert [case.claim for case in CASES if not (case.group and case.source and case.responses and case.end)] == []
+
+
+def test_every_status_of_a_refusal_is_in_the_transcripts() -> None:
+    told = {expected.status for case in CASES for expected in case.responses}
+    assert {400, 408, 413, 414, 417, 426, 431, 500, 501, 505} <= told
+
+
+@pytest.mark.parametrize(
+    ("expected", "fault"),
+    [
+        ("< 400\n< close", "[200] instead of [400]"),
+        ("< 200 POST\n< open", "the body is"),
+        ("< 200\n< close", "the connection is open"),
+        ("< 200\n< cut", "the response is whole"),
+    ],
+)
+def test_a_transcript_that_does_not_hold_is_told(expected: str, fault: str) -> None:
+    text = f"## a\n=== b\n= c\n> GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n\n{expected}"
+    (case,) = read_cases(text)
+
+    async def scenario() -> list[str]:
+        return await Stage(case, "h11").play([case.sent])
+
+    assert fault in asyncio.run(scenario())[0]
+
+
+def test_the_page_is_current() -> None:
+    rows = [Row(case, dict.fromkeys(PARSERS, ())) for case in CASES]
+    assert PAGE.read_text(encoding="utf-8") == render(rows), "run `python -m tests.conformance`"
+
+
+def test_a_disagreement_is_shown_on_the_page() -> None:
+    row = Row(CASES[0], {"httptools": ["a", "b"], "h11": []})
+    assert "| **2 disagree** | holds |" in render([row])
+    assert "2 disagreements" in render([row])
