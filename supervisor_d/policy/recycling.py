@@ -1,9 +1,14 @@
 """Replacing single workers that serve: by request count, age, memory, or because somebody asked.
 
 Replacement first, one at a time: while the replacement comes, one worker more than the target is wanted; when enough
-others are ready the old one drains, and only when its process is gone the next one's turn comes. A replacement that
-cannot boot costs nothing: the old worker serves on, and it is tried again with back-off, except for an operator's
-request, which ends with the traceback. During a reload nothing is recycled: it replaces everybody anyway.
+others are ready the old one drains, and the next one's turn comes. So there is never more than one replacement in the
+making, and never one worker fewer than the target. Drains may overlap: waiting for the old process to be gone was
+rejected, because a drain lasts as long as its slowest client (seconds for idle connections, up to graceful-timeout for
+a stream), and nobody else would be recycled meanwhile. What limits them is memory: no turn begins while as many workers
+leave as a reload parks, and its surge (`has_room`).
+
+A replacement that cannot boot costs nothing: the old worker serves on, and it is tried again with back-off, except for
+an operator's request, which ends with the traceback. During a reload nothing is recycled: it replaces everybody anyway.
 """
 
 from __future__ import annotations
@@ -34,6 +39,16 @@ class Recycle:
 
     def concerns(self, handle: Handle) -> bool:
         return handle.birth == self.birth and handle.state is not SlotState.EMPTY
+
+
+def has_room(desk: Desk) -> bool:
+    """True if one more worker may begin to leave: at most target and surge do so at once, for whatever reason.
+
+    With the target, and the one replacement, that is as many processes as a reload has at its peak; no more memory is
+    needed for the one than for the other.
+    """
+    leaving = sum(handle.state in LEAVING for handle in desk.fleet)
+    return leaving < desk.target + desk.terms.surge
 
 
 class Recycling:
@@ -71,10 +86,10 @@ class Recycling:
         return int(entry is not None and entry.concerns(h := desk.fleet.handle(entry.slot)) and h.ready)
 
     def step(self, desk: Desk) -> None:
-        """Let the replaced worker go when it can be spared, and begin with the next."""
+        """Let the replaced worker go when it can be spared, and begin with the next if there is room for it."""
         if self.active is not None:
             self._proceed(desk, self.active)
-        while self.active is None and self.queue:
+        while self.active is None and self.queue and has_room(desk):
             entry = self.queue.pop(0)
             handle = desk.fleet.handle(entry.slot)
             if not entry.concerns(handle):
@@ -88,14 +103,12 @@ class Recycling:
 
     def _proceed(self, desk: Desk, entry: Recycle) -> None:
         handle = desk.fleet.handle(entry.slot)
-        if not entry.concerns(handle):
+        if entry.concerns(handle) and handle.ready and desk.fleet.ready() > desk.target:
+            acts.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
+        if not entry.concerns(handle) or handle.state in LEAVING:
             self._answer(desk, entry)
             self.active = None
             desk.moves += 1
-        elif handle.ready and desk.fleet.ready() > desk.target:
-            acts.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
-        if handle.state in LEAVING:
-            self._answer(desk, entry)
 
     def _answer(self, desk: Desk, entry: Recycle) -> None:
         for ticket in entry.tickets:

@@ -3,6 +3,8 @@
 Workers boot, fail, crash, hang, recycle and leave when they are told to by the test, and obey orders as real workers
 do: a message is read only by a loop that runs, SIGKILL always works. What a worker says waits in a queue until it is
 delivered, so that facts and orders cross on their way. Every order is checked against what the policy promises.
+
+Length: one host; what it checks and what it performs share the same processes.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ from supervisor_d.vocabulary import (
 )
 
 BOOT_STEPS = (WorkerBooted, WorkerStarted, WorkerReady)
-RECYCLES = ("max-", "memory nearly", "asked for")
+RECYCLES = ("max-", "memory nearly", "asked for", "SIGTERM")
 """How the reasons of recycles begin."""
 
 
@@ -72,6 +74,8 @@ class Process:
     told: bool = False
     """Was told to serve."""
     draining: bool = False
+    leaving: bool = False
+    """Was told to serve no more, or goes by itself: who comes for it is not one too many."""
     silent_since: float | None = None
     stubborn: bool = False
     """Ignores everything but SIGKILL."""
@@ -101,6 +105,8 @@ class SimulatedHost:
         self.processes: dict[Slot, Process] = {}
         self.serving: set[Slot] = set()
         self.recycled: set[Slot] = set()
+        """Who drains because it is recycled."""
+        self.target_most = 0
         self.preparing: Generation | None = None
         self.open: set[Ticket] = set()
         self.tickets = 0
@@ -130,11 +136,15 @@ class SimulatedHost:
         """Hand one fact over, and perform what comes back."""
         self.told.append(f"{self.now:.3f} {fact}")
         self._note_before(fact)
-        target = self.policy.status(self.now).target
+        before = self.policy.status(self.now).target
         orders = self.policy.receive(fact, self.now)
-        target = min(target, self.policy.status(self.now).target)
+        after = self.policy.status(self.now).target
+        target = min(before, after)
+        self.target_most = max(self.target_most, after)
         for order in orders:
             self.told.append(f"    {order}")
+            if isinstance(order, SpawnWorker):
+                self._check_spawn(order, max(before, after))
             self._check(order, target)
             self._perform(order)
 
@@ -230,13 +240,23 @@ class SimulatedHost:
                 return
         raise AssertionError("the policy does not come to rest")
 
+    def _note_leaving(self, slot: Slot) -> None:
+        self.serving.discard(slot)
+        if slot in self.processes:
+            self.processes[slot].leaving = True
+
     def _note_before(self, fact: Fact) -> None:
         if isinstance(fact, (WorkerExited, SpawnFailed)):
             self.processes.pop(fact.slot, None)
         if isinstance(fact, (WorkerExited, WorkerDetached, WorkerDraining, WorkerDrained, WorkerFailed)):
-            self.serving.discard(fact.slot)
+            self._note_leaving(fact.slot)
         if isinstance(fact, WorkerExited):
             self.recycled.discard(fact.slot)
+
+    def _check_spawn(self, order: SpawnWorker, target: int) -> None:
+        """With the new one, a generation has one worker more than the target at most: the replacement in the making."""
+        staying = [one for one in self.processes.values() if one.generation == order.generation and not one.leaving]
+        assert len(staying) <= target, "two recycles at once: a second replacement is in the making"
 
     def _check(self, order: Order, target: int) -> None:
         match order:
@@ -244,11 +264,11 @@ class SimulatedHost:
                 assert event != "worker.illegal_transition", fields
                 if event == "stop.requested" or event == "fleet.failed":
                     self.stopping = True
-                if event == "worker.suspected":
-                    self.serving.discard(Slot(int(str(fields["slot"]))))
+                if event in ("worker.suspected", "worker.boot_expired"):
+                    self._note_leaving(Slot(int(str(fields["slot"]))))
                 if event == "worker.draining" and str(fields["reason"]).startswith(RECYCLES):
-                    assert not self.recycled, "two recycles at once"
                     self.recycled.add(Slot(int(str(fields["slot"]))))
+                    assert len(self.recycled) <= self.target_most + self.terms.surge, "too many recycled ones drain"
             case ParkWorker(slot) | DrainWorker(slot) | TerminateWorker(slot) if slot in self.serving:
                 delaying = self.policy.status(self.now).state is DaemonState.DRAINING
                 if not (self.stopping or delaying):
@@ -296,6 +316,7 @@ class SimulatedHost:
         self.queue.append(WorkerSpawned(slot, Pid(self.pids)))
 
     def _steer(self, order: Order, process: Process) -> None:
+        process.leaving = not isinstance(order, ServeWorker)
         match order:
             case KillWorker():
                 self.exit(process, signal="SIGKILL")

@@ -1,9 +1,9 @@
 """What holds whatever happens: random facts in random order, against a host on paper.
 
 Checked after every order (tests/helpers/simulated_host.py): a serving worker is taken away only while as many as the
-target serve without it, stops excepted; never two recycles at once; one process a slot; no illegal transition; every
-ticket is answered once. In the end, with obliging workers, the fleet is whole again, and a stop keeps its budget
-however stubborn the workers are.
+target serve without it, stops excepted; never two recycles at once, that is, never more than one worker above the
+target that comes or stays; one process a slot; no illegal transition; every ticket is answered once. In the end, with
+obliging workers, the fleet is whole again, and a stop keeps its budget however stubborn the workers are.
 """
 
 from __future__ import annotations
