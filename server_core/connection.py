@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
             "_base",
             "_discarded",
             "_loop",
+            "_own",
             "_streak",
             "_tls",
             "_trusted",
@@ -66,9 +67,10 @@ class Connection(asyncio.Protocol):
         *("tap", "transport", "writer"),
     )
 
-    def __init__(self, server: Server, peer: object) -> None:
+    def __init__(self, server: Server, peer: object, own: object = None) -> None:
         self.server = server
         self.peer = peer
+        self._own = own  # the address that the client connected to, where that is not the socket's
         self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
         self.writer = H1Writer(server.heads)
@@ -88,7 +90,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         client = address(self.peer)
         self._trusted = self.server.origin.trusted.trusts(self.peer)
-        own = address(transport.get_extra_info("sockname"))
+        own = address(self._own or transport.get_extra_info("sockname"))
         tls = self.server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None

@@ -46,6 +46,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.failed": Event("error", ("method", "path", "traceback"), "The application raised, or broke ASGI."),
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
     "tls.handshake_failed": Event("debug", ("error", "client"), "A client did not complete the TLS handshake."),
+    "proxy.refused": Event(
+        "warning",
+        ("reason", "client", "times"),
+        "Connections without a sound PROXY header were closed; told at most once a minute, with the latest.",
+    ),
     "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),

@@ -32,9 +32,10 @@ from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import Heads
 from server_core.http.wire import Head, HeaderParser
-from server_core.listeners import Listeners
+from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
+from server_core.proxy.gate import Gate
 from server_core.proxy.origin import Origin, believed_fields
 from server_core.proxy.peers import parse_trusted
 from server_core.settings import ServerSettings
@@ -109,9 +110,10 @@ class Server:
     # Listeners
 
     def _new_listeners(self, loads: Loads | None) -> Listeners:
-        return Listeners(
-            self.loop, self.log, self._adopt_accepted, self.check_drained, held=self.connections.__len__, loads=loads
-        )
+        adopt: Adopt = self._adopt_accepted
+        if self.settings.proxy_protocol:
+            adopt = partial(self._adopt_proxied, Gate(self.loop, self.settings, self.log))
+        return Listeners(self.loop, self.log, adopt, self.check_drained, held=self.connections.__len__, loads=loads)
 
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
@@ -128,12 +130,13 @@ class Server:
         self.announcing = True
         self.listeners.leave()
 
-    async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None) -> None:
+    async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None, own: object = None) -> None:
         """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
 
-        The TLS handshake has the deadline of a request's head. A shutdown of TLS lasts until everything is taken.
+        `own` is the address that the client connected to, where it is not the socket's. The TLS handshake has the
+        deadline of a request's head. A shutdown of TLS lasts until everything is taken.
         """
-        new = partial(Connection, self, peer)
+        new = partial(Connection, self, peer, own)
         try:
             if tls is None:
                 await self.loop.connect_accepted_socket(new, sock)
@@ -152,6 +155,12 @@ class Server:
 
     async def _adopt_accepted(self, sock: socket.socket, peer: object) -> None:
         await self.adopt(sock, peer, self.tls)
+
+    async def _adopt_proxied(self, gate: Gate, sock: socket.socket, peer: object) -> None:
+        admitted = await gate.admit(sock, peer)
+        if admitted is not None:
+            client, own = admitted
+            await self.adopt(sock, client, self.tls, own)
 
     # What connections ask and tell
 

@@ -236,6 +236,20 @@ class ServerSettings:
         help="Which fields those peers set themselves, so that they are believed: x-forwarded-for, -proto, -host and "
         "-port, or forwarded; or off.",
     )
+    proxy_protocol: bool = option(
+        False,
+        kind=SWITCH,
+        section="proxies",
+        reloads=True,
+        help="Every connection begins with a PROXY header, version 1 or 2, that tells the client's address.",
+    )
+    proxy_allow_ips: str = option(
+        "127.0.0.1,::1",
+        kind=PEERS,
+        section="proxies",
+        reloads=True,
+        help="Peers that may send PROXY headers, and so connect at all: addresses, networks, 'unix' or *.",
+    )
     underscore_headers: str = option(
         "drop",
         kind=choice("drop", "refuse", "keep"),

@@ -94,6 +94,15 @@ def descriptors_are_not_the_outputs(settings: Settings, _: Host) -> tuple[str, s
     return None
 
 
+def proxies_are_named(settings: Settings, _: Host) -> tuple[str, str] | None:
+    allowed = settings.server.proxy_allow_ips
+    if settings.server.proxy_protocol and not allowed:
+        return "proxy_allow_ips", "must name somebody: with proxy-protocol nobody else can connect"
+    if not settings.server.proxy_protocol and allowed != ROWS["proxy_allow_ips"].default:
+        return "proxy_allow_ips", "is given without proxy-protocol, and no PROXY header would be read"
+    return None
+
+
 def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     if settings.server.app_dir and not host.has_directory(settings.server.app_dir):
         return "app_dir", f"must be a directory that exists, not {settings.server.app_dir!r}"
@@ -132,6 +141,7 @@ RULES: Final[Sequence[Rule]] = (
     factory_is_said_once,
     addresses_are_distinct,
     descriptors_are_not_the_outputs,
+    proxies_are_named,
     directory_exists,
     adapter_is_installed,
     parser_is_installed,

@@ -44,6 +44,7 @@ OTHER_DEFAULTS = {
     "health_path": "/x",
     "forwarded_allow_ips": "10.0.0.1",
     "forwarded_headers": "forwarded",
+    "proxy_allow_ips": "10.0.0.1",
     "underscore_headers": "keep",
     "access_log": "-",
     "control_socket": "@x",
@@ -72,6 +73,8 @@ def companions(row: Row) -> list[str]:
     """What must be given besides, so that this setting makes sense at all."""
     if row.name == "limit_header_bytes":
         return ["--limit-request-line=64"]
+    if row.name == "proxy_allow_ips":
+        return ["--proxy-protocol"]
     if not row.name.startswith("ssl_"):
         return []
     pair = localhost()

@@ -76,7 +76,7 @@ VALUES = st.one_of(
 NAMES = st.lists(TOKENS, min_size=1, max_size=4, unique_by=str.lower)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(NAMES.flatmap(lambda names: st.tuples(st.just(names), st.lists(VALUES, min_size=len(names), max_size=4))))
 )

@@ -40,6 +40,8 @@ Given = dict[str, object]
 
 IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"max_requests_jitter": 5}, {}, "max_requests_jitter", "give max-requests, too"),
+    ({"proxy_protocol": True, "proxy_allow_ips": ""}, {}, "proxy_allow_ips", "must name somebody"),
+    ({"proxy_allow_ips": "unix"}, {}, "proxy_allow_ips", "is given without proxy-protocol"),
     ({"drain_spread": 31.0}, {}, "drain_spread", "must be at most graceful-timeout (30s), not 31s"),
     ({"limit_request_line": 70000}, {}, "limit_request_line", "must be at most limit-header-bytes (65536), not 70000"),
     ({"factory": True, "app": "main:create()"}, {}, "factory", "app already calls its factory"),
@@ -56,6 +58,7 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
 POSSIBLE: list[tuple[Given, Given]] = [
     ({}, {}),
     ({"max_requests": 10, "max_requests_jitter": 5}, {}),
+    ({"proxy_protocol": True, "proxy_allow_ips": "unix"}, {}),
     ({"drain_spread": 30.0}, {}),
     ({"limit_request_line": 65536}, {}),
     ({"factory": True, "app": "main:create"}, {}),

@@ -39,6 +39,8 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "limit_header_bytes": (1048576, "1MiB", 1048576),
     "forwarded_allow_ips": ("10.0.0.0/8,unix", "10.0.0.0/8, unix", "10.0.0.0/8,unix"),
     "forwarded_headers": ("forwarded", "Forwarded", "forwarded"),
+    "proxy_protocol": (True, "on", True),
+    "proxy_allow_ips": ("10.0.0.5,unix", "10.0.0.5, unix", "10.0.0.5,unix"),
     "underscore_headers": ("refuse", "REFUSE", "refuse"),
     "server_header": (False, "off", False),
     "date_header": (False, "no", False),
@@ -83,6 +85,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
 CERTIFICATE = {"SUPERVISOR_D_SSL_CERTFILE": PAIR.both}
 NEEDED: Mapping[str, Mapping[str, str]] = {
     "max_requests_jitter": {"SUPERVISOR_D_MAX_REQUESTS": "5"},
+    "proxy_allow_ips": {"SUPERVISOR_D_PROXY_PROTOCOL": "on"},
     "ssl_certfile": {"SUPERVISOR_D_SSL_KEYFILE": PAIR.key},
     "ssl_keyfile": {"SUPERVISOR_D_SSL_CERTFILE": PAIR.certificate},
     "ssl_ca_certs": CERTIFICATE,
