@@ -80,6 +80,7 @@ class LoopBeat:
                 responses_3xx=served.responses[2],
                 responses_4xx=served.responses[3],
                 responses_5xx=served.responses[4],
+                overloads_total=served.overloads_total,
             )
         )
         self._scoreboard.store_in_flight(self._server.in_flight())

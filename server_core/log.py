@@ -45,6 +45,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),
     "request.failed": Event("error", ("method", "path", "traceback"), "The application raised, or broke ASGI."),
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
+    "request.expired": Event("warning", ("method", "path", "duration_s"), "A request passed request-timeout."),
+    "requests.limited": Event("warning", ("limit",), "limit-concurrency is reached: more requests are answered 503."),
     "tls.handshake_failed": Event("debug", ("error", "client"), "A client did not complete the TLS handshake."),
     "proxy.refused": Event(
         "warning",

@@ -5,12 +5,13 @@ Rare paths, all of them: a connection calls them, and no request that goes well 
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from server_core.ending import SHUT
 from server_core.http.exchange import is_disconnect
 from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
-from server_core.http.phases import AWAITING_START, COMPLETE
+from server_core.http.phases import COMPLETE
 from server_core.http.wire import Refused
 
 if TYPE_CHECKING:
@@ -24,18 +25,42 @@ def refuse(connection: Connection, refused: Refused) -> None:
     server, writer, exchange = connection.server, connection.writer, connection.exchange
     server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer))
     connection.fresh = False
+    text = refused.reason.encode("ascii") + b"\n"
     if exchange is not None and exchange.phase is not COMPLETE:
-        if exchange.phase is not AWAITING_START and not writer.is_held:
+        if has_begun(connection, exchange):
             cut(connection)
             return
         if exchange.task is None:
             connection.exchange = None  # refused in the same segment as its head: it never began
         exchange.leave()
-    text = refused.reason.encode("ascii") + b"\n"
+        exchange.status = refused.status
+        exchange.sent_bytes = len(text)
+        server.responses[refused.status // 100] += 1
+        server.count_response(exchange)
+    elif connection.reader.is_in_body:
+        connection.shut()  # the request that this body belongs to has its answer
+        return
+    else:
+        server.count_refusal(refused.status, connection.peer, len(text))
     writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
     connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
-    server.count_refusal(refused.status, connection.peer, len(text))
     connection.shut()
+
+
+def expire(connection: Connection, exchange: Exchange | Session) -> None:
+    """End a request that has taken longer than it may: 504 if nothing has gone out; cancel its application."""
+    duration = round(monotonic() - exchange.started_at, 3)
+    line = exchange.line
+    connection.server.log("request.expired", method=line.method, path=exchange.scope["path"], duration_s=duration)
+    task = exchange.task
+    refuse(connection, Refused(504, "request timed out"))
+    if task is not None:
+        task.cancel()
+
+
+def has_begun(connection: Connection, exchange: Exchange | Session) -> bool:
+    """Whether a part of its response has gone out, so that no other can be sent in its place."""
+    return exchange.status != 0 and not connection.writer.is_held
 
 
 def fail(connection: Connection, exchange: Exchange | Session, error: BaseException) -> None:
@@ -44,7 +69,7 @@ def fail(connection: Connection, exchange: Exchange | Session, error: BaseExcept
         connection.server.blame(exchange, error)
     if exchange.gone or exchange.phase is COMPLETE:
         return
-    if exchange.phase is AWAITING_START or connection.writer.is_held:
+    if not has_begun(connection, exchange):
         exchange.status = 500
         exchange.sent_bytes = len(FAILURE)
         connection.writer.start(500, [PLAIN_TEXT])

@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from server_core.access_log import AccessLog
+from server_core.admission import Admission
 from server_core.connection import Connection
 from server_core.contract import LATENCY_BOUNDS_S, InFlight
 from server_core.errors import UsageError
@@ -60,11 +61,17 @@ class ServerFigures(NamedTuple):
     in_flight: int
     requests_total: int
     responses: tuple[int, int, int, int, int]
+    overloads_total: int
     latency: tuple[int, ...]
 
 
 class Server:
     """Serves `app` on the listeners it is given. Every method is for the loop's thread, but in_flight()."""
+
+    swept_after_s = 0.0
+    """Time between the last two sweeps."""
+    _drained: asyncio.Future[None] | None = None
+    _closes_until = 0.0
 
     def __init__(
         self,
@@ -78,7 +85,8 @@ class Server:
         tls: Tls | None = None,
         loads: Loads | None = None,
     ) -> None:
-        self.app = app
+        self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
+        self.app = self.admission or app
         self.settings = settings
         self.loop, self.vectored = loop, _is_vectored(loop)
         self.log = log
@@ -102,8 +110,6 @@ class Server:
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._on_max_requests = on_max_requests
         self.listeners = self._new_listeners(loads)
-        self._drained: asyncio.Future[None] | None = None
-        self._closes_until = 0.0
         self.access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
         self.sweep(self.now)
 
@@ -277,7 +283,7 @@ class Server:
 
     def sweep(self, now: float) -> None:
         """To be called about once a second with loop.time(): every deadline, the date, the access log."""
-        self.now = now
+        self.swept_after_s, self.now = now - self.now, now
         self.listeners.beat()
         self._renew_date()
         for connection in list(self.connections):
@@ -298,6 +304,7 @@ class Server:
             sum(connection.is_busy for connection in self.connections) + len(self.background),
             self.requests_total,
             (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
+            self.admission.overloads_total if self.admission is not None else 0,
             tuple(self.latency),
         )
 

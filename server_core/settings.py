@@ -113,6 +113,22 @@ class ServerSettings:
         check=at_least(0.1),
         help="Longest wait for the next bytes of a request body that the application is reading.",
     )
+    body_min_rate: int = option(
+        240,
+        kind=BYTES,
+        section="timeouts",
+        reloads=True,
+        help="Bytes a second at which a request body must come on the whole, once it was waited for as long as "
+        "body-timeout and while nothing was answered; 0 is none.",
+    )
+    request_timeout: float = option(
+        0.0,
+        kind=SECONDS,
+        section="timeouts",
+        reloads=True,
+        check=off_or_at_least(1),
+        help="Longest time from a request's head to its response's end; then 504, or a visible cut; 0 is none.",
+    )
     write_timeout: float = option(
         30.0,
         kind=SECONDS,
@@ -153,6 +169,20 @@ class ServerSettings:
         reloads=True,
         check=at_least(256),
         help="Largest request head; a larger one is answered 431.",
+    )
+    limit_body: int = option(
+        0,
+        kind=BYTES,
+        section="limits",
+        reloads=True,
+        help="Largest request body; a larger one is answered 413. 0 is no limit.",
+    )
+    limit_concurrency: int = option(
+        0,
+        kind=COUNT,
+        section="limits",
+        reloads=True,
+        help="Most HTTP requests in the application of one worker at once; more are answered 503. 0 is no limit.",
     )
     ws_max_size: int = option(
         16 * 1024**2,

@@ -102,6 +102,11 @@ def counter_families(view: View) -> Iterator[Family]:
             for name in RESPONSE_CLASSES
         ),
     )
+    yield counter(
+        "overloads_total",
+        "Requests answered 503 because of limit-concurrency.",
+        sum(figures.overloads_total for figures in everyone),
+    )
     yield Family(
         "request_duration_seconds",
         "histogram",

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from server_core.http.h1_rules import FIELD_LINE, TOKEN
-from server_core.http.wire import Refused
+from server_core.http.wire import Refused, body_too_large
 
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 # Every part is taken whole or not at all: there is no second way to read a line, and none is tried.
@@ -23,24 +23,30 @@ _IN_SIZE, _IN_DATA, _IN_END, _IN_TRAILER = range(4)
 
 
 class ChunkedBody:
-    """A decoder for one body.
+    """A decoder for one body of at most `limit` bytes.
 
     Extensions and trailer fields are checked and dropped: no trailer may pass for a header field. Each kind may take
-    `limit` bytes of a body, so that nobody sends a kilobyte of extensions with every byte.
+    `extra_limit` bytes of a body, so that nobody sends a kilobyte of extensions with every byte.
     """
 
-    __slots__ = ("_extension_limit", "_left", "_remaining", "_state", "_trailer_limit", "rest")
+    __slots__ = ("_extension_limit", "_left", "_limit", "_remaining", "_state", "_trailer_limit", "rest", "taken")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, extra_limit: int) -> None:
+        self._limit = limit
         self._state = _IN_SIZE
         self._left = b""
         self._remaining = 0
-        self._extension_limit = self._trailer_limit = limit
+        self._extension_limit = self._trailer_limit = extra_limit
+        self.taken = 0
+        """Bytes of the body that have come."""
         self.rest: bytes | None = None
         """After the last chunk: the bytes that follow the body."""
 
     def feed(self, data: bytes) -> bytes:
-        """The body's bytes in `data`; when the body ends in it, `rest` is set. Refused(400) if it is malformed."""
+        """The body's bytes in `data`; when the body ends in it, `rest` is set. Refused if it breaks a rule.
+
+        A chunk that would pass the limit is refused by its size, before it comes.
+        """
         data = self._left + data if self._left else data
         parts: list[bytes] = []
         at = 0
@@ -50,6 +56,7 @@ class ChunkedBody:
                 parts.append(part)
                 at += len(part)
                 self._remaining -= len(part)
+                self.taken += len(part)
                 if self._remaining:
                     break
                 self._state = _IN_END
@@ -92,6 +99,8 @@ class ChunkedBody:
             if self._extension_limit < 0:
                 raise Refused(400, "chunk extensions too large")
             self._remaining = int(size[1], 16)
+            if self.taken + self._remaining > self._limit:
+                raise body_too_large()
             self._state = _IN_DATA if self._remaining else _IN_TRAILER
         elif self._state == _IN_END:
             if line:

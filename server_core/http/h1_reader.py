@@ -7,11 +7,12 @@ are answered in order and cost their bytes only. Whoever feeds a reader stops wh
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 from server_core.http.h1_chunked import ChunkedBody
 from server_core.http.h1_rules import VERDICTS, RequestLines, first_fault, judge, overrule_host
-from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink
+from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
 from server_core.settings import ServerSettings
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -23,6 +24,7 @@ class H1Reader:
     """The reading half of one HTTP/1.1 connection."""
 
     __slots__ = (
+        "_body_limit",
         "_chunked",
         "_fields_limit",
         "_head",
@@ -45,6 +47,7 @@ class H1Reader:
         self._line_limit = settings.limit_request_line
         self._head_limit = settings.limit_header_bytes
         self._fields_limit = settings.limit_request_fields
+        self._body_limit = settings.limit_body or sys.maxsize
         self._sink = sink
         self._head = Head()
         self._state = _IN_HEAD
@@ -122,12 +125,19 @@ class H1Reader:
     def is_in_body(self) -> bool:
         return self._state == _IN_BODY
 
+    @property
+    def body_taken(self) -> int:
+        """Bytes that have come of the body that is being read."""
+        return self._head.rules.length - self._remaining if self._chunked is None else self._chunked.taken
+
     def _begin_body(self, head: Head) -> None:
+        if head.rules.length > self._body_limit:
+            raise body_too_large()
         self._parser.renew()
         self._state = _IN_BODY
         self._remaining = head.rules.length
         if head.rules.length == CHUNKED:
-            self._chunked = ChunkedBody(self._head_limit)
+            self._chunked = ChunkedBody(self._body_limit, self._head_limit)
         self._sink.begin(head)
         if self.held:
             data, self.held = self.held, b""

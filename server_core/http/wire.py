@@ -28,6 +28,11 @@ class Refused(Exception):
         self.fields = fields
 
 
+def body_too_large() -> Refused:
+    """The refusal of a body beyond limit-body, however its length became known."""
+    return Refused(413, "request body too large")
+
+
 class RequestLine(NamedTuple):
     """A checked request line, and everything that can be said from it alone."""
 

@@ -25,7 +25,9 @@ from server_core.contract import (
 from supervisor_d.vocabulary import Slot
 
 BLANK = bytes(RECORD_BYTES)
-COUNTERS = tuple(Figures._fields.index(name) for name in Figures._fields if name.startswith(("requests", "responses")))
+COUNTERS = tuple(
+    number for number, name in enumerate(Figures._fields) if name.endswith("_total") or name.startswith("responses_")
+)
 
 
 def anonymous_file(name: str) -> int:

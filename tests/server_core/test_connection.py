@@ -73,7 +73,7 @@ def test_an_idle_connection_is_shut_at_the_keep_alive_timeout() -> None:
 
 def test_a_body_that_stops_is_answered_408_if_the_application_waits_for_it() -> None:
     async def scenario() -> None:
-        bench = Bench(body_timeout=30.0)
+        bench = Bench(body_timeout=30.0, body_min_rate=0)
         await bench.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
         bench.sweep(29.0)
         await bench.feed(b"l")

@@ -76,6 +76,7 @@ def test_requests_are_those_of_living_and_former_workers() -> None:
     assert told['supervisor_d_responses_total{class="2xx"}'] == 1017
     assert told['supervisor_d_responses_total{class="5xx"}'] == 11
     assert told['supervisor_d_responses_total{class="3xx"}'] == 0
+    assert told["supervisor_d_overloads_total"] == 5
 
 
 def test_the_histogram_is_cumulative_and_its_last_bucket_is_its_count() -> None:
@@ -96,6 +97,7 @@ def test_no_counter_falls_when_a_worker_is_replaced() -> None:
         requests_total=before.retired.requests_total + gone.requests_total,
         responses_2xx=before.retired.responses_2xx + gone.responses_2xx,
         responses_5xx=before.retired.responses_5xx + gone.responses_5xx,
+        overloads_total=before.retired.overloads_total + gone.overloads_total,
         latency=latency,
     )
     after = replace(before, retired=retired, figures={Slot(1): Figures(pid=999)})
