@@ -70,6 +70,9 @@ services:
     stop_grace_period: {grace}s
     restart: unless-stopped
     expose: ["{port}", "{admin}"]
+    # Only nginx reaches it, so what nginx says of its clients is believed.
+    environment:
+      FORWARDED_ALLOW_IPS: "*"
     # `--workers auto` counts these.
     cpus: 2
     mem_limit: 512m

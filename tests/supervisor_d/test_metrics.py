@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
+
+import pytest
 
 from server_core.contract import Figures
 from supervisor_d.log import EVENTS
@@ -132,3 +136,16 @@ def test_a_worker_that_has_not_written_yet_counts_nothing() -> None:
     view = a_view(figures={Slot(1): Figures()})
     view = replace(view, status=replace(view.status, slots=(a_slot(1),)))
     assert samples(exposition(view))['supervisor_d_connections{slot="1"}'] == 0
+
+
+def test_prometheus_own_checker_has_nothing_to_say_but_of_the_name() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    told = subprocess.run(
+        [promtool, "check", "metrics"], input=exposition(a_view()), capture_output=True, text=True, check=False
+    )
+    # It takes the d of supervisor_d for a unit, in every name alike.
+    ours = [line for line in told.stderr.splitlines() if not line.endswith("should not contain abbreviated units")]
+    assert (ours, told.stdout) == ([], "")
+    assert told.returncode in (0, 3), "3: there were complaints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,16 @@ import pytest
 from click.testing import CliRunner
 
 from supervisor_d.cli import cli
+from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import kubernetes
 from supervisor_d.init.container import Image, compose, dockerfile, image_of
 from supervisor_d.init.nginx import conf, upstreams_of
 from supervisor_d.init.plan import plan_of
+from supervisor_d.metrics import exposition
 from supervisor_d.settings.resolve import resolve
 from tests.helpers.daemon import environment
+from tests.helpers.views import a_view
 
 yaml = pytest.importorskip("yaml")
 CONTRIB = Path(__file__).parents[3] / "contrib"
@@ -96,6 +100,73 @@ def test_every_manifest_is_what_kubernetes_takes() -> None:
         assert one["metadata"]["name"] == "shop-1"
 
 
+def test_the_manifests_fit_each_other() -> None:
+    """What the schemas cannot say: labels that select, ports by their names, names that are referred to."""
+    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(image()))}
+    pod = found["Deployment"]["spec"]["template"]
+    labels = pod["metadata"]["labels"].items()
+    assert found["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels
+    assert found["Service"]["spec"]["selector"].items() <= labels
+    assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"].items() <= labels
+    of_the_service = found["Service"]["metadata"]["labels"].items()
+    assert found["ServiceMonitor"]["spec"]["selector"]["matchLabels"].items() <= of_the_service
+    ports = {port["name"]: port["targetPort"] for port in found["Service"]["spec"]["ports"]}
+    in_the_pod = {port["name"] for container in pod["spec"]["containers"] for port in container["ports"]}
+    assert set(ports.values()) <= in_the_pod
+    assert {endpoint["port"] for endpoint in found["ServiceMonitor"]["spec"]["endpoints"]} <= set(ports)
+    (rule,) = found["Ingress"]["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert (backend["name"], backend["port"]["name"] in ports) == (found["Service"]["metadata"]["name"], True)
+    target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": found["Deployment"]["metadata"]["name"]}
+
+
+def test_the_autoscaler_follows_a_figure_that_there_is_where_the_monitor_looks() -> None:
+    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(image()))}
+    (metric,) = found["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert f"# TYPE {metric['pods']['metric']['name']} gauge" in exposition(a_view())
+    (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["path"] in {command.path for command in OPEN_COMMANDS}
+
+
+def test_the_service_monitor_has_what_its_definition_asks_for_and_nothing_else() -> None:
+    """Its schema is the Prometheus operator's (monitoring.coreos.com/v1); these are the fields of it that we use."""
+    (monitor,) = [one for one in yaml.safe_load_all(kubernetes.stream(image())) if one["kind"] == "ServiceMonitor"]
+    assert set(monitor) == {"apiVersion", "kind", "metadata", "spec"}
+    assert set(monitor["spec"]) == {"selector", "endpoints"}, "both are required, all else is optional"
+    assert set(monitor["spec"]["endpoints"][0]) <= {"port", "path", "interval"}
+
+
+def test_the_compose_file_is_what_compose_takes(tmp_path: Path) -> None:
+    compose_program = shutil.which("docker-compose")
+    if compose_program is None:
+        pytest.skip("docker-compose is not installed")
+    (tmp_path / "compose.yaml").write_text(compose(image()))
+    told = subprocess.run(
+        [compose_program, "-f", str(tmp_path / "compose.yaml"), "config"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert yaml.safe_load(told.stdout)["services"]["app"]["environment"] == {"FORWARDED_ALLOW_IPS": "*"}
+
+
+def test_a_nomad_job_waits_as_long_as_the_daemon_takes_and_asks_where_it_answers(tmp_path: Path) -> None:
+    hcl2 = pytest.importorskip("hcl2")
+    text = (CONTRIB / "nomad/app.nomad.hcl").read_text()
+    assert hcl2.loads(text)["job"], "it is HCL"
+    (grace_s,) = re.findall(r'kill_timeout = "(\d+)s"', text)
+    (listed,) = re.findall(r"args += (\[.*\])", text)
+    (tmp_path / "main.py").write_text("async def app(scope, receive, send): ...\n")
+    flags = json.loads(listed)
+    assert flags[0] == "run"
+    command = [sys.executable, "-m", "supervisor_d", "check", *flags[1:], "--lifespan", "off", "--grace", grace_s]
+    told = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert set(re.findall(r'path += "(.*)"', text)) == {"/readyz", "/healthz"}
+    ports = dict(re.findall(r'port "(\w+)" { to = (\d+) }', text))
+    assert f"0.0.0.0:{ports['http']}" in flags
+    assert f"0.0.0.0:{ports['admin']}" in flags
+
+
 def test_a_wrong_manifest_is_found_out() -> None:
     validate = pytest.importorskip("kubernetes_validate")
     wrong = yaml.safe_load(kubernetes.manifests(image())["deployment.yaml"])
@@ -139,6 +210,23 @@ def test_the_overlay_is_built_upon_the_base() -> None:
     assert found["Deployment"]["spec"]["replicas"] == 4
     assert found["Deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.com/app:1.0.0"
     assert found["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 40
+    validate = pytest.importorskip("kubernetes_validate")
+    for kind, one in found.items():
+        assert one["metadata"]["namespace"] == "production"
+        if kind != "ServiceMonitor":
+            validate.validate(one, validate.latest_version(), strict=True)
+
+
+def test_figures_are_for_prometheus_alone_and_requests_for_everybody() -> None:
+    validate = pytest.importorskip("kubernetes_validate")
+    policy = yaml.safe_load((CONTRIB / "kubernetes/overlays/production/networkpolicy.yaml").read_text())
+    validate.validate(policy, validate.latest_version(), strict=True)
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]  # type: ignore[index]  # as YAML has it
+    named = {port["name"] for port in container["ports"]}
+    allowed = {port["port"]: rule.get("from") for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    assert set(allowed) == named
+    assert allowed["http"] is None
+    assert allowed["admin"] is not None
 
 
 @pytest.mark.parametrize(
