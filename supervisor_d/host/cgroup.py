@@ -73,7 +73,19 @@ class Cgroup:
         found = [memory for memory in map(self._memory_of, self._memory) if memory is not None]
         return min(found, key=lambda memory: memory.limit_bytes - memory.used_bytes, default=None)
 
-    def _memory_of(self, directory: str) -> Memory | None:
+    def shortage(self) -> Memory | None:
+        """A limit on us that is nearly used up; None if none is.
+
+        memory.stat, which the kernel sums up over all children when it is read, only where that can be so at all.
+        """
+        for directory in self._memory:
+            memory = self._memory_of(directory, stat_from=NEARLY_FULL)
+            if memory is not None and memory.is_nearly_full:
+                return memory
+        return None
+
+    def _memory_of(self, directory: str, *, stat_from: float = 0.0) -> Memory | None:
+        """The limit in one directory, if there is one; the cache is counted as used below the share `stat_from`."""
         for limit_name, used_name, cache_key in (
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -81,7 +93,8 @@ class Cgroup:
             limit = read(self._root, f"{directory}/{limit_name}").strip()
             used = read(self._root, f"{directory}/{used_name}").strip()
             if limit.isdigit() and used.isdigit() and int(limit) < NO_LIMIT_BYTES:
-                droppable = self._table(f"{directory}/memory.stat").get(cache_key, 0)
+                worth_it = int(used) >= stat_from * int(limit)
+                droppable = self._table(f"{directory}/memory.stat").get(cache_key, 0) if worth_it else 0
                 return Memory(max(0, int(used) - droppable), int(limit))
         return None
 

@@ -43,20 +43,21 @@ class Observer:
         found = (self._children.get(slot) for slot in slots)
         return [WorkerObserved(child.slot, self._see(child, throttled_s, None)) for child in found if child is not None]
 
-    def weigh(self, slot: Slot, sizes: dict[Slot, int]) -> list[Fact]:
-        """WorkerObserved with its memory, which is noted in `sizes`, too."""
+    def weigh(self, slot: Slot) -> list[Fact]:
+        """WorkerObserved with its memory."""
         child = self._children.get(slot)
         if child is None:
             return []
-        size = pss_bytes(child)
-        if size is not None:
-            sizes[slot] = size
-        return [WorkerObserved(slot, self._see(child, self._cgroup.throttled_s(), size))]
+        return [WorkerObserved(slot, self._see(child, self._cgroup.throttled_s(), pss_bytes(child)))]
+
+    def is_memory_short(self) -> bool:
+        """True if the cgroup's memory is nearly used up; cheap unless it is."""
+        return self._cgroup.shortage() is not None
 
     def near_limit(self, sizes: Mapping[Slot, int]) -> list[Fact]:
-        """MemoryNearLimit with the fattest of these, if the cgroup's memory is nearly used up."""
-        memory = self._cgroup.memory() if sizes else None
-        if memory is None or not memory.is_nearly_full:
+        """MemoryNearLimit with the fattest of these, if memory is short still."""
+        memory = self._cgroup.shortage() if sizes else None
+        if memory is None:
             return []
         fattest = max(sizes, key=lambda slot: sizes[slot])
         return [MemoryNearLimit(fattest, memory.used_bytes, memory.limit_bytes)]

@@ -31,6 +31,7 @@ from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import (
     Answer,
+    CheckMemory,
     CloseListeners,
     DiscardGeneration,
     DrainWorker,
@@ -109,6 +110,7 @@ class Performer:
                 _row(TerminateWorker, lambda order: self._signal(order.slot, signal.SIGTERM)),
                 _row(KillWorker, lambda order: self._signal(order.slot, signal.SIGKILL)),
                 _row(ObserveWorkers, self._observe_workers),
+                _row(CheckMemory, self._check_memory),
                 _row(MeasureMemory, self._measure_memory),
                 _row(RequestStacks, self._request_stacks),
                 _row(RecordIncident, self._record_incident),
@@ -191,9 +193,16 @@ class Performer:
             for fact in observer.observe(order.slots):
                 tell(fact)
             return
-        sizes: dict[Slot, int] = {}
         for slot in order.slots:
-            self._look_later(order, partial(observer.weigh, slot, sizes))
+            self._look_later(order, partial(observer.weigh, slot))
+
+    def _check_memory(self, order: CheckMemory) -> None:
+        """Nobody is weighed unless the limit is near."""
+        observer, sizes = self._with.observer, dict[Slot, int]()
+        if not observer.is_memory_short():
+            return
+        for slot in order.slots:
+            self._look_later(order, partial(observer.size, slot, sizes))
         self._look_later(order, partial(observer.near_limit, sizes))
 
     def _measure_memory(self, order: MeasureMemory) -> None:

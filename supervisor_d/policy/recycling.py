@@ -14,17 +14,13 @@ an operator's request, which ends with the traceback. During a reload nothing is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk, Failure
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import SlotState
-from supervisor_d.vocabulary import Instant, ObserveWorkers, Slot, Ticket
-
-SAMPLE_S: Final = 30.0
-"""Between looks at the workers' memory; chosen: a walk through smaps costs the kernel milliseconds per worker."""
+from supervisor_d.vocabulary import Slot, Ticket
 
 
 @dataclass(slots=True)
@@ -57,7 +53,6 @@ class Recycling:
     def __init__(self) -> None:
         self.queue: list[Recycle] = []
         self.active: Recycle | None = None
-        self.sample_at: Instant | None = None
 
     def ask(
         self, desk: Desk, handle: Handle, reason: str, *, ticket: Ticket | None = None, urgent: bool = False
@@ -147,16 +142,3 @@ class Recycling:
                 desk.outbox.answer(ticket, 409, error=reason)
         self.queue.clear()
         self.active = None
-        self.sample_at = None
-
-    def sample(self, desk: Desk) -> None:
-        """Look at the workers' memory when it is time, if there is a limit to it."""
-        if not desk.terms.max_memory:
-            self.sample_at = None
-        elif self.sample_at is None:
-            self.sample_at = Instant(desk.now + SAMPLE_S)
-        elif desk.now >= self.sample_at:
-            self.sample_at = Instant(desk.now + SAMPLE_S)
-            ready = tuple(handle.slot for handle in desk.fleet if handle.ready)
-            if ready:
-                desk.outbox.add(ObserveWorkers(ready, memory=True))

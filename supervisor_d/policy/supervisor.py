@@ -16,6 +16,7 @@ from supervisor_d.policy import acts, liveness, sizing, staffing, workers
 from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
+from supervisor_d.policy.memory import MemoryWatch
 from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.requests import Requests
 from supervisor_d.policy.rollout import Rollout
@@ -73,6 +74,7 @@ class Supervisor:
         self._desk = Desk(terms, seed, sized.count or 1, sized)
         self._health = Health()
         self._recycling = Recycling()
+        self._memory = MemoryWatch()
         self._requests = Requests(self._desk, self._recycling)
 
     @property
@@ -87,7 +89,7 @@ class Supervisor:
         rollout, shutdown = self._requests.rollout, self._requests.shutdown
         deadlines = (
             self._desk.fleet.next_alarm(),
-            self._recycling.sample_at,
+            self._memory.next_deadline if shutdown is None else None,
             self._requests.next_dump,
             rollout.next_deadline if rollout else None,
             shutdown.delay_until if shutdown else None,
@@ -257,7 +259,7 @@ class Supervisor:
                 requests.refuse_open("the daemon stopped")
             return
         if shutdown is None:
-            self._recycling.sample(desk)
+            self._memory.step(desk)
             sizing.proceed(desk, requests.rollout)
         requests.begin_reload()
         if requests.rollout is not None:

@@ -31,5 +31,6 @@ def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) ->
         park=daemon.park,
         max_age=daemon.max_age,
         max_memory=daemon.max_memory,
+        memory_limited=is_memory_limited,
         exit_when_failed=pid1 if daemon.exit_when_failed == "auto" else daemon.exit_when_failed == "on",
     )

@@ -39,6 +39,7 @@ from supervisor_d.vocabulary.facts import (
 )
 from supervisor_d.vocabulary.orders import (
     Answer,
+    CheckMemory,
     CloseListeners,
     DiscardGeneration,
     DrainWorker,
@@ -73,6 +74,7 @@ from supervisor_d.vocabulary.values import (
 __all__ = [
     "Answer",
     "Change",
+    "CheckMemory",
     "CloseListeners",
     "DeadlineReached",
     "DiscardGeneration",

@@ -118,7 +118,7 @@ class WorkerExited:
 
 @dataclass(frozen=True, slots=True)
 class MemoryNearLimit:
-    """The cgroup's memory is nearly used up; `slot` is the fattest worker."""
+    """The cgroup's memory is nearly used up; `slot` is the fattest of the workers that CheckMemory named."""
 
     slot: Slot
     used_bytes: int

@@ -82,6 +82,13 @@ class MeasureMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckMemory:
+    """Look whether the cgroup's memory is nearly used up; if so, MemoryNearLimit tells the fattest of these workers."""
+
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestStacks:
     """Have the worker write the stacks of its threads; they are there a moment later, if it can."""
 
@@ -149,6 +156,7 @@ Order: TypeAlias = (
     | TerminateWorker
     | KillWorker
     | ObserveWorkers
+    | CheckMemory
     | MeasureMemory
     | RequestStacks
     | RecordIncident

@@ -86,4 +86,6 @@ class Terms:
     park: bool = True
     max_age: float = 0.0
     max_memory: int = 0
+    memory_limited: bool = False
+    """Our cgroup, or one above it, has a memory limit."""
     exit_when_failed: bool = False

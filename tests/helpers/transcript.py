@@ -37,6 +37,7 @@ from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.vocabulary import (
     Change,
+    CheckMemory,
     DeadlineReached,
     Fact,
     Instant,
@@ -219,6 +220,8 @@ def render(order: Order) -> str:
         return f"Report {order.event}" + _render_mapping(order.fields)
     if isinstance(order, ObserveWorkers):
         return f"ObserveWorkers slots={','.join(map(str, order.slots))}" + (" memory=True" if order.memory else "")
+    if isinstance(order, CheckMemory):
+        return f"CheckMemory slots={','.join(map(str, order.slots))}"
     values = {field.name: getattr(order, field.name) for field in dataclasses.fields(order)}
     body = values.pop("body", None)
     written = f"{type(order).__name__}" + _render_mapping(

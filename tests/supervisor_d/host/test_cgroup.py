@@ -84,6 +84,28 @@ def test_the_tightest_memory_limit_counts_without_the_cache_that_can_be_dropped(
     assert memory.is_nearly_full
 
 
+@pytest.mark.parametrize(
+    ("version", "directory", "limit", "used", "cache"),
+    [
+        ("v2", "/sys/fs/cgroup/pod", "memory.max", "memory.current", "inactive_file"),
+        ("v1", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_memory_is_short_from_nine_tenths_of_any_limit_without_the_cache(
+    tree: Tree, version: str, directory: str, limit: str, used: str, cache: str
+) -> None:
+    getattr(tree, version)()
+    tree.write(f"{directory}/{limit}", "1000\n")
+    cgroup = Cgroup(tree.root)
+    tree.write(f"{directory}/{used}", "899\n")
+    assert cgroup.shortage() is None
+    tree.write(f"{directory}/{used}", "950\n")
+    tree.write(f"{directory}/memory.stat", f"{cache} 51\n")
+    assert cgroup.shortage() is None
+    tree.write(f"{directory}/memory.stat", f"{cache} 50\n")
+    assert cgroup.shortage() == Memory(900, 1000)
+
+
 def test_version_one_without_a_limit_has_none(tree: Tree) -> None:
     tree.v1()
     tree.write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")

@@ -29,6 +29,7 @@ from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.resolve import resolve
 from supervisor_d.vocabulary import (
     Answer,
+    CheckMemory,
     CloseListeners,
     DiscardGeneration,
     DrainWorker,
@@ -308,10 +309,9 @@ def test_memory_that_is_nearly_used_up_names_the_fattest_worker(tmp_path: Path) 
     (tmp_path / "cg/memory.current").write_text("899\n")
     rig = Rig(tmp_path)
     rig.spawn(Slot(1))
-    rig.performer.perform(ObserveWorkers((Slot(1),), memory=True))
-    rig.told.expect(WorkerObserved)
+    rig.performer.perform(CheckMemory((Slot(1),)))
     (tmp_path / "cg/memory.current").write_text("900\n")
-    rig.performer.perform(ObserveWorkers((Slot(1),), memory=True))
+    rig.performer.perform(CheckMemory((Slot(1), Slot(2))))
     assert rig.told.expect(MemoryNearLimit) == MemoryNearLimit(Slot(1), 900, 1000)
     assert rig.told.kinds().count("MemoryNearLimit") == 1
     rig.close()

@@ -38,6 +38,7 @@ TERMS = st.builds(
     Terms,
     workers=st.integers(1, 4),
     fit_memory=st.booleans(),
+    memory_limited=st.booleans(),
     timeout=st.sampled_from([1.0, 3.0, 30.0]),
     boot_timeout=st.sampled_from([2.0, 20.0]),
     graceful_timeout=st.sampled_from([0.0, 2.0, 30.0]),

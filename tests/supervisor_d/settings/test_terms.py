@@ -27,7 +27,7 @@ def test_every_term_is_the_setting_of_its_name() -> None:
     )
     made = terms(Settings(daemon=daemon, server=ServerSettings(graceful_timeout=47.0)), pid1=False)
     for field in dataclasses.fields(Terms):
-        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout", "fit_memory"):
+        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout", "fit_memory", "memory_limited"):
             assert getattr(made, field.name) == getattr(daemon, field.name), field.name
     assert made.graceful_timeout == 47.0
 
@@ -35,6 +35,12 @@ def test_every_term_is_the_setting_of_its_name() -> None:
 def test_auto_workers_are_counted() -> None:
     made = terms(Settings(daemon=DaemonSettings(workers=AUTO), server=ServerSettings()), pid1=False)
     assert made.workers == usable_cpus().count
+
+
+def test_a_memory_limit_is_a_term() -> None:
+    settings = Settings(daemon=DaemonSettings(workers=1), server=ServerSettings())
+    assert not terms(settings, pid1=False).memory_limited
+    assert terms(settings, pid1=False, is_memory_limited=True).memory_limited
 
 
 def test_only_auto_with_a_choice_is_fitted_into_memory() -> None:
