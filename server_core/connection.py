@@ -25,10 +25,12 @@ from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build, template
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
+from server_core.pouring import Pour
 from server_core.refusal import fail, refuse
 from server_core.tap import Tap
 
 if TYPE_CHECKING:
+    from server_core.http.file_part import FilePart
     from server_core.server import Server
     from server_core.websocket.session import Session
 
@@ -210,13 +212,16 @@ class Connection(asyncio.Protocol):
             self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
-            self._complete(exchange)
+            self.complete(exchange)
 
     def hint(self, exchange: Exchange, links: object) -> None:
         hint(self, exchange, links)
 
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         trail(self, exchange, fields, more)
+
+    def pour(self, exchange: Exchange, part: FilePart, more: bool) -> Pour:
+        return Pour(self, exchange, part, more)
 
     def is_full(self) -> bool:
         # Nor may an application that never waits for anything else keep the loop to itself: while the client reads as
@@ -261,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     # Ends
 
-    def _complete(self, exchange: Exchange | Session) -> None:
+    def complete(self, exchange: Exchange | Session) -> None:
         """The response is written; the application may still run."""
         server = self.server
         duration = monotonic() - exchange.started_at

@@ -77,6 +77,14 @@ class Ending:
             transport.close()
 
 
+def keeps(connection: Connection) -> bool:
+    """Whether the response that begins now may leave the connection open. respond() asks the same in line."""
+    head, server = connection.head, connection.server
+    if head is None or not head.rules.keep_alive:
+        return False
+    return not (server.announcing or connection.half_closed or head.rules.expects) or may_keep(connection)
+
+
 def may_keep(connection: Connection) -> bool:
     """The rare reasons to end after a response, looked at when one of them may apply."""
     reader, head = connection.reader, connection.head

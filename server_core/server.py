@@ -30,8 +30,8 @@ from server_core.errors import UsageError
 from server_core.http.exchange import Application, Exchange
 from server_core.http.field_names import FieldNames
 from server_core.http.h1_h11 import H11Headers
+from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
-from server_core.http.h1_writer import Heads
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads

@@ -9,15 +9,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Protocol
+from typing import Final, Protocol
 
-from server_core.http.phases import AWAITING_START, BODY, COMPLETE, HINT, START, Phase, ResponseError, illegal
+from server_core.http.file_part import FilePart, open_path, take_file
+from server_core.http.phases import (
+    AWAITING_START,
+    BODY,
+    COMPLETE,
+    FILE,
+    HINT,
+    PATH,
+    POURING,
+    START,
+    TRAILERS,
+    Phase,
+    ResponseError,
+    illegal,
+)
 from server_core.http.wire import RequestLine
 
 Message = MutableMapping[str, object]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, object], Receive, Send], Awaitable[None]]
+
+
+SMALL_FILE_BYTES: Final = 65536
+"""Largest file that is read at once, to leave with its head like any body. Chosen; no evidence."""
 
 
 class ClientDisconnected(ConnectionError):
@@ -36,6 +54,19 @@ def is_disconnect(error: BaseException) -> bool:
     return False
 
 
+class Flow(Protocol):
+    """A file on its way."""
+
+    def flow(self) -> bool:
+        """Move what can be moved now; True if that was not all, and the exchange will be woken."""
+
+    def close(self) -> None:
+        """End what is under way."""
+
+    def finish(self) -> None:
+        """Write what stands behind the file, and end the response if nothing more is to come."""
+
+
 class Outlet(Protocol):
     """Where an exchange's response goes, and where its request comes from."""
 
@@ -51,6 +82,9 @@ class Outlet(Protocol):
 
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         """Write trailer fields behind the body, for a client that asked for them."""
+
+    def pour(self, exchange: Exchange, part: FilePart, more: bool) -> Flow:
+        """Begin to send a file in place of a part of the body; what stands before it is written."""
 
     def is_full(self) -> bool:
         """Whether the client takes the response more slowly than the application makes it."""
@@ -200,14 +234,43 @@ class Exchange:
         following, last = self.phase[kind]  # type: ignore[index]  # send() has looked
         if kind == HINT:
             self._outlet.hint(self, message.get("links", ()))
-        else:
+        elif kind == TRAILERS:
             more = bool(message.get("more_trailers", False))
             self._outlet.trail(self, message.get("headers", ()), more)
             self.phase = following if more else last
+        else:
+            part = open_path(message["path"]) if kind == PATH else take_file(message)
+            more = kind == FILE and bool(message.get("more_body", False))
+            try:
+                await self._pour(part, following if more else last)
+            finally:
+                part.close()
         if self.phase is not COMPLETE:
             await self._room()
         elif self._waiters:
             self.wake()
+
+    async def _pour(self, part: FilePart, following: Phase) -> None:
+        """Send a file, and enter the phase after it."""
+        more = following is not COMPLETE
+        if part.left <= SMALL_FILE_BYTES:
+            data = part.read(part.left) if part.left else b""
+            self.sent_bytes += len(data)
+            self._outlet.respond(self, data, more)
+            self.phase = following
+            return
+        pour = self._outlet.pour(self, part, more)
+        self.phase = POURING
+        try:
+            while pour.flow():
+                await self._wait()
+                if self.gone:
+                    raise ClientDisconnected("the client has closed the connection")
+        finally:
+            pour.close()
+            self.sent_bytes += part.moved_bytes
+        pour.finish()
+        self.phase = following
 
     async def _room(self) -> None:
         """Return when the client has taken enough of what was written."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from server_core.http.phases import HINT, TRAILERS
+from server_core.http.phases import FILE, HINT, PATH, TRAILERS
 
 
 class Nothing(dict[str, object]):
@@ -29,7 +29,7 @@ NOTHING: Final = Nothing()
 
 EXTENSIONS: Final[Mapping[bytes, dict[str, object]]] = {
     # 1.0 has no interim responses (RFC 9110 15.2) and no chunks that trailers could follow (RFC 9112 7.1)
-    b"HTTP/1.0": {},
-    b"HTTP/1.1": {HINT: NOTHING, TRAILERS: NOTHING},
+    b"HTTP/1.0": {PATH: NOTHING, FILE: NOTHING},
+    b"HTTP/1.1": {HINT: NOTHING, TRAILERS: NOTHING, PATH: NOTHING, FILE: NOTHING},
 }
 """By the version of the request; a copy of 0.1 us is each request's own (CPython 3.11)."""

@@ -11,11 +11,15 @@ from typing import Final
 
 START, BODY = "http.response.start", "http.response.body"
 HINT, TRAILERS = "http.response.early_hint", "http.response.trailers"
+PATH, FILE = "http.response.pathsend", "http.response.zerocopysend"
 
 Phase = dict[str, tuple["Phase", "Phase"]]
 """For each message that is legal now: the phase after it if more of its kind is to come, and the phase if not."""
 
 COMPLETE: Final[Phase] = {}
+
+POURING: Final[Phase] = {}
+"""A file is being sent: whatever else went out now would stand in its middle. It lasts if the file's end never went."""
 
 TRAILERS_DUE: Final[Phase] = {}
 TRAILERS_DUE[TRAILERS] = TRAILERS_DUE, COMPLETE
@@ -24,10 +28,11 @@ TRAILERS_DUE[TRAILERS] = TRAILERS_DUE, COMPLETE
 def _phases(last: Phase) -> tuple[Phase, Phase]:
     """The phases while the body is awaited, and while it is under way; `last` is the one after it."""
     streaming: Phase = {}
-    streaming[BODY] = streaming, last
+    streaming[BODY] = streaming[FILE] = streaming, last
     streaming[HINT] = streaming, streaming  # legal, and too late: nothing goes out
     started: Phase = {}
-    started[BODY] = streaming, last
+    started[BODY] = started[FILE] = streaming, last
+    started[PATH] = last, last  # ASGI: once, and never mixed with a body
     started[HINT] = started, started
     return started, streaming
 
@@ -45,6 +50,7 @@ PHASE_NAMES: Final = (
     (AWAITING_BODY_THEN_TRAILERS, "has started"),
     (STREAMING_THEN_TRAILERS, "is under way"),
     (TRAILERS_DUE, "is complete but for its trailers"),
+    (POURING, "is in the middle of a file"),
     (COMPLETE, "is complete"),
 )
 

@@ -10,6 +10,7 @@ import inspect
 import pytest
 
 from server_core.http.exchange import Application, ClientDisconnected, Message, Receive, Send
+from server_core.http.extensions import EXTENSIONS
 from tests.helpers.http import GET, PARSERS, Client, Response, Served, reply, run, serving, until
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
@@ -68,7 +69,7 @@ def test_the_scope_is_what_asgi_says() -> None:
         "raw_path": b"/a%2Fb",
         "query_string": b"c=d",
         "headers": [(b"host", b"x"), (b"x-y", b"z")],
-        "extensions": {"http.response.early_hint": {}, "http.response.trailers": {}},
+        "extensions": EXTENSIONS[b"HTTP/1.1"],
     }
     assert isinstance(client, tuple)
     assert isinstance(server, tuple)

@@ -63,7 +63,7 @@ def test_extensions_are_told_where_they_work() -> None:
         await sends(START, body(b""))(scope, receive, send)
 
     said(app, GET + OLD)
-    assert told == [EXTENSIONS[b"HTTP/1.1"], {}]
+    assert told == [EXTENSIONS[b"HTTP/1.1"], EXTENSIONS[b"HTTP/1.0"]]
     assert told[0] is not EXTENSIONS[b"HTTP/1.1"]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from server_core.http.field_names import FieldNames
+from server_core.http.h1_heads import defaults_of
 from server_core.http.h1_httptools import HttptoolsHeaders
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_rules import RequestLines
-from server_core.http.h1_writer import defaults_of
 from server_core.http.phases import ResponseError
 from server_core.http.wire import Head, Refused
 from server_core.settings import ServerSettings

@@ -1,0 +1,112 @@
+"""Heads of responses, checked once and remembered as bytes; and the fields that every response gets. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from typing import Final, NamedTuple, cast
+
+from server_core.http.h1_rules import REMEMBERED
+from server_core.http.phases import ResponseError
+from server_core.http.response import CODING, CONNECTION, KNOWN_LINES, LENGTH, STATUS_LINES, learn_line, status_line
+
+BLOCK_LIMIT: Final = 1024
+"""Longest head that is remembered, in bytes; REMEMBERED of them are at most 2 MB. Chosen; no evidence."""
+
+
+class Block(NamedTuple):
+    """A status and headers, checked, as bytes: most responses of an application have one of a few."""
+
+    plain: bytes
+    counted: bytes
+    """The same with its content-length, if the application gave one."""
+    length: int
+    """The content-length, or -1."""
+    status: int
+    chunked: bool
+    close: bool
+    given: frozenset[bytes]
+    """Names of the defaults that the application gave itself."""
+    is_plain: bool
+    """Whether nothing but the length has to be compared before it can go out."""
+
+
+class Defaults(NamedTuple):
+    """The fields that every response gets unless the application gave one of the name."""
+
+    lines: tuple[tuple[bytes, bytes], ...]
+    """Lower-cased names and lines."""
+    end: bytes
+    """All the lines, and the end of the head."""
+
+    def without(self, names: Container[bytes]) -> bytes:
+        """The lines but those of these names, and the end of the head."""
+        return b"".join(line for name, line in self.lines if name not in names) + b"\r\n"
+
+
+def defaults_of(lines: Iterable[tuple[bytes, bytes]]) -> Defaults:
+    """Defaults from names and lines."""
+    lines = tuple(lines)
+    return Defaults(lines, b"".join(line for _, line in lines) + b"\r\n")
+
+
+class Heads:
+    """The heads that an application's responses have had; one for all the connections of a server."""
+
+    __slots__ = ("_fixed", "_names", "seen")
+
+    def __init__(self, fixed: Sequence[tuple[bytes, bytes]]) -> None:
+        """`fixed` are lower-cased names and lines of the defaults; Date comes to them."""
+        self._fixed = fixed
+        self._names = frozenset((b"date", *(name for name, _ in fixed)))
+        self.seen: dict[tuple[object, ...], Block] = {}
+        """What learn() would find at once; read directly where a call matters."""
+
+    def learn(self, key: tuple[object, ...]) -> Block:
+        """Check a status and headers, and remember them; ResponseError if they may not go out."""
+        block = _checked(key, self._names)
+        if len(block.plain) <= BLOCK_LIMIT:
+            if len(self.seen) >= REMEMBERED:
+                self.seen.clear()
+            try:
+                self.seen[key] = block
+            except TypeError:  # lists have no hash
+                return block
+        return block
+
+    def defaults(self, date: bytes) -> Defaults:
+        """What is sent besides from now on; without a date if that is empty."""
+        dated = [(b"date", b"date: %b\r\n" % date)] if date else []
+        return defaults_of([*dated, *self._fixed])
+
+
+NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, frozenset(), False)
+"""Before the first response there is none."""
+
+
+def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
+    status = key[0]
+    text = [status_line(status) if not isinstance(status, int) else STATUS_LINES.get(status) or status_line(status)]
+    kinds: set[int] = set()
+    length = -1
+    close = False
+    for pair in key[1:]:
+        try:
+            kind, line, number = KNOWN_LINES[pair]  # type: ignore[index]  # whatever it is: not found, and checked
+        except (KeyError, TypeError):  # as in start()
+            kind, line, number = learn_line(pair)
+        if kind == LENGTH:
+            if length >= 0:
+                raise ResponseError("headers: content-length is given twice")
+            length = number
+        elif kind == CONNECTION:
+            close = close or bool(number)
+        elif kind != CODING:
+            text.append(line)
+        kinds.add(kind)
+    if CODING in kinds and length >= 0:
+        raise ResponseError("headers: content-length and transfer-encoding exclude each other")
+    given = defaults.intersection(cast("tuple[bytes, bytes]", pair)[0].lower() for pair in key[1:])
+    plain = b"".join(text)
+    is_plain = length >= 0 and not close and not given and status not in (204, 304)
+    counted = plain + b"content-length: %d\r\n" % length
+    return Block(plain, counted, length, int(plain[9:12]), CODING in kinds, close, given, is_plain)
