@@ -49,7 +49,7 @@ def measure(pid: int, port: int, options: argparse.Namespace) -> float:
     before = cpu_seconds(pid)
     command = ["taskset", "-c", str(options.client_core), "wrk", "-t1", f"-c{options.connections}"]
     if options.app == "echo":
-        command += ["-s", str(Path(__file__).with_name("post.lua"))]
+        command += ["-s", str(Path(__file__).parent / "lua" / "post_1k.lua")]
     for header in options.header:
         command += ["-H", header]
     said = subprocess.run(

@@ -10,22 +10,19 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.bench.venv import python_of
 from tests.chaos.actions import Outcome
 from tests.chaos.daemon import EXPECT_TIMEOUT_S, ActionFailed, Deploy, environment
 from tests.chaos.load import Load
 from tests.chaos.staging import Claim, Result, nothing_lost
 from tests.chaos.tally import Tally
 from tests.chaos.wire import Address, Lost, Wire
-
-PINNED = ("gunicorn==27.0.1", "uvicorn[standard]==0.54.0", "granian==2.8.7", "hypercorn==0.18.0")
-"""Current as of November 2026."""
 
 OURS = "supervisor-d"
 HUP_EVERY_S = 1.0
@@ -45,19 +42,9 @@ PEERS: Mapping[str, str] = {
 """Name of a server -> the command that starts it."""
 
 
-def prepare(directory: Path) -> Path:
-    """The programs of a virtual environment that holds the pinned peers; made if it is not there."""
-    programs = directory / "bin"
-    if not (programs / "hypercorn").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
-        subprocess.run([str(programs / "pip"), "install", "-q", *PINNED], check=True)
-    return programs
-
-
 async def side_by_side(directory: Path | None, seconds: float) -> list[Result]:
     """One result for each server, ours first. What a peer loses is a finding, not a failure of ours."""
-    place = directory or Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / "chaos-peers"
-    programs = await asyncio.to_thread(prepare, place)
+    programs = (await asyncio.to_thread(python_of, directory)).parent
     results = []
     for name, command in PEERS.items():
         print(f"  {name} ...", file=sys.stderr, flush=True)

@@ -1,0 +1,80 @@
+"""One load, all its contestants, alternating rounds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from tests.bench.loads import Load
+from tests.bench.process_tree import Failed, ProcessTree, free_port
+from tests.bench.servers import SERVERS, Setup
+from tests.helpers.certificates import Authority
+
+WARM_UP_S = 0.5
+
+
+def answer_of(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of one answer; Failed if it does not come."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, HTTPException) as error:
+        raise Failed(f"does not answer: {error or type(error).__name__}") from error
+    finally:
+        connection.close()
+
+
+def told(answer: tuple[int, bytes]) -> str:
+    return f"{answer[0]} with {len(answer[1])} bytes"
+
+
+def race(
+    load: Load, names: list[str], python: Path, place: Path, rounds: int, seconds: float, cpus: list[int]
+) -> dict[str, dict[str, object]]:
+    """{server: {"rounds": [...], "pss_bytes"} or {"error"}}; who fails once is out."""
+    base = Setup(python, load.app, 0, workers=load.workers)
+    if load.needs == "tls":
+        pair = Authority(place).pair("localhost")
+        base = replace(base, certificate=Path(pair.certificate), key=Path(pair.key))
+    core, loader_core = (cpus[0], cpus[-1]) if load.workers == 1 and len(cpus) > 1 else (None, None)
+    trees: dict[str, ProcessTree] = {}
+    found: dict[str, dict[str, object]] = {name: {"rounds": []} for name in names}
+    try:
+        for name in names:
+            output = place / f"{name}.out"
+            setup = replace(base, port=free_port())
+            if load.needs == "access log":
+                setup = replace(setup, access_log=place / f"{name}.access.log")
+            trees[name] = ProcessTree(SERVERS[name].command(setup), setup.port, core=core, output=output)
+        prepare(load, trees, found, loader_core)
+        for _ in range(rounds):
+            for name in [name for name in names if "error" not in found[name]]:
+                try:
+                    done = load.loader(trees[name], seconds, loader_core)
+                    found[name]["rounds"].append(asdict(done))  # type: ignore[attr-defined]  # a list, see above
+                    found[name]["pss_bytes"] = trees[name].pss_bytes()
+                except Failed as error:
+                    found[name]["error"] = str(error)
+    finally:
+        for tree in trees.values():
+            tree.end()
+    return found
+
+
+def prepare(load: Load, trees: dict[str, ProcessTree], found: dict[str, dict[str, object]], core: int | None) -> None:
+    """Wait for all, compare their answers with the first one's, and warm them up."""
+    first: tuple[int, bytes] | None = None
+    for name, tree in trees.items():
+        try:
+            tree.wait_until_listening()
+            if load.same_answer is not None:
+                said = answer_of(tree.port, load.same_answer)
+                first = first or said
+                if said != first:
+                    raise Failed(f"answers {told(said)}, the first one {told(first)}")
+            load.loader(tree, WARM_UP_S, core)
+        except Failed as error:
+            found[name]["error"] = str(error)
