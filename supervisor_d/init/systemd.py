@@ -1,7 +1,7 @@
 """A plan as units of systemd 247 or later. Pure.
 
-The sandbox is as tight as a web application bears without being asked; `systemd-analyze security` says 1.3. Every
-directive in it is one that an operator may take back in a drop-in, with `systemctl edit`.
+The sandbox is as tight as a web application bears without being asked; `systemd-analyze security` says 1.2, or 1.3
+where a home directory is needed. Every directive in it may be taken back in a drop-in, with `systemctl edit`.
 """
 
 from __future__ import annotations
