@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
             "_tls",
             "_trusted",
             "body_wanted_at",
+            "build",
             "continued",
             "ending",
             "exchange",
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
         self.writer = H1Writer(server.heads)
-        self.start = self.writer.start
+        self.build, self.start = build, self.writer.start
         self._loop = server.loop
         self.head: Head | None = None
         self.exchange: Exchange | Session | None = None
@@ -92,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         client = address(self.peer)
         self._trusted = self.server.origin.trusted.trusts(self.peer)
+        if (request_ids := self.server.origin.request_ids) is not None:
+            request_ids.attach(self, self._trusted)
         own = address(self._own or transport.get_extra_info("sockname"))
         tls = self.server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
@@ -147,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, head: Head) -> None:
         server = self.server
-        scope = build(self._base, head, server.state)
+        scope = self.build(self._base, head, server.state)
         if self._tls is not None:
             cast("dict[str, object]", scope["extensions"])["tls"] = self._tls.copy()
         if head.forwarded and self._trusted:

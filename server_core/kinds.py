@@ -10,6 +10,8 @@ from server_core.option import Kind, choice, parse_text
 
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
+_ID_NAME: Final = re.compile(r"[A-Za-z0-9\-]{1,64}")
+
 OURS_ALONE: Final = frozenset(
     ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -85,6 +87,20 @@ def parse_forwarded_fields(text: str) -> str:
     return ",".join(name for name in FORWARDED_FIELDS if name in names)
 
 
+def parse_request_id(text: str) -> str:
+    """off, or the name of a header, as it is written."""
+    stripped = parse_text(text).strip()
+    if not stripped or stripped.lower() in ("off", "none", "false", "no", "0"):
+        return "off"
+    if stripped.lower() in ("on", "true", "yes", "1"):
+        raise ValueError(f"must be off or a header's name, not {text!r}; did you mean X-Request-ID?")
+    if not _ID_NAME.fullmatch(stripped):
+        raise ValueError(f"must be off or a header's name, of letters, digits and -, not {text!r}")
+    if stripped.lower() in (*OURS_ALONE, *FORWARDED_FIELDS, "expect", "host", "server"):
+        raise ValueError(f"must not be {stripped}, which means something else")
+    return stripped
+
+
 def parse_path(text: str) -> str:
     """A URL path that begins with a slash, or nothing."""
     if text and (not text.startswith("/") or any(character <= " " or character == "\x7f" for character in text)):
@@ -103,6 +119,7 @@ APP = Kind("app", "module:attribute or module:factory()", parse_app)
 HEADER = Kind("header", "Name: value", parse_header, separator="\n")
 PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
 FORWARDED = Kind("forwarded", "off, or names of fields, comma-separated", parse_forwarded_fields)
+REQUEST_ID = Kind("request-id", "off or a header's name", parse_request_id)
 URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
 URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
 ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)

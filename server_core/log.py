@@ -43,7 +43,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "application.failed": Event("error", ("stage", "traceback"), "The application could not boot."),
     "lifespan.unsupported": Event("debug", ("app",), "The application does not know lifespan; serving without it."),
     "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),
-    "request.failed": Event("error", ("method", "path", "traceback"), "The application raised, or broke ASGI."),
+    "request.failed": Event(
+        "error", ("method", "path", "request_id", "traceback"), "The application raised, or broke ASGI."
+    ),
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
     "request.expired": Event("warning", ("method", "path", "duration_s"), "A request passed request-timeout."),
     "requests.limited": Event("warning", ("limit",), "limit-concurrency is reached: more requests are answered 503."),

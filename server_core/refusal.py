@@ -25,6 +25,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
     server, writer, exchange = connection.server, connection.writer, connection.exchange
     server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer))
     connection.fresh = False
+    start = writer.start
     text = refused.reason.encode("ascii") + b"\n"
     if exchange is not None and exchange.phase is not COMPLETE:
         if has_begun(connection, exchange):
@@ -35,6 +36,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
         exchange.leave()
         exchange.status = refused.status
         exchange.sent_bytes = len(text)
+        start = connection.start  # the head that has been read is this request's
         server.responses[refused.status // 100] += 1
         server.count_response(exchange)
     elif connection.reader.is_in_body:
@@ -42,7 +44,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
         return
     else:
         server.count_refusal(refused.status, connection.peer, len(text))
-    writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
+    start(refused.status, [PLAIN_TEXT, *refused.fields])
     connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
     connection.shut()
 
@@ -72,7 +74,7 @@ def fail(connection: Connection, exchange: Exchange | Session, error: BaseExcept
     if not has_begun(connection, exchange):
         exchange.status = 500
         exchange.sent_bytes = len(FAILURE)
-        connection.writer.start(500, [PLAIN_TEXT])
+        connection.start(500, [PLAIN_TEXT])
         connection.respond(exchange, FAILURE, False)
         exchange.phase = COMPLETE
     else:

@@ -37,8 +37,8 @@ from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
 from server_core.proxy.gate import Gate
-from server_core.proxy.origin import Origin, believed_fields
-from server_core.proxy.peers import parse_trusted
+from server_core.proxy.origin import Origin, names_to_know
+from server_core.proxy.request_id import request_id_of
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
 from server_core.websocket.channel import Channel
@@ -92,7 +92,7 @@ class Server:
         self.log = log
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
-        self.origin = Origin(parse_trusted(settings.forwarded_allow_ips), believed_fields(settings.forwarded_headers))
+        self.origin = Origin(settings)
         self.parser, self.new_parser = _choose_parser(settings)
         self.lines = RequestLines(self.root_path, self.new_parser().knows)
         self.connections: dict[Connection | Channel, None] = {}
@@ -172,12 +172,10 @@ class Server:
 
     def blame(self, exchange: Exchange | Session, error: BaseException) -> None:
         """Log what an application raised."""
-        self.log(
-            "request.failed",
-            method=exchange.line.method,
-            path=exchange.scope["path"],
-            traceback="".join(traceback.format_exception(error)),
-        )
+        facts = {"method": exchange.line.method, "path": exchange.scope["path"]}
+        if self.origin.request_ids is not None:
+            facts["request_id"] = request_id_of(exchange.scope)
+        self.log("request.failed", **facts, traceback="".join(traceback.format_exception(error)))
 
     def upgrade(self, connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
         """The session for a WebSocket handshake; None if the offered Upgrade is to be ignored.
@@ -342,7 +340,7 @@ def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
     """The parser's name and what makes one for a connection. UsageError if it was asked for and cannot be had."""
-    names = FieldNames(believed_fields(settings.forwarded_headers), settings.underscore_headers)
+    names = FieldNames(names_to_know(settings), settings.underscore_headers)
     if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
         limit = settings.limit_header_bytes + settings.limit_request_line
         return "h11", partial(H11Headers, names, limit)
@@ -358,6 +356,8 @@ def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:
     ]
     if settings.server_header and all(name != b"server" for name, _ in lines):
         lines.insert(0, (b"server", b"server: supervisor-d\r\n"))
+    if settings.request_id != "off":  # a place for it, so that it is known whether the application gave one itself
+        lines.append((settings.request_id.lower().encode("ascii"), b""))
     return lines
 
 

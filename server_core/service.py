@@ -22,6 +22,7 @@ from server_core.lifespan import Lifespan
 from server_core.loads import Loads
 from server_core.log import Log
 from server_core.probe import probe
+from server_core.proxy.request_id import STATE_KEY
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.settings import ServerSettings
@@ -133,6 +134,8 @@ class Service:
         return server
 
     async def _prove(self, state: dict[str, object] | None) -> None:
+        if self._settings.request_id != "off":
+            state = {**(state or {}), STATE_KEY: "health-probe"}
         try:
             await probe(self._app, self._settings.health_path, root_path=self._settings.root_path, state=state)
         except BaseException:  # cancelled, too: whatever was started is to be shut down

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server_core.kinds import ACCESS_LOG, APP, FORWARDED, HEADER, LOG_LEVEL, PEERS, SECRET, URL_PATH, URL_PREFIX
+from server_core.kinds import (
+    ACCESS_LOG,
+    APP,
+    FORWARDED,
+    HEADER,
+    LOG_LEVEL,
+    PEERS,
+    REQUEST_ID,
+    SECRET,
+    URL_PATH,
+    URL_PREFIX,
+)
 from server_core.option import (
     BYTES,
     COUNT,
@@ -279,6 +290,14 @@ class ServerSettings:
         section="proxies",
         reloads=True,
         help="Peers that may send PROXY headers, and so connect at all: addresses, networks, 'unix' or *.",
+    )
+    request_id: str = option(
+        "off",
+        kind=REQUEST_ID,
+        section="proxies",
+        reloads=True,
+        help="Header (such as X-Request-ID) that names each request: taken from those peers or made, told to the "
+        "application, the client and the logs; or off.",
     )
     underscore_headers: str = option(
         "drop",

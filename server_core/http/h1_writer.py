@@ -56,6 +56,12 @@ class H1Writer:
         self._framing = _UNDECIDED
         self.is_held = True
 
+    def add(self, name: bytes, line: bytes) -> None:
+        """Add a field to the held head, unless the application gave one of this name, one of the defaults'."""
+        block = self._block
+        if name not in block.given:
+            self._block = block._replace(plain=block.plain + line, counted=block.counted + line)
+
     def first(
         self, data: bytes, more: bool, line: RequestLine, keep_alive: bool, defaults: Defaults
     ) -> bytes | tuple[bytes, bytes]:

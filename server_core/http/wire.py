@@ -66,13 +66,15 @@ class Rules(NamedTuple):
 class Head:
     """The head of the request being read; one object per connection, overwritten by each request."""
 
-    __slots__ = ("fields", "forwarded", "line", "rules")
+    __slots__ = ("fields", "forwarded", "line", "request_id", "rules")
 
     line: RequestLine
     fields: Fields
     rules: Rules
     forwarded: Fields
     """What proxies may have added, in the order of the fields; whether it is believed is not decided here."""
+    request_id: str
+    """What the request is called; not set where requests have no ids."""
 
 
 class HeaderParser(Protocol):

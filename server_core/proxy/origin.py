@@ -10,15 +10,16 @@ said about the scheme, the host and the port goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from server_core.http.h1_rules import REMEMBERED, is_host, overrule_host
 from server_core.http.wire import Fields, Head
 from server_core.proxy.forwarded import parse_forwarded
-from server_core.proxy.peers import LONGEST_CHAIN, Trusted
+from server_core.proxy.peers import LONGEST_CHAIN, parse_trusted
+from server_core.proxy.request_id import RequestIds
+from server_core.settings import ServerSettings
 
-FORWARDED: Final = b"forwarded"
 FOR, PROTO, HOST, PORT = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"
 
 SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -30,9 +31,11 @@ REMEMBERED_BYTES: Final = 512
 """Bytes of the longest fields that are remembered: 1024 of them are about 1 MB. Chosen; no evidence."""
 
 
-def believed_fields(setting: str) -> frozenset[bytes]:
-    """The fields named in `forwarded-headers`."""
-    return frozenset() if setting == "off" else frozenset(name.encode("ascii") for name in setting.split(","))
+def names_to_know(settings: ServerSettings) -> frozenset[bytes]:
+    """The names, in lower case, of all fields that trusted peers may be believed in."""
+    believed = settings.forwarded_headers.split(",") if settings.forwarded_headers != "off" else []
+    identifying = [settings.request_id.lower()] if settings.request_id != "off" else []
+    return frozenset(name.encode("ascii") for name in believed + identifying)
 
 
 class Told(NamedTuple):
@@ -51,9 +54,10 @@ class Origin:
     the same in each request, and reading addresses costs more than all the rest.
     """
 
-    def __init__(self, trusted: Trusted, believed: Iterable[bytes]) -> None:
-        self.trusted = trusted
-        self._reads_forwarded = FORWARDED in believed
+    def __init__(self, settings: ServerSettings) -> None:
+        self.trusted = parse_trusted(settings.forwarded_allow_ips)
+        self.request_ids = RequestIds(settings.request_id) if settings.request_id != "off" else None
+        self._reads_forwarded = settings.forwarded_headers == "forwarded"
         self._seen: dict[tuple[tuple[bytes, bytes], ...], Told] = {}
 
     def amend(self, scope: dict[str, object], head: Head) -> None:

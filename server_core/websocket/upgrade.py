@@ -39,7 +39,10 @@ class Upgrade:
     def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
         """Answer 101, and put a channel in the connection's place."""
         server = self._server
-        head = acceptance(self._offer, subprotocol, self._extension, headers, server.defaults)
+        defaults, request_ids = server.defaults, server.origin.request_ids
+        if request_ids is not None:
+            defaults = request_ids.defaults(defaults, self._connection.head.request_id)  # type: ignore[union-attr]
+        head = acceptance(self._offer, subprotocol, self._extension, headers, defaults)
         machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = Channel(server, session, machine, sliced=self._deflate is not None)
         hand_over(self._connection, channel, head)

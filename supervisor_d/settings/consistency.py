@@ -103,6 +103,13 @@ def proxies_are_named(settings: Settings, _: Host) -> tuple[str, str] | None:
     return None
 
 
+def request_id_has_one_source(settings: Settings, _: Host) -> tuple[str, str] | None:
+    name = settings.server.request_id.lower()
+    if any(text.partition(":")[0].lower() == name for text in settings.server.header):
+        return "request_id", f"is different in each response, and header says {settings.server.request_id} in all"
+    return None
+
+
 def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     if settings.server.app_dir and not host.has_directory(settings.server.app_dir):
         return "app_dir", f"must be a directory that exists, not {settings.server.app_dir!r}"
@@ -142,6 +149,7 @@ RULES: Final[Sequence[Rule]] = (
     addresses_are_distinct,
     descriptors_are_not_the_outputs,
     proxies_are_named,
+    request_id_has_one_source,
     directory_exists,
     adapter_is_installed,
     parser_is_installed,

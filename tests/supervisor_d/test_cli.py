@@ -46,6 +46,7 @@ OTHER_DEFAULTS = {
     "forwarded_headers": "forwarded",
     "proxy_allow_ips": "10.0.0.1",
     "underscore_headers": "keep",
+    "request_id": "X-Request-ID",
     "access_log": "-",
     "control_socket": "@x",
     "name": "x",

@@ -9,8 +9,8 @@ import pytest
 from server_core.http.exchange import Message, Receive, Send
 from server_core.http.h1_rules import REMEMBERED
 from server_core.http.wire import Fields, Head, Refused
-from server_core.proxy.origin import Origin, believed_fields
-from server_core.proxy.peers import parse_trusted
+from server_core.proxy.origin import Origin, names_to_know
+from server_core.settings import ServerSettings
 from tests.helpers.http import PARSERS, reply, run, serving
 
 X_FORWARDED = "x-forwarded-for,x-forwarded-proto,x-forwarded-host,x-forwarded-port"
@@ -19,7 +19,8 @@ X_FORWARDED = "x-forwarded-for,x-forwarded-proto,x-forwarded-host,x-forwarded-po
 def told(believed: str, *lines: str, trusted: str = "10.0.0.0/8", host: str = "inner:8000") -> dict[str, object]:
     """What is left of a scope's defaults after these fields from a trusted peer: client, scheme, server, Host."""
     fields = [(b"host", host.encode("ascii"))] if host else []
-    names = believed_fields(believed)
+    settings = ServerSettings(forwarded_headers=believed, forwarded_allow_ips=trusted)
+    names = names_to_know(settings)
     head = Head()
     head.forwarded = []
     for line in lines:
@@ -32,7 +33,7 @@ def told(believed: str, *lines: str, trusted: str = "10.0.0.0/8", host: str = "i
     scope["headers"] = fields
     before = dict(scope)
     if head.forwarded:
-        Origin(parse_trusted(trusted), names).amend(scope, head)
+        Origin(settings).amend(scope, head)
     headers = scope.pop("headers")
     assert isinstance(headers, list)
     hosts = [value.decode() for name, value in headers if name == b"host"]
@@ -151,7 +152,7 @@ def test_a_forwarded_that_cannot_be_read_is_refused_rather_than_guessed_at() -> 
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    origin = Origin(parse_trusted("*"), believed_fields("x-forwarded-for"))
+    origin = Origin(ServerSettings(forwarded_headers="x-forwarded-for", forwarded_allow_ips="*"))
     for number in range(2 * REMEMBERED):
         head = Head()
         head.fields = head.forwarded = fields_of(number)

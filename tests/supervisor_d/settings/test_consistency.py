@@ -41,6 +41,7 @@ Given = dict[str, object]
 IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"max_requests_jitter": 5}, {}, "max_requests_jitter", "give max-requests, too"),
     ({"proxy_protocol": True, "proxy_allow_ips": ""}, {}, "proxy_allow_ips", "must name somebody"),
+    ({"request_id": "X-Id", "header": ["x-id: 1"]}, {}, "request_id", "header says X-Id in all"),
     ({"proxy_allow_ips": "unix"}, {}, "proxy_allow_ips", "is given without proxy-protocol"),
     ({"drain_spread": 31.0}, {}, "drain_spread", "must be at most graceful-timeout (30s), not 31s"),
     ({"limit_request_line": 70000}, {}, "limit_request_line", "must be at most limit-header-bytes (65536), not 70000"),
