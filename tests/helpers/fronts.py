@@ -99,7 +99,10 @@ def caddy(program: str, place: Path, upstream: str, listener: socket.socket) -> 
     )
 
 
-FRONTS: Final[Mapping[str, Callable[[str, Path, str, socket.socket], Launch]]] = {
+Maker = Callable[[str, Path, str, socket.socket], Launch]
+"""Program, directory, upstream (HOST:PORT or unix:PATH) and listener -> how it is started."""
+
+FRONTS: Final[Mapping[str, Maker]] = {
     "nginx": nginx,
     "haproxy": haproxy,
     "caddy": caddy,
@@ -107,15 +110,15 @@ FRONTS: Final[Mapping[str, Callable[[str, Path, str, socket.socket], Launch]]] =
 
 
 @contextlib.contextmanager
-def fronted(name: str, place: Path, upstream: str) -> Iterator[Front]:
-    """A front end before this upstream (HOST:PORT or unix:PATH); skipped by name where it is not installed."""
+def fronted(name: str, place: Path, upstream: str, make: Maker | None = None) -> Iterator[Front]:
+    """A front end before this upstream, as we print it or as `make` has it; skipped by name if not installed."""
     program = shutil.which(name, path=PATH)
     if program is None:
         pytest.skip(f"{name} is not installed")
     log = place / "front.log"
     with free_listener() as listener, socket.create_server(("127.0.0.1", 0)) as there:
         port = int(listener.getsockname()[1])
-        launch = FRONTS[name](program, place, upstream, listener)
+        launch = (make or FRONTS[name])(program, place, upstream, listener)
         command = list(launch.command)
         if name == "caddy":
             command += ["--pingback", f"127.0.0.1:{there.getsockname()[1]}"]
