@@ -80,7 +80,7 @@ EVENTS: Final[Mapping[str, Event]] = {
         "What workers = auto is with the memory limit, now that the first worker was weighed.",
     ),
     "fleet.degraded": Event("error", ("reason", "ready", "target"), "Fewer workers than wanted can be had."),
-    "fleet.recovered": Event("info", ("ready", "target"), "As many workers as wanted are ready again."),
+    "fleet.recovered": Event("info", ("ready", "target"), "As many workers as wanted have been ready for 10 s."),
     "fleet.failed": Event("error", ("reason",), "No worker is left and none can be started."),
     "reload.started": Event("info", ("generation", "origin", "dry_run"), "A new generation is being tried."),
     "reload.configured": Event("info", ("generation", "changes"), "The configuration was read again."),

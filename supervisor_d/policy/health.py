@@ -1,16 +1,27 @@
-"""Whether the fleet is what it should be: starting, serving or degraded; and when nothing can be had any more."""
+"""Whether the fleet is what it should be: starting, serving or degraded; and when nothing can be had any more.
+
+The state is what is so now. The events are for people and alarms: in a crash loop the fleet is whole for a moment
+after each restart, and an event for each would bury the rest of the log. So fleet.degraded is told once, and
+fleet.recovered only when the fleet has been whole for a while.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.restart import INTENSITY_PERIOD_S
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import DaemonState, SlotState
+from supervisor_d.vocabulary import Instant
 
 HOPELESS_FAILURES: Final = 5
 """Failures in a row of every slot before the fleet is given up, where that is wanted: about 1.5 s of back-off, and
 five boots. Chosen: an orchestrator's own restart takes over from here, with a longer back-off of its own."""
+
+
+HEALED_S: Final = INTENSITY_PERIOD_S
+"""How long the fleet must be whole before that is told; chosen: as long as a death counts for the intensity."""
 
 
 class Health:
@@ -19,23 +30,41 @@ class Health:
     def __init__(self) -> None:
         self.state = DaemonState.STARTING
         self.reason = ""
+        self._told_degraded = False
+        self._whole_since: Instant | None = None
+
+    @property
+    def next_deadline(self) -> Instant | None:
+        """When it is to be told that the fleet has recovered, if nothing happens until then."""
+        if not self._told_degraded or self._whole_since is None:
+            return None
+        return Instant(self._whole_since + HEALED_S)
 
     def judge(self, desk: Desk, *, reloading: bool) -> str | None:
         """Follow the fleet, and report when that changes; the reason to give it up, if there is one."""
         ready = desk.fleet.ready()
         waiting = [handle for handle in desk.fleet.of(desk.generation) if handle.state is SlotState.BACKOFF]
         if ready >= desk.target and desk.sizing.count is not None:  # else the target is yet to be known
-            if self.state is DaemonState.DEGRADED:
-                desk.outbox.report("fleet.recovered", ready=ready, target=desk.target)
             self.state, self.reason = DaemonState.SERVING, ""
+            self._note_whole(desk)
         elif waiting:
             reason = f"slot {waiting[0].slot}: {waiting[0].reason}"
-            if self.state is not DaemonState.DEGRADED:
+            if not self._told_degraded:
                 desk.outbox.report("fleet.degraded", reason=reason, ready=ready, target=desk.target)
             self.state, self.reason = DaemonState.DEGRADED, reason
+            self._told_degraded, self._whole_since = True, None
+        else:
+            self._whole_since = None
         if reloading or not desk.terms.exit_when_failed or not _is_hopeless(desk, waiting):
             return None
         return f"{HOPELESS_FAILURES} failures in a row in every slot; {self.reason}"
+
+    def _note_whole(self, desk: Desk) -> None:
+        if self._whole_since is None:
+            self._whole_since = desk.now
+        if (due_at := self.next_deadline) is not None and desk.now >= due_at:
+            self._told_degraded = False
+            desk.outbox.report("fleet.recovered", ready=desk.fleet.ready(), target=desk.target)
 
 
 def _is_hopeless(desk: Desk, waiting: list[Handle]) -> bool:

@@ -90,6 +90,7 @@ class Supervisor:
         deadlines = (
             self._desk.fleet.next_alarm(),
             self._memory.next_deadline if shutdown is None else None,
+            self._health.next_deadline if shutdown is None else None,
             self._requests.next_dump,
             rollout.next_deadline if rollout else None,
             shutdown.delay_until if shutdown else None,

@@ -103,7 +103,7 @@ def test_code_that_breaks_after_the_start_costs_only_the_slots_that_need_it(tmp_
             assert "no_such_module_anywhere" in str(status["reason"])
             assert daemon.get()[0] == 200
             (tmp_path / "app.py").write_text(PID_APP)
-            heard.expect("fleet.recovered")
+            heard.expect("worker.ready", slot=1)
         assert daemon.status()["state"] == "serving"
 
 
