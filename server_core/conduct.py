@@ -73,7 +73,8 @@ class Worker:
         finally:
             loop.remove_reader(self._pipe.fileno())
             loop.remove_signal_handler(signal.SIGTERM)  # back to the kernel's default, see above
-        self._pipe.send("drained")
+        error = self._service.shutdown_error
+        self._pipe.send("drained", {"lifespan_error": error} if error else None)
 
     def terminate(self) -> None:
         """SIGTERM."""

@@ -17,7 +17,7 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        recycle {reason}            asks to be replaced: max-requests, or an operator's SIGTERM
                        parked                      accepts no more, in answer to park
                        draining                    accepts no more and is finishing, in answer to drain
-                       drained                     lifespan shutdown is complete; exits next
+                       drained {lifespan_error}    lifespan shutdown is over; exits next (the field: if it failed)
                        preloaded                   spec.preload: the application is imported; it forks from now on
                        unforkable {reason}         spec.preload: it must not be forked; goes on as a worker
                        forked {slot, pid}          a worker was forked, and is the master's child
@@ -143,6 +143,18 @@ LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 with two finer ones in front: a hello takes well under a millisecond here."""
 
 
+TERMINATE_GRACE_S: Final = 2.0
+"""From SIGTERM to SIGKILL, once a drain is out of time: what is unfinished is given up, lifespan shutdown still runs.
+Chosen; no evidence. The worker's steps within it follow, so that none is planned longer than it can last."""
+
+CLEAN_UP_S: Final = 0.5
+"""What given-up requests get for their `finally` blocks, at most. Chosen; no evidence."""
+
+GIVE_UP_S: Final = 1.25
+"""What a lifespan shutdown gets at least when requests used up the budget, or were given up; a quarter of a second of
+the grace is left for the exit itself. Chosen; no evidence."""
+
+
 class Figures(NamedTuple):
     """The numbers of one worker, as its scoreboard record holds them. Instants are monotonic seconds, 0 is never."""
 
@@ -160,6 +172,8 @@ class Figures(NamedTuple):
     responses_4xx: int = 0
     responses_5xx: int = 0
     overloads_total: int = 0
+    latency_sum_s: float = 0.0
+    """Seconds of all requests that `latency` counts, together."""
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
 
 
@@ -177,7 +191,7 @@ SLOTS_MAX: Final = 4096
 RECORD_BYTES: Final = 8192
 """Bytes of one slot's record: the figures, then the in-flight table. Two pages, so writers share none."""
 
-FIGURES: Final = struct.Struct(f"=qqddd9q{len(LATENCY_BOUNDS_S) + 1}q")
+FIGURES: Final = struct.Struct(f"=qqddd9qd{len(LATENCY_BOUNDS_S) + 1}q")
 LOOP_BEAT_OFFSET: Final = 16
 THREAD_BEAT_OFFSET: Final = 24
 INSTANT: Final = struct.Struct("=d")

@@ -81,6 +81,7 @@ class LoopBeat:
                 responses_4xx=served.responses[3],
                 responses_5xx=served.responses[4],
                 overloads_total=served.overloads_total,
+                latency_sum_s=served.latency_sum_s,
             )
         )
         self._scoreboard.store_in_flight(self._server.in_flight())

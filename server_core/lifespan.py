@@ -101,6 +101,10 @@ LINGER_S: Final = 1.0
 """How long the application may go on after its last word before it is cancelled. Chosen; no evidence."""
 
 
+SHUTDOWN_ERROR_MAX: Final = 500
+"""Characters of a failure that are told to the master; chosen: the log has all of it."""
+
+
 class Lifespan:
     """One application's lifespan, from start-up to shutdown, in one task (context variables and task groups need it).
 
@@ -109,6 +113,8 @@ class Lifespan:
 
     def __init__(self, app: Application, mode: str, *, name: str, log: Log) -> None:
         self.state: dict[str, object] = {}
+        self.shutdown_error = ""
+        """The last line of why the shutdown failed; empty if it did not."""
         self._app = app
         self._mode = mode
         self._name = name
@@ -169,9 +175,9 @@ class Lifespan:
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
-            self._log("lifespan.shutdown_failed", error=f"not complete within {timeout_s:g} s")
+            self._fail_shutdown(f"not complete within {timeout_s:g} s")
         except asyncio.CancelledError:
-            self._log("lifespan.shutdown_failed", error="cut short: terminated")
+            self._fail_shutdown("cut short: terminated")
             await self._dismiss(0.0)
             raise
         await self._dismiss(min(timeout_s, LINGER_S) if self._at in FINAL else 0.0)
@@ -207,7 +213,7 @@ class Lifespan:
             self._report = application_traceback(error)
         self._advance(Cause.RAISED)
         if was in (State.STARTED, State.STOPPING):
-            self._log("lifespan.shutdown_failed", error=application_traceback(error))
+            self._fail_shutdown(application_traceback(error))
 
     async def _receive(self) -> AsgiMessage:
         if self._startup_waits and self._at in (State.CALLED, State.STARTED):
@@ -232,7 +238,11 @@ class Lifespan:
         if cause in OUT_OF_PLACE[was] or cause is Cause.FOREIGN:
             raise RuntimeError(f"{message['type']!r} has no place in lifespan state {was.value!r}")
         if cause is Cause.SHUTDOWN_FAILED:
-            self._log("lifespan.shutdown_failed", error=reason or "the application gave no reason")
+            self._fail_shutdown(reason or "the application gave no reason")
+
+    def _fail_shutdown(self, error: str) -> None:
+        self._log("lifespan.shutdown_failed", error=error)
+        self.shutdown_error = self.shutdown_error or error.strip().splitlines()[-1][:SHUTDOWN_ERROR_MAX]
 
     def _advance(self, cause: Cause) -> None:
         self._at = TABLE[self._at].get(cause, self._at)

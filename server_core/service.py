@@ -16,6 +16,7 @@ from typing import Final
 
 from server_core.adapters import Application
 from server_core.application import load
+from server_core.contract import CLEAN_UP_S, GIVE_UP_S
 from server_core.errors import BootError
 from server_core.heartbeat import LoopBeat
 from server_core.lifespan import Lifespan
@@ -32,12 +33,6 @@ LIFESPAN_SHARE: Final = 0.2
 LIFESPAN_SHARE_MAX_S: Final = 5.0
 """Part of a drain's budget that is kept for the lifespan shutdown, and its upper bound. Chosen; no evidence: closing a
 connection pool takes milliseconds, and a request should not be cut off much before the time it was promised."""
-
-GIVE_UP_S: Final = 2.0
-"""What a lifespan shutdown gets at least when requests used up the budget, or were given up. Chosen; no evidence."""
-
-CLEAN_UP_S: Final = 0.5
-"""What given-up requests get for their `finally` blocks, at most. Chosen; no evidence."""
 
 
 def import_application(settings: ServerSettings, log: Log) -> Application:
@@ -153,6 +148,11 @@ class Service:
             await self._give_time_to(self._lifespan.shutdown(max(GIVE_UP_S, deadline - time.monotonic())))
         if self._beat is not None:
             self._beat.stop()
+
+    @property
+    def shutdown_error(self) -> str:
+        """Why the lifespan shutdown failed, in one line; empty if it did not."""
+        return self._lifespan.shutdown_error
 
     def cut_short(self) -> None:
         """Give up the step of the end that is under way: the requests first, then the lifespan shutdown."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from server_core import loops, zygote
 from server_core.adapters import Application
 from server_core.conduct import Worker
-from server_core.contract import MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
+from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
 from server_core.errors import (
     EXIT_OK,
     EXIT_USAGE,
@@ -31,7 +31,7 @@ from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
 from server_core.process import EarlySignals, Terminated, finish_streams
 from server_core.scoreboard import Scoreboard
-from server_core.service import GIVE_UP_S, Service, import_application
+from server_core.service import Service, import_application
 from server_core.settings import ServerSettings
 
 

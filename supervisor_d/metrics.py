@@ -181,12 +181,14 @@ def responses(figures: Figures, name: str) -> int:
 
 
 def buckets(everyone: Iterable[Figures]) -> Iterator[Sample]:
-    """Cumulative counts, as Prometheus wants them. There is no _sum: workers keep counts only."""
+    """Cumulative counts, as Prometheus wants them."""
+    everyone = tuple(everyone)
     counts = [sum(column) for column in zip(*(figures.latency for figures in everyone), strict=True)]
     total = 0
     for bound, count in zip((*map(number, LATENCY_BOUNDS_S), "+Inf"), counts, strict=True):
         total += count
         yield Sample(total, (("le", bound),), "_bucket")
+    yield Sample(sum(figures.latency_sum_s for figures in everyone), (), "_sum")
     yield Sample(total, (), "_count")
 
 

@@ -27,9 +27,6 @@ from supervisor_d.settings.declaration import Settings
 from supervisor_d.vocabulary import Instant, Terms
 
 SLOT = 1
-GIVE_UP_S = 2.0
-"""What a lifespan shutdown gets at least, however short graceful-timeout is (server_core/service.py). One that took
-that long was cut short, unless graceful-timeout is longer."""
 KILL_GRACE_S = 3.0
 """Beyond graceful-timeout, for giving up and for the exit itself; chosen, as the daemon's own last steps."""
 STACKS_S = 0.5
@@ -61,12 +58,11 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
         until = Instant(booted + terms.graceful_timeout + KILL_GRACE_S)
         limit = f"graceful-timeout ({plain(terms.graceful_timeout)} s)"
-        worker.hear("drained", until, limit)
+        drained = worker.hear("drained", until, limit)
         worker.expect_end(until)
-        stop_s = clock.now() - booted
-        if stop_s >= max(terms.graceful_timeout, GIVE_UP_S):
-            raise BootError(f"the application's lifespan shutdown did not end within {limit}; it was cut short")
-        return Boot(boot_s=booted - began, stop_s=stop_s)
+        if error := drained.fields.get("lifespan_error"):
+            raise BootError(f"the application's lifespan shutdown failed: {error} ({limit})")
+        return Boot(boot_s=booted - began, stop_s=clock.now() - booted)
 
 
 class Conversation:
@@ -84,12 +80,13 @@ class Conversation:
         except OSError:  # EPIPE, ECONNRESET: it is gone, and hear() tells how
             return
 
-    def hear(self, verb: str, until: Instant, limit: str) -> None:
-        """Wait for one verb; BootError with the worker's own account if something else comes first."""
+    def hear(self, verb: str, until: Instant, limit: str) -> Message:
+        """Wait for one verb, and return it; BootError with the worker's own account if something else comes first."""
         while (message := self.next_message(verb, until, limit)).verb != verb:
             if message.verb == "failed":
                 stage, traceback = message.fields.get("stage"), str(message.fields.get("traceback"))
                 raise BootError(f"the application could not boot ({stage}):\n{traceback.rstrip()}")
+        return message
 
     def next_message(self, wanted: str, until: Instant, limit: str) -> Message:
         while b"\n" not in self.unread:

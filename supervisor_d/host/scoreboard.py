@@ -26,7 +26,9 @@ from supervisor_d.vocabulary import Slot
 
 BLANK = bytes(RECORD_BYTES)
 COUNTERS = tuple(
-    number for number, name in enumerate(Figures._fields) if name.endswith("_total") or name.startswith("responses_")
+    number
+    for number, name in enumerate(Figures._fields)
+    if name.endswith(("_total", "_sum_s")) or name.startswith("responses_")
 )
 
 
@@ -66,7 +68,7 @@ class Scoreboard:
         """Add the counters of a process that is gone to `retired`, so that totals never fall."""
         retired, gone = list(self.retired[:-1]), self.figures(slot)
         for index in COUNTERS:
-            retired[index] += gone[index]  # type: ignore[operator]  # the counters are the int fields
+            retired[index] += gone[index]  # type: ignore[operator]  # the counters are the numbers
         latency = [self.retired.latency[bucket] + gone.latency[bucket] for bucket in range(len(LATENCY_BOUNDS_S) + 1)]
         self.retired = Figures._make([*retired, tuple(latency)])
         self.clear(slot)

@@ -11,6 +11,7 @@ from supervisor_d.policy.restart import delay_s, is_storm, remember, share
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
+    TERMINATE_GRACE_S,
     DrainWorker,
     Generation,
     KillWorker,
@@ -23,8 +24,6 @@ from supervisor_d.vocabulary import (
     TerminateWorker,
 )
 
-TERMINATE_GRACE_S: Final = 2.0
-"""From SIGTERM to SIGKILL, for cancelling requests and lifespan shutdown; chosen, no evidence."""
 KILL_GRACE_S: Final = 1.0
 """From SIGKILL to giving up on the process; chosen: a killed process is reaped within milliseconds."""
 DETACH_GRACE_S: Final = 0.5

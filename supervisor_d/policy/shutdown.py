@@ -17,7 +17,7 @@ from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Alarm, Handle
 from supervisor_d.policy.status import SlotState
-from supervisor_d.vocabulary import CloseListeners, Instant, Report, Terms
+from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, Instant, Report, Terms
 
 FAST_GRACE_S: Final = 1.0
 """From SIGTERM to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
@@ -30,7 +30,7 @@ def total_budget_s(terms: Terms) -> float:
 
 def drain_budget_s(terms: Terms) -> float:
     """The longest the drain itself can take, in seconds, escalation included."""
-    return terms.graceful_timeout + acts.TERMINATE_GRACE_S + acts.KILL_GRACE_S
+    return terms.graceful_timeout + TERMINATE_GRACE_S + acts.KILL_GRACE_S
 
 
 def _fast_budget_s() -> float:
@@ -81,7 +81,7 @@ class Shutdown:
                 acts.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
                 self._hurry(desk, handle)
             case SlotState.DRAINING:
-                drain_by = self.ends_by - acts.TERMINATE_GRACE_S - acts.KILL_GRACE_S
+                drain_by = self.ends_by - TERMINATE_GRACE_S - acts.KILL_GRACE_S
                 handle.arm(Alarm.DRAIN, min(handle.alarms.get(Alarm.DRAIN, math.inf), drain_by))
                 self._hurry(desk, handle)
             case SlotState.TERMINATING if self.fast:
@@ -93,7 +93,7 @@ class Shutdown:
 
     @property
     def _grace_s(self) -> float:
-        return FAST_GRACE_S if self.fast else acts.TERMINATE_GRACE_S
+        return FAST_GRACE_S if self.fast else TERMINATE_GRACE_S
 
     def _hurry(self, desk: Desk, handle: Handle) -> None:
         """SIGTERM to a draining worker means: give up. To a serving one it would mean: be replaced; so drain first."""

@@ -11,6 +11,7 @@ from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
+    TERMINATE_GRACE_S,
     RecordIncident,
     RequestStacks,
     SpawnFailed,
@@ -101,7 +102,7 @@ def failed(desk: Desk, handle: Handle, fact: WorkerFailed) -> None:
     if was in LEAVING:
         return
     handle.trouble = None
-    handle.arm(Alarm.KILL, desk.now + acts.TERMINATE_GRACE_S)
+    handle.arm(Alarm.KILL, desk.now + TERMINATE_GRACE_S)
     lines = fact.traceback.strip().splitlines() or ["no traceback"]
     reason = f"could not boot ({fact.stage}): {lines[-1].strip()}"
     report = worker_report("worker.boot_failed", handle, stage=fact.stage, traceback=fact.traceback)
@@ -121,7 +122,7 @@ def draining(desk: Desk, handle: Handle) -> None:
     handle.move(Cause.DRAINING, desk.now)
     if was not in LEAVING:
         finish_s = desk.terms.graceful_timeout if handle.ready_at is not None else 0.0
-        _part(desk, handle, was, "left unasked", finish_s + acts.TERMINATE_GRACE_S)
+        _part(desk, handle, was, "left unasked", finish_s + TERMINATE_GRACE_S)
 
 
 def drained(desk: Desk, handle: Handle) -> None:
@@ -135,7 +136,7 @@ def drained(desk: Desk, handle: Handle) -> None:
             handle.alarms.pop(alarm, None)
         desk.outbox.report_worker("worker.drained", handle)
     elif was not in LEAVING:
-        _part(desk, handle, was, "left unasked", acts.TERMINATE_GRACE_S)
+        _part(desk, handle, was, "left unasked", TERMINATE_GRACE_S)
 
 
 def detached(desk: Desk, handle: Handle, fact: WorkerDetached) -> None:

@@ -59,6 +59,7 @@ from supervisor_d.vocabulary.orders import (
     TerminateWorker,
 )
 from supervisor_d.vocabulary.values import (
+    TERMINATE_GRACE_S,
     Change,
     Generation,
     Instant,
@@ -72,6 +73,7 @@ from supervisor_d.vocabulary.values import (
 )
 
 __all__ = [
+    "TERMINATE_GRACE_S",
     "Answer",
     "Change",
     "CheckMemory",

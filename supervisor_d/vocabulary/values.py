@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import NewType
 
+from server_core.contract import TERMINATE_GRACE_S as TERMINATE_GRACE_S
+
 Instant = NewType("Instant", float)
 """A monotonic instant in seconds."""
 Slot = NewType("Slot", int)

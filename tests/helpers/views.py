@@ -82,11 +82,17 @@ def a_view(**changes: object) -> View:
                 responses_2xx=27,
                 responses_5xx=1,
                 overloads_total=1,
+                latency_sum_s=0.25,
                 latency=latencies(20, 8),
             )
         },
         retired=Figures(
-            requests_total=1000, responses_2xx=990, responses_5xx=10, overloads_total=4, latency=latencies(900, 0, 100)
+            requests_total=1000,
+            responses_2xx=990,
+            responses_5xx=10,
+            overloads_total=4,
+            latency_sum_s=2.5,
+            latency=latencies(900, 0, 100),
         ),
         rss_bytes={Slot(1): 48_000_000},
         listeners=(ListenerSpec(5, "127.0.0.1:8000"),),

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_core.contract import (
+    CLEAN_UP_S,
     FIGURES,
+    GIVE_UP_S,
     IN_FLIGHT_MAX,
     IN_FLIGHT_OFFSET,
     LATENCY_BOUNDS_S,
     LOOP_BEAT_OFFSET,
     RECORD_BYTES,
     SLOTS_MAX,
+    TERMINATE_GRACE_S,
     THREAD_BEAT_OFFSET,
     Figures,
     InFlight,
@@ -131,3 +134,7 @@ def test_records_follow_each_other_and_end_with_the_last_slot() -> None:
     for slot in (-1, SLOTS_MAX):
         with pytest.raises(ValueError, match=f"slot: must be from 0 to {SLOTS_MAX - 1}, not {slot}"):
             record_offset(slot)
+
+
+def test_what_a_worker_still_does_after_sigterm_fits_into_its_grace() -> None:
+    assert CLEAN_UP_S + GIVE_UP_S < TERMINATE_GRACE_S

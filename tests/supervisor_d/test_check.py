@@ -79,11 +79,13 @@ def test_an_application_that_is_never_ready_exits_with_3_and_its_stacks(tmp_path
 @pytest.mark.parametrize(
     ("shutdown", "said"),
     [
-        ("await asyncio.Event().wait()", "shutdown did not end within graceful-timeout (0.2 s); it was cut short"),
+        ("await asyncio.Event().wait()", "shutdown failed: not complete within 1.25 s (graceful-timeout (0.2 s))"),
+        ("raise OSError('pool is gone')", "shutdown failed: OSError: pool is gone"),
+        ("await send({'type': 'lifespan.shutdown.failed', 'message': 'no'}); return", "shutdown failed: no"),
         ("threading.Event().wait()", "was not drained within graceful-timeout (0.2 s); its threads:"),
     ],
 )
-def test_an_application_that_never_stops_exits_with_3(tmp_path: Path, shutdown: str, said: str) -> None:
+def test_an_application_that_does_not_stop_well_exits_with_3(tmp_path: Path, shutdown: str, said: str) -> None:
     source = "import asyncio, threading\n" + LIFESPAN.format(shutdown=shutdown)
     done = run_check(tmp_path, source, "--graceful-timeout", "0.2")
     assert done.returncode == 3

@@ -42,7 +42,7 @@ def test_every_sample_belongs_to_a_family_that_was_announced_just_before() -> No
             announced[family] = kind
         elif not line.startswith("#"):
             name = re.split("[{ ]", line)[0]
-            assert name in (family, f"{family}_bucket", f"{family}_count"), line
+            assert name in (family, f"{family}_bucket", f"{family}_sum", f"{family}_count"), line
     assert text.endswith("\n")
     assert all(name.endswith("_total") == (kind == "counter") for name, kind in announced.items())
     assert text.count("# HELP ") == len(announced)
@@ -90,6 +90,7 @@ def test_the_histogram_is_cumulative_and_its_last_bucket_is_its_count() -> None:
     assert told['supervisor_d_request_duration_seconds_bucket{le="10"}'] == 1028
     assert told['supervisor_d_request_duration_seconds_bucket{le="+Inf"}'] == 1028
     assert told["supervisor_d_request_duration_seconds_count"] == 1028
+    assert told["supervisor_d_request_duration_seconds_sum"] == 2.75
 
 
 def test_no_counter_falls_when_a_worker_is_replaced() -> None:
@@ -102,11 +103,12 @@ def test_no_counter_falls_when_a_worker_is_replaced() -> None:
         responses_2xx=before.retired.responses_2xx + gone.responses_2xx,
         responses_5xx=before.retired.responses_5xx + gone.responses_5xx,
         overloads_total=before.retired.overloads_total + gone.overloads_total,
+        latency_sum_s=before.retired.latency_sum_s + gone.latency_sum_s,
         latency=latency,
     )
     after = replace(before, retired=retired, figures={Slot(1): Figures(pid=999)})
     old, new = samples(exposition(before)), samples(exposition(after))
-    counters = [name for name in old if "_total" in name or "_bucket" in name or name.endswith("_count")]
+    counters = [name for name in old if "_total" in name or "_bucket" in name or name.endswith(("_count", "_sum"))]
     assert len(counters) > 20
     assert all(new[name] >= old[name] for name in counters)
 
