@@ -35,8 +35,8 @@ RUN python -m venv .venv
 COPY requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip .venv/bin/pip install supervisor-d -r requirements.txt
 COPY . .
-# Bytecode now, since nothing can be written later.
-RUN .venv/bin/python -m compileall -q -j 0 .
+# Bytecode now, since nothing can be written later; and no pip where nothing is installed any more.
+RUN .venv/bin/python -m pip uninstall -q -y pip && .venv/bin/python -m compileall -q -j 0 .
 
 FROM python:{python}-slim
 WORKDIR /app
