@@ -81,7 +81,7 @@ def play(
             await until(lambda: served.server.connections)
             before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
             await scenario(served, client)
-            await until(lambda: not served.server.background)
+            await until(lambda: not served.server.in_flight())  # applications may still close files
             after = len(os.listdir("/proc/self/fd")) if before else 0
             assert after <= before
 
@@ -408,3 +408,25 @@ def test_without_a_descriptor_to_spare_a_file_is_read(file: Path, monkeypatch: p
 
     monkeypatch.setattr(pouring.os, "dup", none_left)
     assert asked(sends(START, path_of(file)))[0].body == CONTENT
+
+
+@each_way
+def test_starlette_sends_its_files_this_way(file: Path, loop: str, tls: bool) -> None:
+    responses = pytest.importorskip("starlette.responses")
+    kinds: list[object] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        async def heard(message: Message) -> None:
+            kinds.append(message["type"])
+            await send(message)
+
+        await responses.FileResponse(file)(scope, receive, heard)
+
+    async def scenario(served: Served, client: Client) -> None:
+        assert (await client.get()).body == CONTENT
+        ranged = await client.get(GET.replace(b"host", b"range: bytes=1000-1999\r\nhost"))
+        assert (ranged.status, ranged.body) == (206, CONTENT[1000:2000])
+        assert not served.heard.all("request.failed")
+
+    play(app, scenario, loop=loop, tls=tls)
+    assert kinds[:2] == ["http.response.start", "http.response.pathsend"]
