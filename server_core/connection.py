@@ -18,6 +18,7 @@ from server_core.contract import LATENCY_BOUNDS_S
 from server_core.deadlines import Progress, check
 from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
 from server_core.extras import hint, trail
+from server_core.gathering import Gathering
 from server_core.http.exchange import Exchange
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE, H1Writer
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         *(
             "_base",
             "_discarded",
+            "_gathering",
             "_loop",
             "_own",
             "_streak",
@@ -83,6 +85,7 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | Session | None = None
         self.fresh = self.continued = self.full = self.half_closed = False
         self._discarded = self._streak = 0
+        self._gathering: Gathering | None = None
         self.progress = Progress(server.now)
         self.since = server.now
         self.body_wanted_at = 0.0
@@ -205,7 +208,9 @@ class Connection(asyncio.Protocol):
             server.responses[exchange.status // 100] += 1
         else:
             out = writer.body(data, more)
-        if type(out) is tuple:
+        if more or self._gathering is not None:
+            self._gather(out)
+        elif type(out) is tuple:
             self.progress.written_bytes += len(out[0]) + len(out[1])
             if self.server.vectored:
                 self.transport.writelines(out)
@@ -215,7 +220,18 @@ class Connection(asyncio.Protocol):
             self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
+            if self._gathering is not None:
+                self._gathering.flush()
+                self._gathering = None
             self.complete(exchange)
+
+    def _gather(self, out: bytes | tuple[bytes, bytes]) -> None:
+        """Write a part of a response that goes on, together with what else comes before the loop turns."""
+        if self._gathering is None:
+            self._gathering = Gathering(self._loop, self._write)
+        for part in out if type(out) is tuple else (out,):
+            if part:
+                self._gathering.add(part)  # type: ignore[arg-type]  # bytes, as above
 
     def hint(self, exchange: Exchange, links: object) -> None:
         hint(self, exchange, links)
@@ -317,12 +333,14 @@ class Connection(asyncio.Protocol):
     def shut(self) -> None:
         """Half-close, and linger."""
         if self.mode == OPEN:
+            self.flush()
             self.mode = SHUT
             self.tap.open()
             self.ending.shut(self.half_closed)
 
     def close(self) -> None:
         """Close behind what is written."""
+        self.flush()
         self.mode = SHUT
         self.ending.close()
 
@@ -362,5 +380,15 @@ class Connection(asyncio.Protocol):
         check(self, now, self.server.settings)
 
     def write(self, out: bytes) -> None:
+        """Write behind whatever was sent before."""
+        self.flush()
+        self._write(out)
+
+    def flush(self) -> None:
+        """Write what is still gathered, if anything is."""
+        if self._gathering is not None:
+            self._gathering.flush()
+
+    def _write(self, out: bytes) -> None:
         self.progress.written_bytes += len(out)
         self.transport.write(out)

@@ -53,6 +53,7 @@ class Pour:
         self._socket = _duplicate(connection) if size else -1
         connection.progress.written_bytes += size
         connection.progress.unpoured_bytes = size
+        connection.flush()
         if before:
             connection.write(before)
 

@@ -83,6 +83,7 @@ def fail(connection: Connection, exchange: Exchange | Session, error: BaseExcept
 
 def cut(connection: Connection) -> None:
     """End an incomplete response so that it cannot pass for a whole one."""
+    connection.flush()
     connection.mode = SHUT
     if connection.exchange is not None:
         connection.exchange.leave()
