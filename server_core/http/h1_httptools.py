@@ -11,7 +11,7 @@ from typing import Final
 import httptools
 
 from server_core.http.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames
-from server_core.http.h1_rules import REMEMBERED
+from server_core.http.h1_rules import FIELD_LINES, REMEMBERED
 from server_core.http.wire import Fields, Refused
 
 _METHODS: dict[bytes, bool] = {}
@@ -53,9 +53,12 @@ class HttptoolsHeaders:
         except httptools.HttpParserUpgrade:
             self.renew()
         except httptools.HttpParserError as error:
+            self.renew()
+            stripped = _stripped(head)
+            if stripped != head and FIELD_LINES.fullmatch(head, head.find(b"\r")):
+                return self.parse(stripped)
             # llhttp judges the framing fields itself and says nothing of why: the rules find the better status
             self.special = self._names.sort(head).special
-            self.renew()
             raise Refused(400, "malformed header fields") from error
         if b" \r" in head or b"\t" in head:
             self._strip()
@@ -77,6 +80,13 @@ class HttptoolsHeaders:
         """llhttp leaves white space behind a value, which is no part of it (RFC 9112 section 5.1)."""
         for fields in (self._fields, self.special, self.forwarded):
             fields[:] = [(name, value.strip(b" \t")) for name, value in fields]
+
+
+def _stripped(head: bytes) -> bytes:
+    """The head without white space around its values: some of them llhttp refuses with a tab there (9.3)."""
+    line, *fields = head.split(b"\r\n")
+    parts = [field.partition(b":") for field in fields]
+    return b"\r\n".join([line, *(name + colon + value.strip(b" \t") for name, colon, value in parts)])
 
 
 class _Nobody:

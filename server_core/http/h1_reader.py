@@ -11,7 +11,7 @@ import sys
 from typing import Final
 
 from server_core.http.h1_chunked import ChunkedBody
-from server_core.http.h1_rules import VERDICTS, RequestLines, first_fault, judge, overrule_host
+from server_core.http.h1_rules import FIELD_LINES, VERDICTS, RequestLines, first_fault, judge, overrule_host
 from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
 from server_core.settings import ServerSettings
 
@@ -85,7 +85,7 @@ class H1Reader:
         except Refused as refused:
             raise self._reason(data, refused) from refused
         if len(fields) > self._fields_limit:
-            raise Refused(431, "too many header fields")
+            raise too_many_fields()
         head = self._head
         head.line = line
         head.fields = fields if line.authority is None else overrule_host(line.authority, fields)
@@ -172,14 +172,27 @@ class H1Reader:
         return first_fault(data, scanned, self._lines, self._line_limit, self._head_limit)
 
     def _reason(self, head: bytes, refused: Refused) -> Refused:
-        """Why a head is refused: its first fault; then what the rules say of its fields; then what the parser said."""
+        """Why a head is refused: its first fault, a malformed line, too many; then what the rules say of its fields.
+
+        Last what the parser said: it does not say whose rule was broken, nor do two parsers look in the same order.
+        """
         fault = self._fault(head)
-        if fault is None:
-            try:
-                judge(self._lines.get(head[: head.find(b"\r")]), self._parser.special)
-            except Refused as told:
-                return told
-        return fault or refused
+        if fault is not None:
+            return fault
+        line_end = head.find(b"\r")
+        if FIELD_LINES.fullmatch(head, line_end) is None:
+            return Refused(400, "malformed header fields")
+        if head.count(b"\r\n") - 2 > self._fields_limit:
+            return too_many_fields()
+        try:
+            judge(self._lines.get(head[:line_end]), self._parser.special)
+        except Refused as told:
+            return told
+        return refused
+
+
+def too_many_fields() -> Refused:
+    return Refused(431, "too many header fields")
 
 
 def _disguised(line: RequestLine, rest: bytes) -> bytes:

@@ -28,6 +28,11 @@ Any method token is served with both parsers: where httptools does not know one,
 place, and the application sees the client's. Where an RFC leaves a choice, the stricter one was taken: what a proxy in
 front might read in another way is refused.
 
+Beyond the transcripts, `tests/server_core/http/test_fuzz.py` makes up streams of requests, changes their bytes and cuts
+them anywhere: both parsers must tell the same requests, fields, bodies and statuses as `tests/conformance/oracle.py`,
+which says the same rules again byte by byte and uses nothing of the server. `FUZZ_EXAMPLES=100000 python -m pytest
+tests/server_core/http/test_fuzz.py` tries so many, other ones each time.
+
 This page is written by `python -m tests.conformance`, which exits with 1 if a play disagrees.
 """
 
