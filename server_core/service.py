@@ -34,6 +34,10 @@ LIFESPAN_SHARE_MAX_S: Final = 5.0
 """Part of a drain's budget that is kept for the lifespan shutdown, and its upper bound. Chosen; no evidence: closing a
 connection pool takes milliseconds, and a request should not be cut off much before the time it was promised."""
 
+EXIT_SHARE_MAX_S: Final = 2 * CLEAN_UP_S
+"""The bound where there is no lifespan: the clean-up, and the interpreter's end. A drain that used the whole budget for
+requests would be told hung by the master, whose deadline is the same one."""
+
 
 def import_application(settings: ServerSettings, log: Log) -> Application:
     """The application the settings name, its modules taken out of the garbage collector's sight.
@@ -167,7 +171,8 @@ class Service:
 
     async def _drain(self, server: Server, ending: Ending) -> None:
         """Finish the requests within their part of the budget, or give them up."""
-        reserve_s = min(ending.timeout_s * LIFESPAN_SHARE, LIFESPAN_SHARE_MAX_S) if self._lifespan.is_started else 0.0
+        most_s = LIFESPAN_SHARE_MAX_S if self._lifespan.is_started else EXIT_SHARE_MAX_S
+        reserve_s = min(ending.timeout_s * LIFESPAN_SHARE, most_s)
         finished = False
         try:
             finished = await server.drain(max(0.0, ending.timeout_s - reserve_s), final=ending.final)
