@@ -31,6 +31,7 @@ class Limits:
     line: int = 8190
     head: int = 65536
     fields: int = 100
+    body: int = 1 << 62
 
 
 @dataclass
@@ -87,9 +88,11 @@ def read(data: bytes, limits: Limits) -> Story:
     try:
         while story.end == "open":
             request, length, keep_alive = head(stream, limits)
+            if (length or 0) > limits.body:
+                raise Fault(413)
             story.requests.append(request)
             if length is None:
-                chunked(stream, request, limits.head)
+                chunked(stream, request, limits)
             else:
                 request.body = stream.take(length)
                 if len(request.body) < length:
@@ -221,9 +224,9 @@ def meaning(version: bytes, fields: list[tuple[bytes, bytes]]) -> tuple[int | No
     return int(lengths[0]) if lengths else 0, keep_alive
 
 
-def chunked(stream: Bytes, request: Request, limit: int) -> None:
+def chunked(stream: Bytes, request: Request, limits: Limits) -> None:
     """A chunked body, and what is around it; extensions and trailers have a limit each."""
-    left = limit
+    left = limits.head
     while True:
         line = stream.line(CHUNK_LINE, 400)
         digits = re.match(rb"[0-9A-Fa-f]+", line)
@@ -235,6 +238,8 @@ def chunked(stream: Bytes, request: Request, limit: int) -> None:
         if left < 0:
             raise Fault(400)
         size = int(digits[0], 16)
+        if len(request.body) + size > limits.body:
+            raise Fault(413)
         if size == 0:
             break
         request.body += (part := stream.take(size))
@@ -242,7 +247,7 @@ def chunked(stream: Bytes, request: Request, limit: int) -> None:
             raise Waiting
         if stream.data[stream.at : stream.at + 1] not in (b"", b"\r") or stream.line(0, 400):
             raise Fault(400)
-    left = limit
+    left = limits.head
     while line := stream.line(left, 431):
         name, colon, value = line.partition(b":")
         if not colon or not name or set(name) - TCHAR or set(value) - TEXT:

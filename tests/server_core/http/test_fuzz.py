@@ -6,6 +6,7 @@ FUZZ_EXAMPLES=100000 tries so many, other ones each time; without it a few hundr
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -27,7 +28,7 @@ from tests.helpers.http import PARSERS
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 fuzzed = settings(max_examples=EXAMPLES or 200, derandomize=not EXAMPLES, deadline=None, database=None)
 
-SMALL = Limits(line=40, head=150, fields=4)
+SMALL = Limits(line=40, head=150, fields=4, body=8)
 
 
 class Recorder:
@@ -68,7 +69,10 @@ def follow(pieces: Sequence[bytes], parser: str, limits: Limits) -> Story:
     recorder = Recorder()
     story, seam = recorder.story, a_parser(parser, limits)
     chosen = ServerSettings(
-        limit_request_line=limits.line, limit_header_bytes=limits.head, limit_request_fields=limits.fields
+        limit_request_line=limits.line,
+        limit_header_bytes=limits.head,
+        limit_request_fields=limits.fields,
+        limit_body=limits.body,
     )
     reader = H1Reader(seam, RequestLines("", seam.knows), chosen, recorder)
     try:
@@ -307,7 +311,7 @@ def test_a_chunked_body_ends_where_the_rules_say(begin: bytes, data: bytes, plac
     stream, request = Bytes(data), Request(b"", "", b"", b"", [])
     expected: object
     try:
-        chunked(stream, request, limit)
+        chunked(stream, request, Limits(head=limit))
         expected = request.body, data[stream.at :]
     except Waiting:
         expected = request.body, None
@@ -319,7 +323,7 @@ def test_a_chunked_body_ends_where_the_rules_say(begin: bytes, data: bytes, plac
 
 def decode(pieces: Sequence[bytes], limit: int) -> object:
     """Body and rest, or the status of a refusal."""
-    decoder, body = ChunkedBody(limit), b""
+    decoder, body = ChunkedBody(sys.maxsize, limit), b""
     try:
         for number, piece in enumerate(pieces):
             body += decoder.feed(piece)
