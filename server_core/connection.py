@@ -21,13 +21,13 @@ from server_core.extras import hint, trail
 from server_core.gathering import Gathering
 from server_core.http.exchange import Exchange
 from server_core.http.h1_reader import H1Reader
-from server_core.http.h1_writer import CONTINUE, H1Writer
+from server_core.http.h1_writer import CONTINUE
 from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build, template
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
 from server_core.pouring import Pour
-from server_core.refusal import fail, refuse
+from server_core.refusal import fail, record_cut, refuse
 from server_core.tap import Tap
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._own = own  # the address that the client connected to, where that is not the socket's
         self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
-        self.writer = H1Writer(server.heads)
+        self.writer = server.new_writer(server.heads)
         self.build, self.start = build, self.writer.start
         self._loop = server.loop
         self.head: Head | None = None
@@ -139,6 +139,8 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             self.server.background.add(exchange)
             exchange.leave()
+            if exchange.phase is not COMPLETE:
+                record_cut(self, exchange)
         self.server.forget(self)
 
     def pause_writing(self) -> None:
@@ -274,8 +276,10 @@ class Connection(asyncio.Protocol):
     def finished(self, exchange: Exchange | Session) -> None:
         if self.exchange is exchange:
             self.exchange = None
-            if exchange.phase is not COMPLETE and self.mode == OPEN:
-                self.close()  # the client has hung up, and the application took notice
+            if exchange.phase is not COMPLETE:
+                record_cut(self, exchange)
+                if self.mode == OPEN:
+                    self.close()  # the client has hung up, and the application took notice
         else:
             self.server.background.discard(exchange)
             self.server.check_drained()
@@ -289,10 +293,12 @@ class Connection(asyncio.Protocol):
         """The response is written; the application may still run."""
         server = self.server
         duration = monotonic() - exchange.started_at
-        if duration <= FASTEST_S and server.access_log is None:
+        if duration <= FASTEST_S:
             server.latency[0] += 1
         else:
-            server.count_response(exchange)
+            server.count_duration(duration)
+        if server.access_log is not None:
+            server.access_log.record_response(exchange, duration, self.writer)
         if self.writer.close:
             if is_last_word(self):
                 self.close()

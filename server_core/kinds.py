@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import Final
 
+from server_core.access import format as log_format
 from server_core.option import Kind, choice, parse_text
 
 _HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)")
@@ -22,13 +23,27 @@ FORWARDED_FIELDS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", 
 
 
 def parse_access_log(text: str) -> str:
-    """ "off", "-" for standard output, or a path."""
+    """ "off", "stderr", "-" for standard output, or a path."""
     stripped = parse_text(text).strip()
     if not stripped:
-        raise ValueError("must be off, - or a path, not empty")
-    if stripped.lower() in ("on", "true", "yes", "1"):
-        raise ValueError(f"must be off, - (standard output) or a path, not {text!r}; did you mean -?")
-    return "off" if stripped.lower() in ("off", "false", "no", "0") else stripped
+        raise ValueError("must be off, stderr, - or a path, not empty")
+    word = stripped.lower()
+    if word in ("on", "true", "yes", "1"):
+        raise ValueError(f"must be off, stderr, - (standard output) or a path, not {text!r}; did you mean stderr?")
+    if word in ("off", "false", "no", "0"):
+        return "off"
+    if word in ("stdout", "/dev/stdout"):
+        return "-"
+    return "stderr" if word in ("stderr", "/dev/stderr") else stripped
+
+
+def parse_access_log_format(text: str) -> str:
+    """auto, the name of a format, or a format as it stands."""
+    parsed = parse_text(text)
+    if "%" not in parsed:
+        parsed = parsed.strip().lower()
+    log_format.check(parsed)
+    return parsed
 
 
 def parse_app(text: str) -> str:
@@ -122,6 +137,11 @@ FORWARDED = Kind("forwarded", "off, or names of fields, comma-separated", parse_
 REQUEST_ID = Kind("request-id", "off or a header's name", parse_request_id)
 URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
 URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
-ACCESS_LOG = Kind("access-log", "off, - (standard output) or a path", parse_access_log)
+ACCESS_LOG = Kind("access-log", "off, stderr, - (standard output) or a path", parse_access_log)
+ACCESS_LOG_FORMAT = Kind(
+    "access-log-format",
+    f"{', '.join((log_format.AUTO, log_format.JSON, *log_format.FORMATS))} or a format such as %(h)s %(s)s",
+    parse_access_log_format,
+)
 SECRET = Kind("secret", "text", parse_text, lambda value: "(hidden)" if value else "")
 LOG_LEVEL = choice("debug", "info", "warning", "error")

@@ -35,6 +35,11 @@ class Event:
     meaning: str
 
 
+REQUEST_KEYS: Final = (
+    *("slot", "generation", "pid", "type", "client", "method", "target", "protocol", "status", "bytes", "duration_s"),
+    *("complete", "close_code", "request_id", "referer", "user_agent"),
+)
+
 EVENTS: Final[Mapping[str, Event]] = {
     "server.started": Event("info", ("addresses", "pid", "loop", "http"), "A server without a supervisor listens."),
     "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
@@ -58,7 +63,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
-    "access_log.failed": Event("error", ("path", "error"), "The access log could not be written."),
+    "request.ended": Event("info", REQUEST_KEYS, "A line of the access log in JSON; it has its own place and format."),
+    "access_log.failed": Event("error", ("path", "error"), "The access log cannot be written; tried again."),
+    "access_log.lost": Event("warning", ("path", "lines"), "Lines of the access log were lost: they had no room."),
 }
 
 

@@ -31,19 +31,20 @@ def refuse(connection: Connection, refused: Refused) -> None:
         if has_begun(connection, exchange):
             cut(connection)
             return
-        if exchange.task is None:
-            connection.exchange = None  # refused in the same segment as its head: it never began
+        connection.exchange = None
+        if exchange.task is not None:  # else refused in the same segment as its head: it never began
+            server.background.add(exchange)
         exchange.leave()
-        exchange.status = refused.status
-        exchange.sent_bytes = len(text)
         start = connection.start  # the head that has been read is this request's
-        server.responses[refused.status // 100] += 1
-        server.count_response(exchange)
+        server.count_duration(monotonic() - exchange.started_at)
     elif connection.reader.is_in_body:
         connection.shut()  # the request that this body belongs to has its answer
         return
     else:
-        server.count_refusal(refused.status, connection.peer, len(text))
+        exchange = None
+    server.responses[refused.status // 100] += 1
+    if server.access_log is not None:
+        server.access_log.record_refusal(refused.status, connection.peer, len(text), exchange)
     start(refused.status, [PLAIN_TEXT, *refused.fields])
     connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
     connection.shut()
@@ -63,6 +64,13 @@ def expire(connection: Connection, exchange: Exchange | Session) -> None:
 def has_begun(connection: Connection, exchange: Exchange | Session) -> bool:
     """Whether a part of its response has gone out, so that no other can be sent in its place."""
     return exchange.status != 0 and not connection.writer.is_held
+
+
+def record_cut(connection: Connection, exchange: Exchange | Session) -> None:
+    """Tell the access log of an exchange that is over without a complete response."""
+    log = connection.server.access_log
+    if log is not None:
+        log.record_cut(exchange, connection.writer)
 
 
 def fail(connection: Connection, exchange: Exchange | Session, error: BaseException) -> None:

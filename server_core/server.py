@@ -22,7 +22,8 @@ from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple
 
-from server_core.access_log import AccessLog
+from server_core.access.entry import Place
+from server_core.access.log import open_log
 from server_core.admission import Admission
 from server_core.connection import Connection
 from server_core.contract import LATENCY_BOUNDS_S, InFlight
@@ -32,6 +33,7 @@ from server_core.http.field_names import FieldNames
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
+from server_core.http.h1_writer import H1Writer
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
@@ -84,13 +86,13 @@ class Server:
         state: Mapping[str, object] | None = None,
         on_max_requests: Callable[[str], None] | None = None,
         tls: Tls | None = None,
+        place: Place | None = None,
         loads: Loads | None = None,
     ) -> None:
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
-        self.settings = settings
+        self.settings, self.log = settings, log
         self.loop, self.vectored = loop, _is_vectored(loop)
-        self.log = log
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
         self.origin = Origin(settings)
@@ -102,8 +104,7 @@ class Server:
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
         self.responses = [0] * 10  # by the first digit of their status
         self.new_task = _task_factory(loop)
-        self.requests_total = 0
-        self.max_requests = _with_jitter(settings)
+        self.requests_total, self.max_requests = 0, _with_jitter(settings)
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
         self.heads = Heads(_fixed_defaults(settings))
@@ -112,7 +113,8 @@ class Server:
         self.latency_sum_s = 0.0
         self._on_max_requests = on_max_requests
         self.listeners = self._new_listeners(loads)
-        self.access_log = AccessLog(settings.access_log, log) if settings.access_log != "off" else None
+        self.access_log = open_log(settings, log, place)
+        self.new_writer = self.access_log.new_writer if self.access_log is not None else H1Writer
         self.sweep(self.now)
 
     # Listeners
@@ -191,26 +193,15 @@ class Server:
         if self._on_max_requests is not None:
             self._on_max_requests(f"max-requests {self.max_requests} reached")
 
-    def count_response(self, exchange: Exchange | Session) -> None:
-        duration = monotonic() - exchange.started_at
+    def count_duration(self, duration: float) -> None:
+        """How long a response took, in seconds."""
         self.latency[bisect_left(LATENCY_BOUNDS_S, duration)] += 1
         self.latency_sum_s += duration  # 25 ns (CPython 3.11, an AMD EPYC core)
-        if self.access_log is not None:
-            line = exchange.line
-            self.access_log.record(
-                _client_text(exchange.scope["client"]),
-                line.method,
-                line.target,
-                line.version,
-                exchange.status,
-                exchange.sent_bytes,
-                duration,
-            )
 
-    def count_refusal(self, status: int, peer: object, sent_bytes: int) -> None:
-        self.responses[status // 100] += 1
-        if self.access_log is not None:
-            self.access_log.record(_client_text(peer), "-", "-", "-", status, sent_bytes, 0.0)
+    def count_upgrade(self, session: Session) -> None:
+        """A WebSocket is accepted; the access log has it when it ends."""
+        self.responses[1] += 1
+        self.count_duration(monotonic() - session.started_at)
 
     def forget(self, connection: Connection | Channel) -> None:
         self.connections.pop(connection, None)
@@ -290,7 +281,6 @@ class Server:
         for connection in list(self.connections):
             connection.check(now)
         if self.access_log is not None:
-            self.access_log.renew_clock()
             self.access_log.flush()
 
     def _renew_date(self) -> None:
@@ -323,6 +313,11 @@ class Server:
         """Reopen the access log's file."""
         if self.access_log is not None:
             self.access_log.reopen()
+
+    def close(self) -> None:
+        """Write the last lines of the access log. To be called when nothing is served any more."""
+        if self.access_log is not None:
+            self.access_log.close()
 
 
 def _task_factory(
@@ -367,10 +362,6 @@ def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:
 
 def _with_jitter(settings: ServerSettings) -> int:
     return settings.max_requests and settings.max_requests + random.randint(0, settings.max_requests_jitter)
-
-
-def _client_text(client: object) -> str:
-    return str(client[0]) if isinstance(client, tuple) else "-"
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

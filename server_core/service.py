@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
+from server_core.access.entry import Place
 from server_core.adapters import Application
 from server_core.application import load
 from server_core.contract import CLEAN_UP_S, GIVE_UP_S
@@ -77,6 +78,7 @@ class Service:
         log: Log,
         generation: int,
         beat_s: float,
+        slot: int | None = None,
         on_max_requests: Callable[[str], None] | None = None,
         loads: Loads | None = None,
     ) -> None:
@@ -87,6 +89,7 @@ class Service:
         self._log = log
         self._scoreboard = scoreboard
         self._generation = generation
+        self._slot = slot
         self._beat_s = beat_s
         self._on_max_requests = on_max_requests
         self._loads = loads
@@ -124,6 +127,7 @@ class Service:
             state=state,
             on_max_requests=self._on_max_requests,
             tls=self._tls,
+            place=None if self._slot is None else Place(self._slot, self._generation, os.getpid()),
             loads=self._loads,
         )
         self._beat = LoopBeat(
@@ -148,7 +152,10 @@ class Service:
             self._server.leave(final=ending.final)
         left()
         if self._server is not None:
-            await self._give_time_to(self._drain(self._server, ending))
+            try:
+                await self._give_time_to(self._drain(self._server, ending))
+            finally:
+                self._server.close()
             await self._give_time_to(self._lifespan.shutdown(max(GIVE_UP_S, deadline - time.monotonic())))
         if self._beat is not None:
             self._beat.stop()

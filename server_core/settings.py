@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from server_core.kinds import (
     ACCESS_LOG,
+    ACCESS_LOG_FORMAT,
     APP,
     FORWARDED,
     HEADER,
@@ -333,7 +334,14 @@ class ServerSettings:
         kind=ACCESS_LOG,
         section="logs",
         reloads=True,
-        help="One line a request: off, - for standard output, or a path.",
+        help="One line a request: off, stderr, - for standard output, or a path, which is reopened at USR1.",
+    )
+    access_log_format: str = option(
+        "auto",
+        kind=ACCESS_LOG_FORMAT,
+        section="logs",
+        reloads=True,
+        help="How a line of the access log looks; auto is as the log on stderr, else combined. See ACCESS_LOG.md.",
     )
     log_format: str = option(
         "auto",

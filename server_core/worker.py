@@ -158,6 +158,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
         log=log,
         generation=spec.generation,
         beat_s=spec.beat_s,
+        slot=spec.slot,
         on_max_requests=recycle,
         loads=loads,
     )

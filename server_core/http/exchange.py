@@ -125,6 +125,9 @@ class Exchange:
         "task",
     )
 
+    close_code = None
+    """An exchange has none; a session, which stands in the same places, has."""
+
     def __init__(self, outlet: Outlet, scope: dict[str, object], line: RequestLine, received: bool, now: float) -> None:
         self._outlet = outlet
         self._waiters: list[asyncio.Future[None]] | None = None

@@ -46,6 +46,11 @@ class H1Writer:
         """Whether only the end of the connection ends the body, so that a cut must not look like an end."""
         return self._framing == _UNTIL_CLOSE
 
+    @property
+    def noted(self) -> tuple[object, ...]:
+        """The fields that the response was started with, if they are kept."""
+        return ()
+
     def start(self, status: object, headers: Iterable[object]) -> None:
         """Check and hold a response's head."""
         key = (status, *headers)
@@ -165,6 +170,25 @@ class H1Writer:
             self._framing = _TRAILING
             return b"0\r\n" + lines
         return lines if self._framing == _TRAILING else b""
+
+
+class NotingWriter(H1Writer):
+    """Keeps the fields of the response, for an access log whose format asks for some."""
+
+    __slots__ = ("_noted",)
+
+    def __init__(self, heads: Heads) -> None:
+        super().__init__(heads)
+        self._noted: tuple[object, ...] = ()
+
+    def start(self, status: object, headers: Iterable[object]) -> None:
+        fields = tuple(headers)
+        super().start(status, fields)
+        self._noted = fields
+
+    @property
+    def noted(self) -> tuple[object, ...]:
+        return self._noted
 
 
 FAILURE: Final = b"Internal Server Error\n"

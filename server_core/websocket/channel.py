@@ -158,6 +158,9 @@ class Channel(asyncio.Protocol):
         if session.task is not None and not session.task.done():
             self._server.background.add(session)
         session.leave()
+        session.sent_bytes = self._written_bytes
+        if self._server.access_log is not None:
+            self._server.access_log.record_session(session)
         self._server.forget(self)
 
     def pause_writing(self) -> None:

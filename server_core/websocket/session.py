@@ -153,6 +153,11 @@ class Session:
         self.task = None
         (self._channel or self._door).finished(self)
 
+    @property
+    def close_code(self) -> int | None:
+        """How it was closed, as the application is told; None before it is accepted."""
+        return self._code if self._channel is not None else None
+
     # What the connection tells
 
     @property

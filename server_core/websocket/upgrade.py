@@ -60,8 +60,7 @@ def hand_over(connection: Connection, channel: Channel, head: bytes) -> None:
     connection.write(head)
     server = connection.server
     session.status = 101
-    server.responses[1] += 1
-    server.count_response(session)
+    server.count_upgrade(session)
     del server.connections[connection]
     connection.tap.open()
     channel.take_over(connection.transport, connection.reader.held, connection.full)

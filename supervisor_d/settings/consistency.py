@@ -116,6 +116,14 @@ def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     return None
 
 
+def access_log_has_a_place(settings: Settings, host: Host) -> tuple[str, str] | None:
+    path = settings.server.access_log
+    directory = str(Path(path).parent)
+    if path in ("off", "-", "stderr") or host.has_directory(directory):
+        return None
+    return "access_log", f"must be in a directory that exists, and {directory!r} does not"
+
+
 def parser_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
     return installed("http", settings.server.http, "auto or h11", host)
 
@@ -151,6 +159,7 @@ RULES: Final[Sequence[Rule]] = (
     proxies_are_named,
     request_id_has_one_source,
     directory_exists,
+    access_log_has_a_place,
     adapter_is_installed,
     parser_is_installed,
     loop_is_installed,

@@ -180,6 +180,7 @@ async def serving(
         server.abort()
         async with asyncio.timeout(DEADLINE_S):
             await until(lambda: not server.connections and not server.background)
+            server.close()
             for client in served.clients:
                 try:
                     await client.writer.wait_closed()

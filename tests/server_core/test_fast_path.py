@@ -23,7 +23,7 @@ from tests.helpers.http import PARSERS, Heard, PipeTransport
 
 SERVER_CORE = str(Path(sys.modules[Server.__module__].__file__ or "").parent)
 REQUESTS = 50
-SLOW = Server.count_response.__qualname__
+SLOW = Server.count_duration.__qualname__
 """Called for requests of over a millisecond, so that how often is this machine's business: not counted."""
 
 HELLO = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"

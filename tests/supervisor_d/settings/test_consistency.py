@@ -49,6 +49,7 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({}, {"bind": (":1", ":2", ":1")}, "bind", "must name each address once, not :1 again"),
     ({}, {"bind": ("fd://1",)}, "bind", "fd://1 is standard output, not a listener"),
     ({}, {"bind": ("fd://2",)}, "bind", "fd://2 is standard error, not a listener"),
+    ({"access_log": "/none/x"}, {}, "access_log", "must be in a directory that exists, and '/none' does not"),
     ({"app_dir": "/none"}, {}, "app_dir", "must be a directory that exists, not '/none'"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
     ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
@@ -66,6 +67,7 @@ POSSIBLE: list[tuple[Given, Given]] = [
     ({"app": "main:create()"}, {}),
     ({}, {"bind": ("127.0.0.1:0", "127.0.0.1:0", "fd://0", "unix:/x")}),
     ({"ssl_certfile": ("/there.pem",), "ssl_keyfile": ("/there.key",)}, {}),
+    ({"access_log": "/there/x"}, {}),
     ({"app_dir": "/there", "http": "httptools", "loop": "uvloop"}, {}),
 ]
 

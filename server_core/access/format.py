@@ -1,0 +1,228 @@
+"""From a log format to the function that writes a line: made once, and every unknown atom refused by name.
+
+The function returns one f-string of the atoms' expressions. Before it stand the statements that give the names in them,
+those that are used and no others, so that a format without header fields never looks at one.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from server_core.access import values
+from server_core.access.atoms import ANY_WORD, LETTERS, NAMED, WORDS, Atom, Kind
+from server_core.access.entry import (
+    CLOSED,
+    COMMON_TIMES,
+    CUT,
+    KEPT,
+    LOCAL_TIMES,
+    NEVER_ANSWERED,
+    PROTOCOLS,
+    UTC_TIMES,
+    Place,
+    Served,
+)
+from server_core.access.text import ESCAPED, NOTHING, QUOTED, escaped, quote
+from server_core.http.h1_writer import H1Writer
+from server_core.http.wire import RequestLine
+from server_core.log import REQUEST_KEYS
+
+AUTO: Final = "auto"
+JSON: Final = "json"
+
+COMBINED: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+
+FORMATS: Final = {
+    "common": '%h %l %u %t "%r" %>s %b',
+    "combined": COMBINED,
+    "gunicorn": COMBINED,
+    "uvicorn": 'INFO:     %(client_addr)s - "%(request_line)s" %(status_code)s',
+    "console": '%(local_time)s %(client)s "%(r)s" %(status)s %(bytes)s B %(duration_ms)s ms',
+}
+"""Formats by name: Apache's two (in combined the time is the end's), gunicorn's default, uvicorn's, one to look at."""
+
+JSON_KEYS: Final = ("timestamp", *REQUEST_KEYS)
+
+JSON_TEXTS: Final = ("timestamp",)
+"""Those of them that are a MIXED atom and no number."""
+
+JSON_HEAD: Final = '{"event": "request.ended", "level": "info"'
+"""A line of JSON looks like one of our log, because on standard error it stands among them."""
+
+ATOM: Final = re.compile(
+    r"""%(?:
+        (?P<percent>%)
+      | \( (?: \{(?P<field>[^}]*)\}(?P<of>\w) | (?P<name>[^(){}]*) ) \) (?P<width>-?[0-9]{0,3}) [sd]
+      | [<>]? (?:\{(?P<word>[^}]*)\})? (?P<letter>[A-Za-z])
+    )""",
+    re.VERBOSE,
+)
+"""Apache's < and > ask for the first or the last of several internal redirects, and there are none."""
+
+LINE: Final = [f"line_{name}" for name in RequestLine._fields]
+
+GIVEN: Final = {
+    **dict.fromkeys(LINE, f"{', '.join(LINE)} = served.line"),
+    "scope": "scope = served.scope",
+    "status": f"status = served.status or {NEVER_ANSWERED}",
+    "size": "size = 0 if line_method == 'HEAD' or status in BODILESS else served.sent_bytes",
+    "end": "end = CUT if is_cut else CLOSED if writer is None or writer.close else KEPT",
+    "ended_at": "ended_at = time()",
+    "fields": "fields = dict(scope['headers'])",
+    "sent_fields": "sent_fields = by_name(writer.noted) if writer is not None else {}",
+}
+"""The names that atoms are expressions over, besides the function's arguments, and what gives them; in this order. The
+request line is taken apart at once, which takes as long as one look into a named tuple."""
+
+Write = Callable[[Served, float, bool, "H1Writer | None"], str]
+"""(what ended, its duration in seconds, whether it was cut, who wrote its response) -> line with newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a line looks: the inside of an f-string, and what stands in it where there is nothing."""
+
+    pieces: str
+    nothing: str
+
+    @property
+    def reads_sent(self) -> bool:
+        """Whether the fields of the response have to be kept for it."""
+        return "sent_fields" in self._needed()
+
+    def writer(self, place: Place) -> Write:
+        """The function that writes a line."""
+        names = {**vars(values), "time": time.time, "strftime": time.strftime, "localtime": time.localtime}
+        names |= {"COMMON_TIMES": COMMON_TIMES, "UTC_TIMES": UTC_TIMES, "LOCAL_TIMES": LOCAL_TIMES}
+        names |= {"CUT": CUT, "CLOSED": CLOSED, "KEPT": KEPT, "PROTOCOLS": PROTOCOLS}
+        names |= {"ESCAPED": ESCAPED, "QUOTED": QUOTED, "nothing": self.nothing}
+        names |= {name: self.nothing if value is None else str(value) for name, value in place._asdict().items()}
+        exec(compile(self.source(), "<access-log-format>", "exec"), names)
+        return cast(Write, names["write"])
+
+    def source(self) -> str:
+        """The function as Python."""
+        needed = self._needed()
+        return "\n".join(
+            (
+                "def write(served, duration_s, is_cut, writer):",
+                "    try:",
+                *(
+                    f"        {statement}"
+                    for statement in dict.fromkeys(GIVEN[name] for name in GIVEN if name in needed)
+                ),
+                f'        return f"""{self.pieces}\\n"""',
+                "    except UNFIT:",
+                "        return write(tamed(served), duration_s, is_cut, writer)",
+            )
+        )
+
+    def _needed(self) -> set[str]:
+        """The given names that the expressions use, and those that these need in turn."""
+        used, needed = _names(ast.parse(f'f"""{self.pieces}"""')), set[str]()
+        for name, statement in reversed(GIVEN.items()):
+            if name in used:
+                needed.add(name)
+                used |= _names(ast.parse(statement))
+        return needed
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def check(text: str) -> None:
+    """ValueError unless this is auto, the name of a format, or a format; it completes "NAME: ..."."""
+    if text != AUTO:
+        read(text)
+
+
+def read(text: str) -> Layout:
+    """The layout for a format, or its name."""
+    if text == JSON:
+        return Layout("".join(_json()), "null")
+    if "%" not in text:
+        if text not in FORMATS:
+            known = (AUTO, JSON, *FORMATS)
+            near = difflib.get_close_matches(text, known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"must be {', '.join(known)} or a format with atoms such as %(h)s, not {text!r}{meant}")
+        text = FORMATS[text]
+    if any(sign < " " and sign != "\t" for sign in text):
+        raise ValueError(f"must be one line without control characters, not {text!r}")
+    return Layout("".join(_parts(text)), NOTHING)
+
+
+def _parts(text: str) -> Iterable[str]:
+    at = 0
+    while (start := text.find("%", at)) >= 0:
+        yield _literal(text[at:start])
+        match = ATOM.match(text, start)
+        if match is None:
+            raise ValueError(f"unknown atom at {text[start : start + 16]!r}{_HINT}")
+        at = match.end()
+        yield "%" if match["percent"] else _in_text(_atom(match), match["width"] or "")
+    yield _literal(text[at:])
+
+
+def _literal(text: str) -> str:
+    """Text that stands for itself inside an f-string in three quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("{", "{{").replace("}", "}}")
+
+
+def _atom(match: re.Match[str]) -> Atom:
+    """The atom that is meant; ValueError names one that there is not."""
+    found: Atom | None
+    if match["letter"] is None:
+        if match["of"] is None:
+            found = NAMED.get(match["name"])
+        else:
+            found = ANY_WORD[match["of"]](match["field"]) if match["of"] in "ioe" and match["field"] else None
+    elif match["word"] is None:
+        found = LETTERS.get(match["letter"])
+    elif match["word"] and match["letter"] in ANY_WORD:
+        found = ANY_WORD[match["letter"]](match["word"])
+    else:
+        found = WORDS.get(match["letter"], {}).get(match["word"])
+    if found is None:
+        raise ValueError(f"unknown atom {match[0]}{_HINT}")
+    return found
+
+
+_HINT: Final = (
+    f"; there are %(NAME)s with {' '.join(NAMED)}, %({{NAME}}i)s, %({{NAME}}o)s, %({{NAME}}e)s, "
+    f"and %LETTER with {' '.join(LETTERS)}, %{{NAME}}i, %{{NAME}}o, %{{NAME}}e, %{{FORMAT}}t; %% is a percent sign"
+)
+
+
+def _in_text(atom: Atom, width: str) -> str:
+    """The atom inside the f-string; `width` as printf has it."""
+    spec = f"!s:{'<' if width[0] == '-' else '>'}{width.lstrip('-')}" if width.strip("-") else ""
+    if atom.kind is Kind.FIXED:
+        return _literal(f"%{width}s" % escaped(atom.code))
+    if atom.kind is Kind.MIXED:
+        return f"{{f'{atom.code}'{spec}}}" if spec else str(atom.code)
+    return f"{{{_WRAPS.get(atom.kind, '{}').format(atom.code)}{spec}}}"
+
+
+def _json() -> Iterable[str]:
+    yield _literal(JSON_HEAD)
+    for key in JSON_KEYS:
+        atom = NAMED[key]
+        value = (
+            str(atom.code) if atom.kind is Kind.MIXED else f"{{{_JSON_WRAPS.get(atom.kind, '{}').format(atom.code)}}}"
+        )
+        mark = '\\"' if atom.kind is Kind.SAFE or key in JSON_TEXTS else ""
+        yield f"{_literal(f', {quote(key)}: ')}{mark}{value}{mark}"
+    yield _literal("}")
+
+
+_OPTIONAL: Final = "(nothing if (found := {}) is None else found)"
+_WRAPS: Final = {Kind.TEXT: "ESCAPED[{}]", Kind.OPTIONAL: _OPTIONAL}
+_JSON_WRAPS: Final = {Kind.TEXT: "QUOTED[{}]", Kind.OPTIONAL: _OPTIONAL}

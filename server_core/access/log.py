@@ -1,0 +1,70 @@
+"""The access log of one worker: what ends becomes a line as the format has it, and the sink writes it."""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+from typing import Final
+
+from server_core.access.entry import Place, Served, Timed, Unread
+from server_core.access.format import AUTO, read
+from server_core.access.sink import Sink
+from server_core.http.h1_writer import H1Writer, NotingWriter
+from server_core.log import Log, is_terminal
+from server_core.peer import address
+from server_core.settings import ServerSettings
+
+OFF: Final = "off"
+
+
+def open_log(settings: ServerSettings, log: Log, place: Place | None = None) -> AccessLog | None:
+    """The access log that the settings want, None if it is off; `place` None is a process without a supervisor."""
+    if settings.access_log == OFF:
+        return None
+    return AccessLog(chosen(settings), Sink(settings.access_log, log), place or Place(None, None, os.getpid()))
+
+
+def chosen(settings: ServerSettings) -> str:
+    """The format, auto decided: on standard error lines look like those of the log they stand among."""
+    if settings.access_log_format != AUTO:
+        return settings.access_log_format
+    if settings.access_log != "stderr":
+        return "combined"
+    if settings.log_format == AUTO:
+        return "console" if is_terminal() else "json"
+    return settings.log_format
+
+
+class AccessLog:
+    """One line for each request that is recorded. `form` is a format or its name."""
+
+    def __init__(self, form: str, sink: Sink, place: Place) -> None:
+        layout = read(form)
+        self._write = layout.writer(place)
+        self._add = sink.add
+        self.new_writer: type[H1Writer] = NotingWriter if layout.reads_sent else H1Writer
+        """What connections write responses with."""
+        self.flush = sink.flush
+        self.reopen = sink.reopen
+        self.close = sink.close
+
+    def record_response(self, served: Served, duration_s: float, writer: H1Writer) -> None:
+        """A response is complete."""
+        self._add(self._write(served, duration_s, False, writer))
+
+    def record_refusal(self, status: int, peer: object, sent_bytes: int, served: Timed | None) -> None:
+        """A request was refused: before it was read, or, if there is something that was begun, before its body was."""
+        if served is None:
+            scope = {"type": "http", "client": address(peer), "server": None, "headers": ()}
+            self._add(self._write(Unread(scope, status, sent_bytes), 0.0, False, None))
+        else:
+            served.status, served.sent_bytes = status, sent_bytes
+            self._add(self._write(served, monotonic() - served.started_at, False, None))
+
+    def record_cut(self, served: Timed, writer: H1Writer) -> None:
+        """A request ended without a complete response: its client left, or the application broke it off."""
+        self._add(self._write(served, monotonic() - served.started_at, True, writer))
+
+    def record_session(self, served: Timed) -> None:
+        """An accepted WebSocket has ended."""
+        self._add(self._write(served, monotonic() - served.started_at, False, None))

@@ -1,0 +1,213 @@
+"""One line for whatever ends: served, refused, cut, denied, closed; and none is lost at the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from server_core.access.log import chosen
+from server_core.http.exchange import Message, Receive, Send
+from server_core.settings import ServerSettings
+from tests.helpers.http import GET, Served, reflect, reply, run, serving, until
+from tests.helpers.websocket import TEXT, close_frame, frame, handshake, next_frame
+
+
+def lines(served: Served, path: Path) -> list[dict[str, object]]:
+    """What the log has by now."""
+    served.server.sweep(served.server.now)
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "access.log"
+
+
+def test_a_served_request_is_one_line_with_its_figures(path: Path) -> None:
+    async def scenario() -> None:
+        form = '%(h)s "%(r)s" %(s)s %(B)s %X %{content-type}o'
+        async with serving(reflect, access_log=str(path), access_log_format=form) as served:
+            client = await served.connect()
+            response = await client.get(b'GET /a?"b\\ HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n')
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            await client.rest()
+            assert path.read_bytes() == b"", "lines are written in batches"
+            served.server.sweep(served.server.now)
+            first, second = path.read_text().splitlines()
+            assert first == rf'192.0.2.7 "GET /a?\"b\\ HTTP/1.1" 200 {len(response.body)} + text/plain'
+            assert second.startswith('127.0.0.1 "- - HTTP/-" 400 ')
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("settings", "form"),
+    [
+        ({"access_log": "-"}, "combined"),
+        ({"access_log": "/x"}, "combined"),
+        ({"access_log": "stderr", "log_format": "json"}, "json"),
+        ({"access_log": "stderr", "log_format": "console"}, "console"),
+        ({"access_log": "-", "access_log_format": "uvicorn"}, "uvicorn"),
+    ],
+)
+def test_auto_follows_the_log_on_standard_error_and_is_combined_elsewhere(settings: dict[str, str], form: str) -> None:
+    assert chosen(ServerSettings(**settings)) == form  # type: ignore[arg-type]  # two texts
+
+
+def test_the_lines_of_a_drain_are_written_before_it_ends(path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(reflect, access_log=str(path)) as served:
+            client = await served.connect()
+            await client.get()
+            client.close()
+            await served.server.drain(5.0, final=True)
+            assert path.read_bytes().count(b"\n") == 1
+
+    run(scenario())
+
+
+def test_a_client_that_leaves_before_its_answer_is_told_as_cut(path: Path) -> None:
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def never(_scope: Message, receive: Receive, _send: Send) -> None:
+            asked.set()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async with serving(never, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            client.send(GET)
+            await asked.wait()
+            client.reset()
+            await until(lambda: not served.server.connections and not served.server.background)
+            (line,) = lines(served, path)
+            assert (line["status"], line["complete"], line["bytes"]) == (499, False, 0)
+            quiet = await served.connect()
+            asked.clear()
+            quiet.send(GET)
+            await asked.wait()
+            quiet.writer.write_eof()
+            await quiet.rest()
+            assert [line["status"] for line in lines(served, path)] == [499, 499], "the other way to leave"
+
+    run(scenario())
+
+
+def test_a_response_that_breaks_off_is_told_as_cut_with_what_went_out(path: Path) -> None:
+    async def breaks(_scope: Message, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ValueError("mistake")
+
+    async def scenario() -> None:
+        async with serving(breaks, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            client.send(GET)
+            await client.rest()
+            await until(lambda: not served.server.connections)
+            (line,) = lines(served, path)
+            assert (line["status"], line["complete"], line["bytes"]) == (200, False, 4)
+
+    run(scenario())
+
+
+def test_an_application_that_raises_before_its_answer_is_one_line_of_500(path: Path) -> None:
+    async def raises(_scope: Message, _receive: Receive, _send: Send) -> None:
+        raise ValueError("mistake")
+
+    async def scenario() -> None:
+        async with serving(raises, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            assert (await client.get()).status == 500
+            client.close()
+            await until(lambda: not served.server.connections)
+            (line,) = lines(served, path)
+            assert (line["status"], line["complete"]) == (500, True)
+
+    run(scenario())
+
+
+def test_a_request_that_is_refused_in_its_body_is_one_line_with_its_target(path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(reflect, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            client.send(b"POST /up HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            await until(lambda: served.server.figures().in_flight)
+            client.send(b"zz\r\n")
+            await client.rest()
+            await until(lambda: not served.server.connections and not served.server.background)
+            (line,) = lines(served, path)
+            assert (line["status"], line["target"]) == (400, "/up")
+
+    run(scenario())
+
+
+def test_a_websocket_is_one_line_when_it_ends(path: Path) -> None:
+    async def echo(_scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async def scenario() -> None:
+        async with serving(echo, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            client.send(handshake())
+            await client.reader.readuntil(b"\r\n\r\n")
+            client.send(frame(TEXT, b"hello"))
+            await next_frame(client)
+            assert lines(served, path) == [], "it goes on"
+            client.send(close_frame(1001))
+            await client.rest()
+            await until(lambda: not served.server.connections)
+            (line,) = lines(served, path)
+            assert (line["type"], line["status"], line["close_code"]) == ("websocket", 101, 1001)
+            assert line["bytes"] == 2 + 5 + 2 + 2, "the frames of a message and of the close"
+
+    run(scenario())
+
+
+def test_a_websocket_that_is_denied_is_one_line(path: Path) -> None:
+    async def denies(_scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.close"})
+
+    async def scenario() -> None:
+        async with serving(denies, access_log=str(path), access_log_format="json") as served:
+            client = await served.connect()
+            client.send(handshake())
+            assert (await client.response()).status == 403
+            (line,) = lines(served, path)
+            assert (line["type"], line["status"], line["close_code"]) == ("websocket", 403, None)
+
+    run(scenario())
+
+
+def test_the_request_s_name_in_its_state_is_told(path: Path) -> None:
+    async def named(scope: Message, _receive: Receive, send: Send) -> None:
+        scope["state"]["request_id"] = "r-1"  # type: ignore[index]  # the state is a dict
+        await reply(send, b"")
+
+    async def scenario() -> None:
+        async with serving(named, state={}, access_log=str(path), access_log_format="%L") as served:
+            client = await served.connect()
+            await client.get()
+            served.server.sweep(served.server.now)
+            assert path.read_text() == "r-1\n"
+
+    run(scenario())
+
+
+def test_a_failing_access_log_does_not_fail_requests() -> None:
+    async def scenario() -> None:
+        async with serving(reflect, access_log="/dev/full") as served:
+            client = await served.connect()
+            assert (await client.get(GET)).status == 200
+            served.server.sweep(served.server.now)
+            assert (await client.get(GET)).status == 200
+
+    run(scenario())
