@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -17,6 +17,10 @@ UNIX_NODE: Final = "unix:"
 """How nginx writes a client on a Unix socket ($remote_addr, and so $proxy_add_x_forwarded_for)."""
 
 
+KNOWN_MAX: Final = 1024
+"""Hosts whose verdict is remembered. Chosen: most connections come from a few proxies, or each from somewhere else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trusted:
     """The peers that are believed."""
@@ -24,6 +28,8 @@ class Trusted:
     networks: tuple[_Network, ...] = ()
     unix: bool = False
     everybody: bool = False
+    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    """Verdicts on hosts, because parsing an address is the dearest part of a connection's beginning."""
 
     def trusts(self, peer: object) -> bool:
         """Whether a connection's other end, as accept() tells it, is believed; a Unix socket's is no tuple."""
@@ -31,8 +37,14 @@ class Trusted:
             return True
         if not isinstance(peer, tuple):
             return self.unix
-        address = parse_address(str(peer[0]))
-        return address is not None and self._holds(address)
+        host = str(peer[0])
+        verdict = self._known.get(host)
+        if verdict is None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            address = parse_address(host)
+            verdict = self._known[host] = address is not None and self._holds(address)
+        return verdict
 
     def find_client(self, chain: Sequence[str]) -> tuple[tuple[str, int] | None, int]:
         """The rightmost address of a chain that is not trusted itself, and how many elements stand to its right.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_core.proxy.peers import LONGEST_CHAIN, parse_node, parse_trusted
+from server_core.proxy.peers import KNOWN_MAX, LONGEST_CHAIN, parse_node, parse_trusted
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,12 @@ def test_a_chain_of_any_length_is_looked_at_so_far_and_no_further() -> None:
 def test_a_node_is_an_address_with_or_without_a_port(text: str, told: tuple[str, int] | None) -> None:
     found = parse_node(text)
     assert (None if found is None else (str(found[0]), found[1])) == told
+
+
+def test_a_verdict_is_remembered_for_each_host_and_their_number_is_bounded() -> None:
+    trusted = parse_trusted("10.0.0.0/8")
+    for number in range(KNOWN_MAX + 10):
+        host = f"192.0.{number // 256}.{number % 256}"
+        assert not trusted.trusts((host, 1))
+        assert trusted.trusts(("10.1.2.3", number))
+    assert len(trusted._known) <= KNOWN_MAX
