@@ -194,6 +194,21 @@ def test_it_serves_on_an_inherited_descriptor() -> None:
             assert get(listener.getsockname(), "/") == (200, "ok")
 
 
+def test_it_serves_what_the_interface_says_with_the_headers_that_it_was_given() -> None:
+    pytest.importorskip("a2wsgi")
+    arguments = ("tests.apps.loadable:wsgi", "--port", "0", "--interface", "wsgi", "--header", "X-Made-By: us, them")
+    with started(*arguments) as process:
+        host, port = process.address()
+        connection = http.client.HTTPConnection(host, port, timeout=DEADLINE_S)
+        connection.request("POST", "/a?b=c", b"body", {"Host": "h"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["X-Host"], answer.headers["X-Made-By"]) == (201, "h", "us, them")
+        assert answer.read() == b"POST |/a?b=c body"
+        connection.close()
+        process.signal(signal.SIGTERM)
+        assert process.exit_code() == 0
+
+
 def test_it_serves_ipv6() -> None:
     with started(APP, "--host", "::1", "--port", "0") as process:
         address = process.address()
