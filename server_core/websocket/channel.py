@@ -41,12 +41,19 @@ LINGER_S: Final = 1.0
 SERVICE_RESTART: Final = 1012
 """IANA's registry: "Service Restart"; clients are to connect again."""
 
-PATIENCE_S: Final = 1.0
-"""How long an application may take for its last answers, when the peer's half has ended or a drain wants to close.
-Chosen; no evidence: answering takes well under a second, and one that never waits for messages must not hold up the
-end."""
+RESTART_QUIET: Final = "service restart"
+"""The reason when nothing is owed: what the peer has sent without an answer never reached the application."""
 
-PATIENCE_INTERVAL_S: Final = 0.05
+RESTART_OWING: Final = "service restart, messages may be unanswered"
+
+PATIENCE_S: Final = 1.0
+"""How long an application may take for its last answers when the peer's half has ended. Chosen; no evidence: answering
+takes well under a second, and one that never waits for messages must not hold up the end."""
+
+LOOK_INTERVAL_S: Final = 0.05
+PATIENCE_LOOKS: Final = 20
+"""A drain's patience is counted in looks, of which each follows a turn of the loop, and not in time: what a worker
+slept because the machine was busy is not the application's."""
 
 _OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
 """In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
@@ -60,9 +67,9 @@ class Channel(asyncio.Protocol):
         "_full",
         "_heard",
         "_held",
+        "_looks",
         "_machine",
         "_mode",
-        "_patient_until",
         "_paused",
         "_pinged",
         "_server",
@@ -93,7 +100,8 @@ class Channel(asyncio.Protocol):
         self._held = b""
         """Bytes that were read, and wait until the application has taken messages."""
         self._written_bytes = self._taken_bytes = 0
-        self._patient_until = 0.0
+        self._looks = 0
+        """How often a drain has wanted to close, and found that something was under way."""
         self._since = self._stalled_at = server.now
 
     def take_over(self, transport: asyncio.Transport, held: bytes, full: bool) -> None:
@@ -222,18 +230,20 @@ class Channel(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """What a drain asks of each connection at its own moment: tell the peer to connect again.
 
-        Behind our close frame nothing can be answered (RFC 6455 section 5.5.1), so that a message that has come, or is
-        being answered, goes first: then it is looked at again shortly, but not for ever.
+        Behind our close frame nothing can be answered (RFC 6455 section 5.5.1), so that what has come goes first: it is
+        looked at again shortly. While the application works at a message, as long as the drain lasts, as for a request;
+        while it only does not ask for messages, as one that only sends, for a second. The kernel is asked for unread
+        bytes right before the frame is written: a message that comes later crosses it, and no server could answer it.
         """
         if self._mode != _OPEN:
             return
-        loop = self._server.loop
-        now = loop.time()
-        self._patient_until = self._patient_until or now + PATIENCE_S
-        if now < self._patient_until and not self._is_quiet():
-            loop.call_later(PATIENCE_INTERVAL_S, self.close_if_idle)
+        if self._is_quiet():
+            self._dismiss(SERVICE_RESTART, RESTART_QUIET)
+        elif self._looks < PATIENCE_LOOKS or self.session.owes:
+            self._looks += 1
+            self._server.loop.call_later(LOOK_INTERVAL_S, self.close_if_idle)
         else:
-            self._dismiss(SERVICE_RESTART, "service restart")
+            self._dismiss(SERVICE_RESTART, RESTART_OWING)
 
     def _is_quiet(self) -> bool:
         """Whether the application waits for a message, and none is on its way to it."""
@@ -274,7 +284,8 @@ class Channel(asyncio.Protocol):
             transport.abort()
 
     def abort(self) -> None:
-        """Give everything up at once."""
+        """Give everything up at once; the peer is told why, if its kernel takes a frame."""
+        self._dismiss(SERVICE_RESTART, RESTART_OWING)
         self.session.leave()
         if self.session.task is not None:
             self.session.task.cancel()

@@ -101,6 +101,7 @@ class Session:
         "body",
         "gone",
         "line",
+        "owes",
         "phase",
         "queued",
         "received",
@@ -128,6 +129,8 @@ class Session:
         self.received = True
         self.gone = False
         """The application can send nothing more, and is told so."""
+        self.owes = False
+        """Whether the application has taken a message, and has neither sent anything nor asked for another since."""
         self.phase: Mapping[str, object] = CONNECTING
         self.queued = 0
         """Bytes that wait for the application."""
@@ -205,6 +208,7 @@ class Session:
             if self._inbox:
                 data = self._inbox.popleft()
                 self.queued -= len(data) + MESSAGE_COST
+                self.owes = True
                 self._channel.taken()  # type: ignore[union-attr]  # there is no inbox before there is a channel
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data}
@@ -223,6 +227,7 @@ class Session:
         if self.gone:
             raise ClientDisconnected("the WebSocket is closed")
         if kind == SEND:
+            self.owes = False
             channel = self._channel
             channel.transmit(content(message))  # type: ignore[union-attr]  # the phase says that there is one
             if channel.is_full():  # type: ignore[union-attr]  # as above
@@ -284,4 +289,5 @@ class Session:
             self._waiters = [waiter]
         else:
             self._waiters.append(waiter)
+        self.owes = False
         await waiter

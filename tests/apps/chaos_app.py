@@ -21,15 +21,21 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PID = str(os.getpid()).encode()
 
 
-def application(*, label: str = "sound", startup_s: float = 0.0, status: int = 200) -> Application:
-    """An ASGI application; `startup_s` is what its lifespan start-up takes, `status` what each request gets."""
+def application(
+    *, label: str = "sound", startup_s: float = 0.0, status: int = 200, journal: str = os.devnull
+) -> Application:
+    """An ASGI application; `startup_s` is what its lifespan start-up takes, `status` what each request gets.
+
+    `journal` is a file: every WebSocket message is noted in it the moment that the application has it.
+    """
+    noted = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send, startup_s)
             return
         if scope["type"] == "websocket":
-            await echo(receive, send)
+            await echo(receive, send, noted)
             return
         answer = Answer(receive, send, status, label.encode())
         path, query = scope["path"], scope["query_string"]
@@ -48,11 +54,12 @@ async def lifespan(receive: Receive, send: Send, startup_s: float) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def echo(receive: Receive, send: Send) -> None:
+async def echo(receive: Receive, send: Send, noted: int) -> None:
     """Every text message of a WebSocket comes back."""
     await receive()
     await send({"type": "websocket.accept", "headers": [(b"x-pid", PID)]})
     while (message := await receive())["type"] == "websocket.receive":
+        os.write(noted, f"{message['text']}\n".encode())
         await send({"type": "websocket.send", "text": message["text"]})
 
 

@@ -129,21 +129,26 @@ class Client:
             raise Lost("body", f"wrong body: {answer.body[:40]!r}")
 
     def lose(self, what: str, error: Lost | TimeoutError, decided_at: float, idle_s: float) -> None:
+        self.retired |= self.tally.lose(self.loss(what, error, decided_at, idle_s))
+
+    def loss(
+        self, what: str, error: Lost | TimeoutError, decided_at: float, idle_s: float, *, message: str = ""
+    ) -> Loss:
+        """What befell a request, with its circumstances."""
         wire = self.wire
         late = isinstance(error, TimeoutError)
-        self.retired |= self.tally.lose(
-            Loss(
-                kind=self.kind,
-                what=what,
-                phase=(wire.phase if wire is not None else "connect") if not isinstance(error, Lost) else error.phase,
-                why=f"no answer in {ANSWER_TIMEOUT_S:g} s" if late else str(getattr(error, "why", error)),
-                at_s=round(self.tally.elapsed_s(), 4),
-                after_s=round(asyncio.get_running_loop().time() - decided_at, 4),
-                during=self.tally.during,
-                port=wire.port if wire is not None else 0,
-                pid=wire.pid if wire is not None else None,
-                requests_before=wire.answers if wire is not None else 0,
-                idle_s=round(idle_s, 4),
-                received=bytes(wire.buffer[:80]).decode("latin-1") if wire is not None else "",
-            )
+        return Loss(
+            kind=self.kind,
+            what=what,
+            phase=(wire.phase if wire is not None else "connect") if not isinstance(error, Lost) else error.phase,
+            why=f"no answer in {ANSWER_TIMEOUT_S:g} s" if late else str(getattr(error, "why", error)),
+            at_s=round(self.tally.elapsed_s(), 4),
+            after_s=round(asyncio.get_running_loop().time() - decided_at, 4),
+            during=self.tally.during,
+            port=wire.port if wire is not None else 0,
+            pid=wire.pid if wire is not None else None,
+            requests_before=wire.answers if wire is not None else 0,
+            idle_s=round(idle_s, 4),
+            received=bytes(wire.buffer[:80]).decode("latin-1") if wire is not None else "",
+            message=message,
         )

@@ -44,6 +44,7 @@ class Deploy:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._journal = directory / "messages"
         self.sound()
 
     def write(self, *lines: str) -> None:
@@ -65,7 +66,12 @@ class Deploy:
         self._call("label='hanging', startup_s=3600.0")
 
     def _call(self, arguments: str) -> None:
-        self.write("from tests.apps.chaos_app import application", f"app = application({arguments})")
+        journal = f"journal={str(self._journal)!r}"
+        self.write("from tests.apps.chaos_app import application", f"app = application({arguments}, {journal})")
+
+    def has_had(self) -> set[str]:
+        """The WebSocket messages that any process of the application was given."""
+        return set(self._journal.read_text().splitlines()) if self._journal.exists() else set()
 
 
 def environment() -> dict[str, str]:

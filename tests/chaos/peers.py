@@ -57,7 +57,7 @@ async def one_peer(name: str, command: str, programs: Path, seconds: float) -> R
     filled = shlex.split(command.format(port=address[1], bin=f"{programs}/", python=sys.executable))
     began_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        Deploy(Path(directory))
+        deploy = Deploy(Path(directory))
         process = await asyncio.create_subprocess_exec(
             *filled,
             cwd=directory,
@@ -77,6 +77,7 @@ async def one_peer(name: str, command: str, programs: Path, seconds: float) -> R
         finally:
             end_group(process.pid)
             await process.wait()
+        tally.settle(deploy.has_had())
     shown = tuple(shlex.split(command.format(port="PORT", bin="", python="python")))
     claims = [nothing_lost(tally)] if name == OURS else []
     alive = not any(outcome.error for outcome in done)

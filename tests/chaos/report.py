@@ -75,6 +75,8 @@ def connections(tally: Tally) -> list[str]:
     ]
     if tally.refused:
         lines.append(f"connections refused while no server was to be there: {tally.refused:,}")
+    if tally.crossed:
+        lines.append(f"WebSocket messages that crossed a close frame, and were sent again: {len(tally.crossed):,}")
     return lines
 
 
@@ -112,6 +114,7 @@ def as_fields(result: Result) -> dict[str, object]:
         "right": dict(tally.right),
         "lost": [loss.as_fields() for loss in tally.lost],
         "unsavable": [loss.as_fields() for loss in tally.unsavable],
+        "crossed": [loss.as_fields() for loss in tally.crossed],
         "connections": {
             "opened": tally.opened,
             "announced_closes": tally.announced_closes,

@@ -89,6 +89,7 @@ async def staged(
         finally:
             await load.stop()
             await stage.daemon.end()
+            stage.tally.settle(deploy.has_had())
     result.duration_s = time.monotonic() - began_at
     if waited_s is not None:
         result.cpu_waited = ((cpu_waited_s() or 0.0) - waited_s) / result.duration_s
@@ -106,7 +107,10 @@ def cpu_waited_s() -> float | None:
 
 
 def nothing_lost(tally: Tally) -> Claim:
-    return Claim("no request is lost", not tally.lost, f"{len(tally.lost)} of {tally.requests}")
+    crossed = f"; {len(tally.crossed)} WebSocket messages crossed a close frame and were sent again"
+    return Claim(
+        "no request is lost", not tally.lost, f"{len(tally.lost)} of {tally.requests}{crossed if tally.crossed else ''}"
+    )
 
 
 def all_done(done: Sequence[Outcome]) -> Claim:

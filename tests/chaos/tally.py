@@ -2,7 +2,9 @@
 
 A request is lost if it did not get its whole, right answer: the client retries nothing and forgives nothing. One thing
 is counted apart, because no server could have saved it: a request on a connection that a process owned at the moment
-when we killed that process (`doom`), or when the supervisor killed it for having hung.
+when we killed that process (`doom`), or when the supervisor killed it for having hung. Another is not counted as a
+request at all, because it is sent again and must then be answered: a WebSocket message that crossed a close frame on
+the wire (`crossing`, until `settle` has seen what the application was given).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import heapq
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 
 
@@ -20,7 +22,8 @@ class Loss:
     """One request without its answer. `phase` is connect, send, head or body: how far it had come.
 
     `port` is the client's, so that a packet trace can be matched; `pid` is the process that answered before on this
-    connection, if one did; `idle_s` is how long the connection had been silent when the request was written.
+    connection, if one did; `idle_s` is how long the connection had been silent when the request was written;
+    `message` is a WebSocket message's text.
     """
 
     kind: str
@@ -35,6 +38,7 @@ class Loss:
     requests_before: int
     idle_s: float
     received: str
+    message: str = ""
 
     def as_fields(self) -> dict[str, object]:
         return asdict(self)
@@ -96,11 +100,19 @@ class Tally:
         self.idle_closes = 0
         self.stopping = self.absent = False
         self.refused = 0
+        self.crossing: list[Loss] = []
+        self.crossed: list[Loss] = []
         self.own_stall_s = 0.0
         self.pids: set[int] = set()
         self.slowest: list[Slow] = []
         self._doomed: set[int] = set()
         self._latencies: dict[bool, array[float]] = {True: array("d"), False: array("d")}
+
+    def settle(self, had: Collection[str]) -> None:
+        """Now it is known which messages the application was given: one that it did not answer has crossed nothing."""
+        self.lost += [loss for loss in self.crossing if loss.message in had]
+        self.crossed += [loss for loss in self.crossing if loss.message not in had]
+        self.crossing = []
 
     @property
     def requests(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -11,6 +13,8 @@ from tests.apps.chaos_app import digest_body, hello_body
 from tests.chaos.client import Ask, Client
 from tests.chaos.load import KINDS, MIX, post
 from tests.chaos.tally import Tally
+from tests.chaos.websocket import CROSSINGS, echo
+from tests.helpers.websocket import TEXT, close_frame, frame
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -208,6 +212,56 @@ def test_uploads_are_checked_by_length_and_sum() -> None:
         assert b"".join(ask.pieces).endswith(b"content-length: 10\r\n\r\n0123456789")
 
     asyncio.run(against(answering(), act))
+
+
+def upgrading(*answers: bytes) -> Script:
+    """Takes the handshake of each connection, then a message, and answers the next of `answers`; b"" is an echo."""
+    left = list(answers)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(HEAD_END)
+        key = head.lower().partition(b"sec-websocket-key: ")[2].partition(b"\r")[0]
+        key = head[head.lower().index(key) :][: len(key)]
+        proof = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        writer.write(b"HTTP/1.1 101 x\r\nsec-websocket-accept: " + proof + HEAD_END)
+        size = (await reader.readexactly(2))[1] & 0x7F
+        mask = await reader.readexactly(4)
+        payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(await reader.readexactly(size)))
+        writer.write(left.pop(0) or frame(TEXT, payload, masked=False))
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    return script
+
+
+CLOSED_QUIET = close_frame(1012, b"service restart", masked=False)
+
+
+def test_a_message_that_crossed_a_close_frame_is_sent_again() -> None:
+    tally = asyncio.run(against(upgrading(CLOSED_QUIET, b""), echo))
+    (crossing,) = tally.crossing
+    assert (tally.right.total(), tally.lost, tally.opened) == (3, [], 2)  # two handshakes, one message
+    tally.settle({"kept-GET-0-3"})
+    assert (tally.crossed, tally.crossing, tally.lost) == ([crossing], [], [])
+
+
+def test_a_message_that_the_application_was_given_has_crossed_nothing() -> None:
+    tally = asyncio.run(against(upgrading(CLOSED_QUIET, b""), echo))
+    (crossing,) = tally.crossing
+    tally.settle({crossing.message})
+    assert (tally.crossed, tally.crossing, tally.lost) == ([], [], [crossing])
+
+
+def test_another_close_frame_instead_of_an_echo_is_a_loss() -> None:
+    for closed in (close_frame(1012, b"", masked=False), close_frame(1001, b"service restart", masked=False)):
+        tally = asyncio.run(against(upgrading(closed), echo))
+        assert (len(tally.lost), tally.crossing) == (1, [])
+
+
+def test_a_message_that_crosses_again_and_again_is_a_loss() -> None:
+    tally = asyncio.run(against(upgrading(*[CLOSED_QUIET] * CROSSINGS), echo))
+    assert (len(tally.lost), len(tally.crossing)) == (1, CROSSINGS)
 
 
 def test_every_kind_has_its_clients() -> None:

@@ -2,6 +2,12 @@
 
 A message that was written and not echoed is lost. A connection that the server has closed (a close frame, or the end)
 before a byte of the next message was written is opened anew: the kernel is asked right before, as for HTTP.
+
+A message may cross the server's close frame: the frame has left before the message came. Then neither side can tell
+the other (RFC 6455 section 5.5.1: no data follows a close frame), and no server can answer. What a server can promise
+is what its close frame says: `1012 service restart` stands for "I have asked my kernel right before this frame, there
+was no message, and the application will be given none". So the client sends the message again, on a new connection,
+where it must be echoed; and when all is over the application's own journal of what it was given must not hold it.
 """
 
 from __future__ import annotations
@@ -16,12 +22,33 @@ from tests.chaos.wire import Lost, Wire
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 FIN, MASKED = 0x80, 0x80
+NOTHING_OWED = (1012).to_bytes(2, "big") + b"service restart"
+CROSSINGS = 3
+"""How often one message may cross: more in a row are no accident. Chosen; each is a matter of microseconds."""
+
+
+class Crossed(Lost):
+    """The message met a close frame that says that the application was not given it."""
 
 
 async def echo(client: Client) -> None:
     """One message on the open WebSocket, or on a new one."""
+    decided_at = asyncio.get_running_loop().time()
+    for _ in range(CROSSINGS):
+        text = client.nonce()  # a new one each time: the journal must tell them apart
+        try:
+            await once(client, text, decided_at)
+        except Crossed as crossed:
+            client.tally.crossing.append(client.loss("WebSocket message", crossed, decided_at, 0.0, message=text))
+            client.drop()
+        else:
+            return
+    client.lose("WebSocket message", Lost("body", f"crossed {CROSSINGS} times"), decided_at, 0.0)
+
+
+async def once(client: Client, text: str, decided_at: float) -> None:
+    """One attempt; it is booked unless it crossed."""
     loop = asyncio.get_running_loop()
-    decided_at = loop.time()
     what = "WebSocket message"
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -33,18 +60,21 @@ async def echo(client: Client) -> None:
                 await shake_hands(client, await client.connection())
                 client.tally.answered(client.kind, loop.time() - decided_at)
                 what, decided_at = "WebSocket message", loop.time()
-            text = client.nonce().encode()
             wire = await client.connection()
             wire.phase = "send"
-            wire.write(frame(client, TEXT, text))
+            wire.write(frame(client, TEXT, text.encode()))
             wire.phase = "head"
             opcode, payload = await next_message(client, wire)
-            if opcode != TEXT or payload != text:
+            if opcode == CLOSE and payload == NOTHING_OWED:
+                raise Crossed("body", "close 1012")
+            if opcode != TEXT or payload != text.encode():
                 raise Lost(
                     "body", f"close {close_code(payload)}" if opcode == CLOSE else f"another echo: {payload[:40]!r}"
                 )
             wire.quiet_since = loop.time()
             client.tally.answered(client.kind, loop.time() - decided_at)
+    except Crossed:
+        raise
     except (Lost, TimeoutError) as error:
         client.lose(what, error, decided_at, 0.0)
         client.drop()

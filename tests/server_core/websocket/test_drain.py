@@ -9,6 +9,7 @@ import pytest
 from server_core.http.exchange import Message, Receive, Send
 from server_core.websocket import channel
 from tests.helpers.http import DEADLINE_S, Client, Served, run, serving, until
+from tests.helpers.websocket import close_frame
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
@@ -75,7 +76,7 @@ def test_a_message_that_is_being_answered_gets_its_answer_first(loop: str) -> No
             await app.began.wait()
             drain = asyncio.create_task(served.server.drain(DEADLINE_S, final=False))
             (open_channel,) = served.server.connections
-            await until(lambda: open_channel._patient_until)  # type: ignore[union-attr]  # its moment has come
+            await until(lambda: open_channel._looks)  # type: ignore[union-attr]  # its moment has come
             app.gate.set()
             assert await told(client) == ECHO + RESTART
             assert await drain
@@ -98,8 +99,9 @@ def test_a_message_in_the_kernel_is_answered_first() -> None:
     run(scenario())
 
 
-def test_an_application_that_never_waits_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "PATIENCE_S", 0.1)
+def test_a_message_at_work_is_waited_for_as_long_as_the_drain_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "PATIENCE_LOOKS", 1)
+    monkeypatch.setattr(channel, "LOOK_INTERVAL_S", 0.01)
 
     async def scenario() -> None:
         app = Echo()
@@ -108,8 +110,49 @@ def test_an_application_that_never_waits_is_not_waited_for(monkeypatch: pytest.M
             client.send(MESSAGE)
             await app.began.wait()
             drain = asyncio.create_task(served.server.drain(DEADLINE_S, final=False))
-            assert await told(client) == RESTART
+            (open_channel,) = served.server.connections
+            await until(lambda: open_channel._looks > 5)  # type: ignore[union-attr]  # patience is over
             app.gate.set()
+            assert await told(client) == ECHO + RESTART
             assert await drain
 
     run(scenario())
+
+
+def test_an_application_that_does_not_ask_for_messages_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "LOOK_INTERVAL_S", 0.001)
+    over = asyncio.Event()
+
+    async def ticker(_: Message, receive: Receive, send: Send) -> None:
+        """Sends for ever once it was asked to, and asks for nothing more."""
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.send", "text": "hi"})
+        await over.wait()
+
+    async def scenario() -> None:
+        async with serving(ticker, drain_spread=0.1) as served:
+            client = await opened(served)
+            client.send(MESSAGE + MESSAGE)
+            drain = asyncio.create_task(served.server.drain(DEADLINE_S, final=False))
+            assert await told(client) == ECHO + close_frame(1012, channel.RESTART_OWING.encode(), masked=False)
+            over.set()
+            assert await drain
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_who_is_given_up_is_told_to_connect_again(loop: str) -> None:
+    async def scenario() -> None:
+        app = Echo()
+        async with serving(app) as served:
+            client = await opened(served)
+            client.send(MESSAGE)
+            await app.began.wait()
+            served.server.abort()
+            async with asyncio.timeout(DEADLINE_S):
+                assert b"messages may be unanswered" in await client.reader.read()
+
+    run(scenario(), loop=loop)
