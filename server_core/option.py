@@ -42,7 +42,7 @@ class Kind:
 class Option:
     """The row behind one setting.
 
-    `reloads` says whether a reload can apply a changed value (new workers get it) or only a restart can.
+    `reloads` says whether a reload can apply a changed value (new workers get it; nearly always) or only a restart can.
     `environment` lists names read besides SUPERVISOR_D_<NAME>, in order, as everybody expects them.
     `repeatable` settings hold a tuple; on the command line the flag is given several times.
     """
@@ -50,7 +50,7 @@ class Option:
     kind: Kind
     section: str
     help: str
-    reloads: bool = False
+    reloads: bool = True
     flags: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     repeatable: bool = False
@@ -63,7 +63,7 @@ def option(
     kind: Kind,
     section: str,
     help: str,
-    reloads: bool = False,
+    reloads: bool = True,
     flags: tuple[str, ...] = (),
     environment: tuple[str, ...] = (),
     repeatable: bool = False,

@@ -41,63 +41,54 @@ class ServerSettings:
         "",
         kind=APP,
         section="application",
-        reloads=True,
         help="The application: module:attribute, module:factory() or, with --factory, a module:callable.",
     )
     factory: bool = option(
         False,
         kind=SWITCH,
         section="application",
-        reloads=True,
         help="APP names a callable that returns the application.",
     )
     interface: str = option(
         "auto",
         kind=choice("auto", "asgi3", "asgi2", "wsgi"),
         section="application",
-        reloads=True,
         help="What the application speaks. auto tells ASGI 3 and 2 apart; wsgi needs a2wsgi or asgiref.",
     )
     app_dir: str = option(
         "",
         kind=TEXT,
         section="application",
-        reloads=True,
         help="Directory put first on the import path; the working directory if not given.",
     )
     lifespan: str = option(
         "auto",
         kind=choice("auto", "on", "off"),
         section="application",
-        reloads=True,
         help="ASGI lifespan: auto goes on without it if the application does not know it; on requires it.",
     )
     root_path: str = option(
         "",
         kind=URL_PREFIX,
         section="application",
-        reloads=True,
         help="Prefix under which a proxy serves the application (ASGI root_path).",
     )
     http: str = option(
         "auto",
         kind=choice("auto", "httptools", "h11"),
         section="server",
-        reloads=True,
         help="HTTP/1.1 parser; auto is httptools where it can be imported, else h11.",
     )
     loop: str = option(
         "auto",
         kind=choice("auto", "uvloop", "asyncio"),
         section="server",
-        reloads=True,
         help="Event loop; auto is uvloop where it can be imported, else asyncio.",
     )
     graceful_timeout: float = option(
         30.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0),
         help="Time a draining worker has to finish its requests and its lifespan before it is terminated.",
     )
@@ -105,7 +96,6 @@ class ServerSettings:
         75.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0),
         help="How long an idle kept-alive connection stays open; keep it above the proxy's own (60 s is usual).",
     )
@@ -113,7 +103,6 @@ class ServerSettings:
         10.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0.1),
         help="Time from the first byte of a request, or from accepting a connection, to the end of its headers.",
     )
@@ -121,7 +110,6 @@ class ServerSettings:
         30.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0.1),
         help="Longest wait for the next bytes of a request body that the application is reading.",
     )
@@ -129,7 +117,6 @@ class ServerSettings:
         240,
         kind=BYTES,
         section="timeouts",
-        reloads=True,
         help="Bytes a second at which a request body must come on the whole, once it was waited for as long as "
         "body-timeout and while nothing was answered; 0 is none.",
     )
@@ -137,7 +124,6 @@ class ServerSettings:
         0.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=off_or_at_least(1),
         help="Longest time from a request's head to its response's end; then 504, or a visible cut; 0 is none.",
     )
@@ -145,7 +131,6 @@ class ServerSettings:
         30.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0.1),
         help="Longest time a client may take no byte of a response that waits for it.",
     )
@@ -153,7 +138,6 @@ class ServerSettings:
         0.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0),
         help="How long idle kept-alive connections stay readable in a drain; 0 means the lesser of 5 s and a third "
         "of graceful-timeout.",
@@ -162,7 +146,6 @@ class ServerSettings:
         8190,
         kind=BYTES,
         section="limits",
-        reloads=True,
         check=at_least(64),
         help="Longest request line; a longer one is answered 414.",
     )
@@ -170,7 +153,6 @@ class ServerSettings:
         100,
         kind=COUNT,
         section="limits",
-        reloads=True,
         check=at_least(1),
         help="Most header fields in a request; more are answered 431.",
     )
@@ -178,7 +160,6 @@ class ServerSettings:
         65536,
         kind=BYTES,
         section="limits",
-        reloads=True,
         check=at_least(256),
         help="Largest request head; a larger one is answered 431.",
     )
@@ -186,21 +167,18 @@ class ServerSettings:
         0,
         kind=BYTES,
         section="limits",
-        reloads=True,
         help="Largest request body; a larger one is answered 413. 0 is no limit.",
     )
     limit_concurrency: int = option(
         0,
         kind=COUNT,
         section="limits",
-        reloads=True,
         help="Most HTTP requests in the application of one worker at once; more are answered 503. 0 is no limit.",
     )
     ws_max_size: int = option(
         16 * 1024**2,
         kind=BYTES,
         section="websocket",
-        reloads=True,
         check=at_least(125),
         help="Largest WebSocket message, after decompression; a larger one ends the connection with code 1009.",
     )
@@ -208,7 +186,6 @@ class ServerSettings:
         20.0,
         kind=SECONDS,
         section="websocket",
-        reloads=True,
         check=off_or_at_least(1),
         help="Silence after which a WebSocket's peer is pinged; 0 is never.",
     )
@@ -216,7 +193,6 @@ class ServerSettings:
         20.0,
         kind=SECONDS,
         section="websocket",
-        reloads=True,
         check=off_or_at_least(1),
         help="How long a pinged peer may stay silent before the connection is given up; 0 is for ever.",
     )
@@ -224,14 +200,12 @@ class ServerSettings:
         True,
         kind=SWITCH,
         section="websocket",
-        reloads=True,
         help="Compress WebSocket messages for clients that offer it (RFC 7692).",
     )
     ssl_certfile: tuple[str, ...] = option(
         (),
         kind=TEXT,
         section="tls",
-        reloads=True,
         repeatable=True,
         help="Certificate with its chain, in PEM; every listener then speaks TLS. Given again: for other names (SNI).",
     )
@@ -239,34 +213,31 @@ class ServerSettings:
         (),
         kind=TEXT,
         section="tls",
-        reloads=True,
         repeatable=True,
         help="Private key in PEM, once for each ssl-certfile in the same order; never, if those hold their keys.",
     )
     ssl_keyfile_password: str = option(
-        "", kind=SECRET, section="tls", reloads=True, help="Password of the private keys, if they are encrypted."
+        "", kind=SECRET, section="tls", help="Password of the private keys, if they are encrypted."
     )
     ssl_ca_certs: str = option(
-        "", kind=TEXT, section="tls", reloads=True, help="Certificates in PEM of those who may sign for clients."
+        "", kind=TEXT, section="tls", help="Certificates in PEM of those who may sign for clients."
     )
     ssl_cert_reqs: str = option(
         "none",
         kind=choice("none", "optional", "required"),
         section="tls",
-        reloads=True,
         help="Whether clients are asked for a certificate; one that does not verify is never accepted.",
     )
     ssl_ciphers: str = option(
-        "", kind=TEXT, section="tls", reloads=True, help="Ciphers up to TLS 1.2, as OpenSSL lists them; its own choice."
+        "", kind=TEXT, section="tls", help="Ciphers up to TLS 1.2, as OpenSSL lists them; its own choice."
     )
     ssl_min_version: str = option(
-        "1.2", kind=choice("1.2", "1.3"), section="tls", reloads=True, help="Oldest version of TLS that is spoken."
+        "1.2", kind=choice("1.2", "1.3"), section="tls", help="Oldest version of TLS that is spoken."
     )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",
         kind=PEERS,
         section="proxies",
-        reloads=True,
         environment=("FORWARDED_ALLOW_IPS",),
         help="Peers whose forwarded-headers are believed: addresses, networks, 'unix' or *.",
     )
@@ -274,7 +245,6 @@ class ServerSettings:
         "x-forwarded-for,x-forwarded-proto",
         kind=FORWARDED,
         section="proxies",
-        reloads=True,
         help="Which fields those peers set themselves, so that they are believed: x-forwarded-for, -proto, -host and "
         "-port, or forwarded; or off.",
     )
@@ -282,21 +252,18 @@ class ServerSettings:
         False,
         kind=SWITCH,
         section="proxies",
-        reloads=True,
         help="Every connection begins with a PROXY header, version 1 or 2, that tells the client's address.",
     )
     proxy_allow_ips: str = option(
         "127.0.0.1,::1",
         kind=PEERS,
         section="proxies",
-        reloads=True,
         help="Peers that may send PROXY headers, and so connect at all: addresses, networks, 'unix' or *.",
     )
     request_id: str = option(
         "off",
         kind=REQUEST_ID,
         section="proxies",
-        reloads=True,
         help="Header (such as X-Request-ID) that names each request: taken from those peers or made, told to the "
         "application, the client and the logs; or off.",
     )
@@ -304,28 +271,24 @@ class ServerSettings:
         "drop",
         kind=choice("drop", "refuse", "keep"),
         section="proxies",
-        reloads=True,
         help="Request fields with _ in their names, which frameworks take for -: left out, answered 400, or handed on.",
     )
     server_header: bool = option(
         True,
         kind=SWITCH,
         section="server",
-        reloads=True,
         help="Send a Server header unless the application did.",
     )
     date_header: bool = option(
         True,
         kind=SWITCH,
         section="server",
-        reloads=True,
         help="Send a Date header unless the application did.",
     )
     header: tuple[str, ...] = option(
         (),
         kind=HEADER,
         section="server",
-        reloads=True,
         repeatable=True,
         help="A header field (Name: value) for every response that the application did not give one of this name.",
     )
@@ -333,49 +296,44 @@ class ServerSettings:
         "off",
         kind=ACCESS_LOG,
         section="logs",
-        reloads=True,
         help="One line a request: off, stderr, - for standard output, or a path, which is reopened at USR1.",
     )
     access_log_format: str = option(
         "auto",
         kind=ACCESS_LOG_FORMAT,
         section="logs",
-        reloads=True,
         help="How a line of the access log looks; auto is as the log on stderr, else combined. See ACCESS_LOG.md.",
     )
     log_format: str = option(
         "auto",
         kind=choice("auto", "console", "json"),
         section="logs",
+        reloads=False,
         help="auto is console on a terminal and JSON lines elsewhere.",
     )
-    log_level: str = option("info", kind=LOG_LEVEL, section="logs", reloads=True, help="Least level that is written.")
+    log_level: str = option("info", kind=LOG_LEVEL, section="logs", help="Least level that is written.")
     max_requests: int = option(
         0,
         kind=COUNT,
         section="recycling",
-        reloads=True,
         help="Requests after which a worker asks to be replaced; 0 is never.",
     )
     max_requests_jitter: int = option(
         0,
         kind=COUNT,
         section="recycling",
-        reloads=True,
         help="Up to this many are added to max-requests, so that workers do not recycle together.",
     )
     fair_accept: bool = option(
         True,
         kind=SWITCH,
         section="server",
-        reloads=True,
         help="A worker with more connections than another one leaves the next one to it, for 5 ms at most.",
     )
     health_path: str = option(
         "",
         kind=URL_PATH,
         section="reload",
-        reloads=True,
         help="Path that a new worker must answer with 2xx or 3xx, inside the worker, before it takes connections.",
     )
 

@@ -89,6 +89,7 @@ class DaemonSettings:
         ("127.0.0.1:8000",),
         kind=ADDRESS,
         section="listeners",
+        reloads=False,
         repeatable=True,
         flags=("-b",),
         environment=("PORT",),
@@ -100,6 +101,7 @@ class DaemonSettings:
         2048,
         kind=COUNT,
         section="listeners",
+        reloads=False,
         check=between(1, 65535),
         help="Length of a listener's accept queue (listen(2)).",
     )
@@ -107,6 +109,7 @@ class DaemonSettings:
         0o660,
         kind=MODE,
         section="listeners",
+        reloads=False,
         check=mode_of_a_socket,
         help="File mode of Unix sockets that are bound here.",
     )
@@ -114,7 +117,6 @@ class DaemonSettings:
         1,
         kind=WORKERS,
         section="workers",
-        reloads=True,
         flags=("-w",),
         environment=("WEB_CONCURRENCY",),
         help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota; where its "
@@ -124,13 +126,13 @@ class DaemonSettings:
         "",
         kind=NAME,
         section="control",
+        reloads=False,
         help="What this daemon is called in ctl, logs and the control socket's place; from APP if not given.",
     )
     timeout: float = option(
         30.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(1),
         help="Longest silence of a worker's event loop before it is taken for hung, recorded and replaced.",
     )
@@ -138,7 +140,6 @@ class DaemonSettings:
         60.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0.1),
         help="Longest time from spawning a worker to its being ready.",
     )
@@ -146,7 +147,6 @@ class DaemonSettings:
         0.0,
         kind=SECONDS,
         section="timeouts",
-        reloads=True,
         check=at_least(0),
         help="After SIGTERM: not ready at once, but still accepting for this long, until load balancers know.",
     )
@@ -154,7 +154,6 @@ class DaemonSettings:
         0.0,
         kind=SECONDS,
         section="reload",
-        reloads=True,
         check=at_least(0),
         help="How long the first new worker, and then the whole new generation, is watched before a reload goes on.",
     )
@@ -162,7 +161,6 @@ class DaemonSettings:
         False,
         kind=SWITCH,
         section="workers",
-        reloads=True,
         help="Import the application once for each generation and fork the workers from there: less memory, quick "
         "starts. Where the import leaves threads or sockets behind, workers are started each by itself.",
     )
@@ -170,7 +168,6 @@ class DaemonSettings:
         1,
         kind=COUNT,
         section="reload",
-        reloads=True,
         check=between(1, WORKERS_MAX),
         help="Workers above the target during a reload.",
     )
@@ -178,7 +175,6 @@ class DaemonSettings:
         True,
         kind=SWITCH,
         section="reload",
-        reloads=True,
         help="Keep replaced workers until the reload is committed, so that it can be rolled back even when the old "
         "code is gone; costs up to twice the memory meanwhile.",
     )
@@ -186,7 +182,6 @@ class DaemonSettings:
         0.0,
         kind=SECONDS,
         section="recycling",
-        reloads=True,
         check=off_or_at_least(1),
         help="Age at which a worker is replaced; 0 is never.",
     )
@@ -194,7 +189,6 @@ class DaemonSettings:
         0,
         kind=BYTES,
         section="recycling",
-        reloads=True,
         check=off_or_at_least(1024**2),
         help="PSS in bytes at which a worker is replaced; 0 is never.",
     )
@@ -202,24 +196,30 @@ class DaemonSettings:
         "auto",
         kind=choice("auto", "on", "off"),
         section="workers",
-        reloads=True,
         help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
     )
     control_socket: str = option(
         "",
         kind=CONTROL_SOCKET,
         section="control",
+        reloads=False,
         help="Path of the control socket, @NAME for an abstract one, or off; a usual place if not given.",
     )
     admin_bind: str = option(
         "",
         kind=ADMIN_BIND,
         section="control",
+        reloads=False,
         help="Where /healthz, /readyz and /metrics are answered by the master, to anybody and read-only: an address as "
         "bind has it, or off; off if not given. For probes and scrapes from outside of the machine.",
     )
     config: str = option(
-        "", kind=TEXT, section="control", flags=("-c",), help="TOML file with settings by their long names."
+        "",
+        kind=TEXT,
+        section="control",
+        reloads=False,
+        flags=("-c",),
+        help="TOML file with settings by their long names.",
     )
 
 

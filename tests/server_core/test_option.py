@@ -116,9 +116,9 @@ def test_checks_pass_the_sound_and_name_the_wrong(check: object, sound: float, w
 def test_a_declaration_is_its_fields_in_order_with_their_rows() -> None:
     @dataclass(frozen=True)
     class Some:
-        first: int = option(1, kind=COUNT, section="a", help="First.")
+        first: int = option(1, kind=COUNT, section="a", help="First.", reloads=False)
         plain: int = 2
-        second: str = option("x", kind=TEXT, section="b", help="Second.", reloads=True)
+        second: str = option("x", kind=TEXT, section="b", help="Second.")
 
     rows = declared(Some)
     assert list(rows) == ["first", "second"]
