@@ -16,9 +16,13 @@ from typing import Final
 
 import psutil
 
+from supervisor_d.control.client import VARIABLE
 from tests.helpers.daemon import DEADLINE_S, REPOSITORY
 
 NOBODY: Final = 65534
+CONTROL: Final = "@supervisor-d/app"
+"""Where a daemon called app has its control socket if it can write nowhere."""
+
 TOOLS: Final = ("unshare", "setpriv", "nsenter", "pivot_root")
 
 HERE: Final = """\
@@ -32,8 +36,9 @@ for needed in "$BASE" "$PREFIX"; do
         mount --move /mnt "$needed"
     fi
 done
+mount -t tmpfs -o mode=755 tmpfs /run
 """
-"""The root is this machine's."""
+"""The root is this machine's, but for /run, where daemons of this machine may have their sockets."""
 
 THERE: Final = """\
 mount --bind "$ROOT" "$ROOT"
@@ -109,10 +114,14 @@ def master_of(pid: int) -> psutil.Process:
 
 
 def beside(master: psutil.Process, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command of this machine's Python in the container's network, which has the control socket's name, too."""
+    """A command of this machine's Python in the container's network, which has the control socket's name, too.
+
+    `ctl` is told which: it sees the sockets of this machine's daemons as well.
+    """
     return subprocess.run(
         ["nsenter", "-t", str(master.pid), "-n", "--", sys.executable, *command],
-        capture_output=True, text=True, timeout=DEADLINE_S, check=False, env={"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        env={"PYTHONPATH": str(REPOSITORY), VARIABLE: CONTROL},
     )  # fmt: skip
 
 

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.helpers.container import (
+    CONTROL,
     NOBODY,
     beside,
     contained,
@@ -50,7 +52,7 @@ def test_it_needs_no_place_to_write_no_name_no_capability_and_no_network(directo
         (started,) = daemon.heard.expect("master.started")
         assert started["pid"] == 1
         daemon.heard.expect("worker.ready", times=2)
-        assert daemon.heard.named("control.opened")[0]["address"] == "@supervisor-d/app"
+        assert daemon.heard.named("control.opened")[0]["address"] == CONTROL
         master = master_of(daemon.pid)
         before = written_bytes([master.pid])  # by the shell that became the master: what is counted outlives exec(2)
         assert set(master.uids()) == {NOBODY}
@@ -74,3 +76,18 @@ def test_it_needs_no_place_to_write_no_name_no_capability_and_no_network(directo
         master.send_signal(signal.SIGTERM)
         assert daemon.wait() == 0
     assert sorted(path.name for path in directory.iterdir()) == ["app.py"]
+
+
+def test_under_another_init_it_is_an_ordinary_process_with_a_truthful_end(directory: Path) -> None:
+    another = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "init"]
+    with running(directory=directory, command=another) as daemon:
+        assert daemon.heard.expect("master.started")[0]["pid"] == 2
+        daemon.heard.expect("worker.ready")
+        (init,) = psutil.Process(daemon.pid).children()
+        (master,) = init.children()
+        assert daemon.get()[0] == 200
+        master.send_signal(signal.SIGINT)
+        assert daemon.wait() == 0
+    (directory / "app.py").write_text("raise LookupError('no database')")
+    with running(directory=directory, command=another) as daemon:
+        assert daemon.wait() == 3
