@@ -29,6 +29,10 @@ class Block(NamedTuple):
     is_plain: bool
     """Whether nothing but the length has to be compared before it can go out."""
 
+    def with_line(self, line: bytes) -> Block:
+        """The same with one field more. Not by _replace(), which takes more than twice as long."""
+        return Block(self.plain + line, self.counted + line, *self[2:])
+
 
 class Defaults(NamedTuple):
     """The fields that every response gets unless the application gave one of the name."""

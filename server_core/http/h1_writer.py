@@ -65,7 +65,7 @@ class H1Writer:
         """Add a field to the held head, unless the application gave one of this name, one of the defaults'."""
         block = self._block
         if name not in block.given:
-            self._block = block._replace(plain=block.plain + line, counted=block.counted + line)
+            self._block = block.with_line(line)
 
     def first(
         self, data: bytes, more: bool, line: RequestLine, keep_alive: bool, defaults: Defaults

@@ -16,13 +16,13 @@ from server_core.http.wire import Refused
 _PAIR: Final = re.compile(
     r"""[ \t]*+
         (?:
-            (?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]++)=
+            ([!#$%&'*+\-.^_`|~0-9A-Za-z]++)=
             (?:
-                (?P<token>[!#$%&'*+\-.^_`|~0-9A-Za-z]++)
-              | "(?P<quoted>(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+)"
+                ([!#$%&'*+\-.^_`|~0-9A-Za-z]++)
+              | "((?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+)"
             )
         )?+
-        [ \t]*+(?P<end>[;,]|\Z)""",
+        [ \t]*+([;,]|\Z)""",
     re.VERBOSE,
 )
 """RFC 7239 section 4: [ token "=" ( token / quoted-string ) ], and what ends it. Nothing is tried twice: two stretches
@@ -55,19 +55,21 @@ def parse_forwarded(text: str) -> list[Element]:
         match = _PAIR.match(text, at)
         if match is None:
             raise Refused(400, "malformed Forwarded")
-        name = (match["name"] or "").lower()
-        if name:
+        name, token, quoted, end = match.groups()
+        if name is not None:
+            name = name.lower()
             if name in pairs:  # section 4: each parameter "MUST NOT occur more than once per field-value"
                 raise Refused(400, "malformed Forwarded")
-            quoted = match["quoted"]
-            pairs[name] = match["token"] if quoted is None else _ESCAPE.sub(r"\1", quoted)
-        if match["end"] != ";":
+            if quoted is not None and "\\" in quoted:
+                quoted = _ESCAPE.sub(r"\1", quoted)
+            pairs[name] = token if quoted is None else quoted
+        if end != ";":
             if pairs:
                 node = pairs.get("for", UNKNOWN)
                 elements.append(
                     Element(node if _NODE.fullmatch(node) else UNKNOWN, pairs.get("proto", ""), pairs.get("host", ""))
                 )
                 pairs = {}
-            if not match["end"]:
+            if not end:
                 return elements
         at = match.end()

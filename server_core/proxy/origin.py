@@ -83,7 +83,7 @@ class Origin:
 
     def _read_forwarded(self, fields: Sequence[tuple[bytes, bytes]]) -> Told:
         # RFC 9110 5.3: field lines of one name are one list, in their order
-        elements = parse_forwarded(", ".join(value.decode("latin-1") for _, value in fields))[-LONGEST_CHAIN:]
+        elements = parse_forwarded(b", ".join([value for _, value in fields]).decode("latin-1"))[-LONGEST_CHAIN:]
         if not elements:
             return Told(None, None, None, None)
         client, distance = self.trusted.find_client([element.node for element in elements])
@@ -91,28 +91,31 @@ class Origin:
         return Told(client, SCHEMES.get(element.proto.lower()), _sound_host(element.host), None)
 
     def _read_x_forwarded(self, fields: Sequence[tuple[bytes, bytes]]) -> Told:
-        lists: dict[bytes, list[str]] = {}
+        lists: dict[bytes, str] = {}
         for name, value in fields:
-            lists.setdefault(name, []).extend(part.strip(" \t") for part in value.decode("latin-1").split(","))
-        client, distance = self.trusted.find_client(lists.get(FOR, ()))
-
-        def of_the_same_proxy(name: bytes) -> str:
-            """Proxies that overwrite leave one value where others that append leave as many as addresses."""
-            values = lists.get(name, [""])
-            return values[-1 - min(distance, len(values) - 1)]
-
-        port = of_the_same_proxy(PORT)
+            text = value.decode("latin-1")
+            lists[name] = f"{lists[name]},{text}" if name in lists else text
+        client, distance = self.trusted.find_client(lists[FOR].split(",") if FOR in lists else ())
+        port = _element(lists.get(PORT, ""), distance)
         return Told(
             client,
-            SCHEMES.get(of_the_same_proxy(PROTO).lower()),
-            _sound_host(of_the_same_proxy(HOST)),
+            SCHEMES.get(_element(lists.get(PROTO, ""), distance).lower()),
+            _sound_host(_element(lists.get(HOST, ""), distance)),
             int(port) if port.isascii() and port.isdigit() and 0 < len(port) <= 5 and 0 < int(port) <= 65535 else None,
         )
 
 
+def _element(text: str, distance: int) -> str:
+    """What the same proxy wrote: those that overwrite leave one value where others leave as many as addresses."""
+    if "," in text:
+        parts = text.split(",")
+        text = parts[-1 - min(distance, len(parts) - 1)]
+    return text.strip(" \t")
+
+
 def _sound_host(text: str) -> bytes | None:
     host = text.encode("latin-1")
-    if not is_host(host):
+    if not host or not is_host(host):
         return None
     name, port = _split(host)
     return host if name and port <= 65535 else None

@@ -30,6 +30,7 @@ class RequestIds:
 
     def __init__(self, name: str) -> None:
         self.name = name.lower().encode("ascii")
+        self._start_of_line = self.name + b": "
         # 128 random bits as 32 hexadecimal digits, which is nginx's $request_id; 0.4 us against 2.7 us of uuid4() and
         # 0.7 us of os.urandom() (measured, 2 cores, CPython 3.11). An id is no secret. A generator of its own, seeded
         # by the system: an application that calls random.seed() would give all workers the same ids.
@@ -46,7 +47,7 @@ class RequestIds:
 
     def line(self, request_id: str) -> bytes:
         """The field of a response."""
-        return b"%b: %b\r\n" % (self.name, request_id.encode("ascii"))
+        return self._start_of_line + request_id.encode("ascii") + b"\r\n"
 
     def defaults(self, defaults: Defaults, request_id: str) -> Defaults:
         """The default fields of a response with its id, for which they hold an empty place."""
