@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from server_core.ending import keeps
-from server_core.http.file_part import FilePart
+from server_core.http.file_part import FilePart, unreadable
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
@@ -82,7 +82,7 @@ class Pour:
                 self._connection.transport.abort()
                 return True
             if error.errno not in _NO_SENDFILE:
-                raise
+                raise unreadable(error) from error
             self._release()
             return self._copy()
         part.advance(sent)

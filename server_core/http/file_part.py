@@ -46,8 +46,11 @@ class FilePart:
         self.moved_bytes += size
 
     def read(self, limit: int) -> bytes:
-        """The next bytes, at most `limit`; ResponseError if the file has become shorter."""
-        data = os.pread(self.descriptor, min(self.left, limit), self.offset)
+        """The next bytes, at most `limit`; ResponseError if the file has become shorter or cannot be read."""
+        try:
+            data = os.pread(self.descriptor, min(self.left, limit), self.offset)
+        except OSError as error:
+            raise unreadable(error) from error
         self.advance(len(data))
         return data
 
@@ -61,11 +64,17 @@ class FilePart:
 
 
 def open_path(path: object) -> FilePart:
-    """The whole of a file (http.response.pathsend). OSError if it cannot be opened, ResponseError if it is none."""
+    """The whole of a file (http.response.pathsend); ResponseError if it is none, or cannot be opened.
+
+    An OSError out of send() means that the client is gone, and frameworks take it for that.
+    """
     if not isinstance(path, (str, os.PathLike)):
         raise ResponseError(f"path: must be a str, not {path!r}")
-    # without O_NONBLOCK the opening of a FIFO that nobody writes to would never return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        # without O_NONBLOCK the opening of a FIFO that nobody writes to would never return
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ResponseError(f"path: cannot open {os.fspath(path)!r}: {error.strerror}") from error
     try:
         return FilePart(descriptor, 0, _size(descriptor, f"path: {os.fspath(path)!r}"))
     except ResponseError:
@@ -78,7 +87,10 @@ def take_file(message: Mapping[str, object]) -> FilePart:
     file = message.get("file")
     if isinstance(file, io.TextIOBase) or not (isinstance(file, int) or hasattr(file, "fileno")):
         raise ResponseError(f"file: must be a binary file with a descriptor, not {file!r}")
-    descriptor = os.dup(file if isinstance(file, int) else cast(HasDescriptor, file).fileno())
+    try:
+        descriptor = os.dup(file if isinstance(file, int) else cast(HasDescriptor, file).fileno())
+    except (OSError, ValueError) as error:  # a closed one, one that has no descriptor (BytesIO), or none is left for us
+        raise ResponseError(f"file: must be a binary file with a descriptor, not {file!r} ({error})") from error
     try:
         size = _size(descriptor, "file")
         offset = _whole(message, "offset")
@@ -91,6 +103,11 @@ def take_file(message: Mapping[str, object]) -> FilePart:
         raise
     rest = max(0, size - offset)
     return FilePart(descriptor, offset, rest if count is None else min(count, rest), moves)
+
+
+def unreadable(error: OSError) -> ResponseError:
+    """What to raise when the file fails that was to be sent: it is not the client that is gone."""
+    return ResponseError(f"the file cannot be read: {error.strerror}")
 
 
 def _size(descriptor: int, what: str) -> int:

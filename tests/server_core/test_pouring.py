@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 import random
 import ssl
@@ -200,12 +201,14 @@ def test_what_is_no_file_is_a_500_that_tells_the_log_why(tmp_path: Path) -> None
     with open(tmp_path / "text", encoding="utf-8") as text, open(tmp_path / "text", "rb") as binary:
         part = {"type": "http.response.zerocopysend", "file": binary}
         cases: list[tuple[Message, str]] = [
-            (path_of(tmp_path / "missing"), "FileNotFoundError"),
+            (path_of(tmp_path / "missing"), "path: cannot open '"),
             (path_of(tmp_path), "must be a regular file"),
             (path_of(tmp_path / "fifo"), "must be a regular file"),
             ({**path_of("x"), "path": b"x"}, "path: must be a str"),
             ({**part, "file": text}, "file: must be a binary file"),
             ({**part, "file": None}, "file: must be a binary file"),
+            ({**part, "file": io.BytesIO(b"x")}, "file: must be a binary file"),
+            ({**part, "file": 1 << 20}, "file: must be a binary file"),
             ({**part, "offset": -1}, "offset: must be a whole number"),
             ({**part, "count": "5"}, "count: must be a whole number"),
         ]
@@ -213,6 +216,23 @@ def test_what_is_no_file_is_a_500_that_tells_the_log_why(tmp_path: Path) -> None
             response, served = asked(sends(START, message))
             assert response.status == 500, said
             assert said in str(served.heard.all("request.failed")[0]["traceback"])
+
+
+def test_a_file_that_fails_is_not_taken_for_a_client_that_is_gone(tmp_path: Path) -> None:
+    raised: list[BaseException] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        try:
+            await send(path_of(tmp_path / "missing"))
+        except RuntimeError as error:
+            raised.append(error)
+        await send(body(b"none"))
+
+    response, _ = asked(app)
+    assert response.body == b"none"
+    assert not isinstance(raised[0], OSError)
+    assert isinstance(raised[0].__cause__, FileNotFoundError)
 
 
 def test_a_path_stands_alone(file: Path) -> None:
@@ -397,7 +417,7 @@ def test_a_disk_that_fails_is_a_visible_end(file: Path, monkeypatch: pytest.Monk
     async def scenario(served: Served, client: Client) -> None:
         client.send(GET)
         assert (await client.rest()).endswith(b"\r\n\r\n"), "the head, and nothing of the file"
-        assert "the disk is broken" in str(served.heard.all("request.failed")[0]["traceback"])
+        assert "the file cannot be read: the disk is broken" in str(served.heard.all("request.failed")[0]["traceback"])
 
     play(sends(START, path_of(file)), scenario)
 
