@@ -118,7 +118,7 @@ COMMANDS: Final = (
         "/v1/capacity",
         "explain workers",
         "How many workers fit, and why: CPUs, quotas, memory.",
-        "200: cpus with `reasons`, memory, `room_for_more` workers as large as the largest",
+        "200: `auto`, the least of what `reasons` tell; cpus, memory, `room_for_more` workers as large as the largest",
         read=read_capacity,
     ),
     Command(
