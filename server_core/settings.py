@@ -324,6 +324,13 @@ class ServerSettings:
         section="recycling",
         help="Up to this many are added to max-requests, so that workers do not recycle together.",
     )
+    gc_threshold: int = option(
+        0,
+        kind=COUNT,
+        section="application",
+        check=at_least(0),
+        help="Allocations between two looks of the garbage collector at young objects; 0 is Python's own number.",
+    )
     fair_accept: bool = option(
         True,
         kind=SWITCH,

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -57,6 +58,8 @@ async def serve(scope, receive, send):
         tell("holding the interpreter")
         ctypes.PyDLL(None).pause()  # C code that keeps the interpreter lock until a signal comes
         await answer(send, b"let go")
+    elif path == "/garbage":
+        await answer(send, f"{gc.get_threshold()[0]} {gc.get_freeze_count() > 0}".encode())
     elif path == "/print":
         print("x" * 100_000, flush=True)
         await answer(send, b"printed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -57,6 +58,14 @@ def test_a_parked_worker_accepts_no_more_until_it_is_told_to_serve_again() -> No
             assert worker.fence().requests_total == 1
             worker.tell("serve")
             assert waiting.answer()[0] == 200
+
+
+@pytest.mark.parametrize(("settings", "threshold"), [({}, gc.get_threshold()[0]), ({"gc_threshold": 12345}, 12345)])
+def test_what_was_imported_is_frozen_and_the_collectors_threshold_is_a_setting(
+    settings: dict[str, object], threshold: int
+) -> None:
+    with spawned(APP, **settings) as worker:
+        assert worker.serving().get("/garbage") == (200, f"{threshold} True")
 
 
 def test_an_unknown_order_is_passed_over() -> None:

@@ -67,6 +67,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "ssl_min_version": ("1.3", "1.3", "1.3"),
     "max_requests": (1000, "1000", 1000),
     "max_requests_jitter": (10, "10", 10),
+    "gc_threshold": (10000, "10000", 10000),
     "fair_accept": (False, "off", False),
     "health_path": ("/healthz", "/healthz", "/healthz"),
     "bind": (["127.0.0.1:1", "unix:/x"], "127.0.0.1:1,unix:/x", ("127.0.0.1:1", "unix:/x")),
