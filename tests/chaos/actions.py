@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.chaos.daemon import EXPECT_TIMEOUT_S, ActionFailed, Daemon, Deploy, Verdict
-from tests.chaos.owned import owned_ports, owners_of, stop_and_list
+from tests.chaos.owned import owned_ports, stop_and_list
 from tests.chaos.tally import QUIET, Tally
 from tests.chaos.wire import Lost, Wire
 
@@ -163,21 +163,18 @@ async def crash(stage: Stage) -> None:
 async def hang(stage: Stage) -> None:
     """A request that blocks the event loop of its worker for an hour: told, replaced, killed.
 
-    What is in flight on that worker when it is killed is counted apart. Its connections are listed when it has the
-    request, and again when it is suspected: it may have accepted some before its loop stopped, but none since.
+    What is in flight on that worker when it is killed is counted apart. Its connections are listed when it is
+    suspected: since its loop stopped it has accepted none and closed none.
     """
     mark, since_s, port = stage.daemon.mark(), stage.tally.elapsed_s(), stage.daemon.address[1]
-    pids = list(await stage.daemon.slots())
     wire = await Wire.open(stage.daemon.address)
     try:
         wire.write(b"GET /hang?seconds=3600 HTTP/1.1\r\nhost: chaos\r\n\r\n")
-        async with asyncio.timeout(EXPECT_TIMEOUT_S):
-            while not (owners := await asyncio.to_thread(owners_of, wire.port, pids, port)):
-                await asyncio.sleep(0.01)
-        ((pid, ports),) = owners.items()
+        suspected = await stage.daemon.expect("worker.suspected", after=mark)
+        pid = int(str(suspected["pid"]))
+        ports = await asyncio.to_thread(owned_ports, pid, port)
+        check(wire.port in ports, "the worker that has the request is the suspect", suspected)
         stage.tally.doom(ports, since_s=since_s)
-        await stage.daemon.expect("worker.suspected", after=mark, pid=pid)
-        stage.tally.doom(await asyncio.to_thread(owned_ports, pid, port), since_s=since_s)
         told = await stage.daemon.expect("worker.hung", after=mark, pid=pid)
         check("in hang" in json_text(told), "the incident names the function that hangs", told)
         await stage.daemon.expect("worker.killed", after=mark, pid=pid)
@@ -251,6 +248,7 @@ ACTIONS: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
 
 
 async def requests_reach(tally: Tally, count: int) -> None:
-    """Returns when the load has come so far; looked at 100 times a second, since counting is all it does."""
-    while tally.requests < count:
-        await asyncio.sleep(0.01)
+    """Returns when the load has come so far."""
+    reached = asyncio.Event()
+    tally.when(count, reached.set)
+    await reached.wait()

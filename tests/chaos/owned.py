@@ -10,12 +10,6 @@ ESTABLISHED_TO_CLOSING = {"01", "04", "05", "08", "09", "0B"}
 """States of proc_net_tcp in which a socket can still belong to a process (include/net/tcp_states.h)."""
 
 
-def owners_of(client_port: int, pids: list[int], server_port: int) -> dict[int, set[int]]:
-    """Which of these processes has accepted this client's connection, with all that it has accepted; or nobody yet."""
-    owned = {pid: owned_ports(pid, server_port) for pid in pids}
-    return {pid: ports for pid, ports in owned.items() if client_port in ports}
-
-
 def owned_ports(pid: int, server_port: int) -> set[int]:
     """Client ports of the connections that this process has accepted; none if it is gone."""
     inodes = set()

@@ -13,7 +13,7 @@ import heapq
 import time
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 
 
@@ -106,6 +106,7 @@ class Tally:
         self.pids: set[int] = set()
         self.slowest: list[Slow] = []
         self._doomed: set[int] = set()
+        self._awaited: list[tuple[int, Callable[[], None]]] = []
         self._latencies: dict[bool, array[float]] = {True: array("d"), False: array("d")}
 
     def settle(self, had: Collection[str]) -> None:
@@ -119,6 +120,19 @@ class Tally:
         """Requests that have ended, one way or another."""
         return self.right.total() + len(self.lost) + len(self.unsavable)
 
+    def when(self, count: int, call: Callable[[], None]) -> None:
+        """Call once, as soon as so many requests have ended; at once if they have."""
+        self._awaited.append((count, call))
+        self._ended()
+
+    def _ended(self) -> None:
+        if self._awaited:
+            ended = self.requests
+            due = [call for count, call in self._awaited if count <= ended]
+            self._awaited = [(count, call) for count, call in self._awaited if count > ended]
+            for call in due:
+                call()
+
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_at
 
@@ -131,6 +145,7 @@ class Tally:
                 heapq.heappush(self.slowest, Slow(latency_s, round(self.elapsed_s(), 3), kind, self.during))
                 if len(self.slowest) > SLOWEST:
                     heapq.heappop(self.slowest)
+        self._ended()
 
     def lose(self, loss: Loss) -> bool:
         """Books a loss; True if there will be no server any more, so that asking again is pointless."""
@@ -138,6 +153,7 @@ class Tally:
             self.refused += 1
             return self.stopping
         (self.unsavable if loss.port in self._doomed else self.lost).append(loss)
+        self._ended()
         return False
 
     def connected(self, port: int) -> None:

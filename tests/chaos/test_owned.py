@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.chaos.owned import owned_ports, owners_of
+from tests.chaos.owned import owned_ports
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="proc(5) is Linux's")
 
@@ -18,10 +18,10 @@ def test_a_connection_has_an_owner_once_it_is_accepted() -> None:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             own = client.getsockname()[1]
-            assert owners_of(own, [os.getpid()], port) == {}
+            assert owned_ports(os.getpid(), port) == set()
             accepted, _ = server.accept()
             with accepted:
-                assert owners_of(own, [os.getpid()], port) == {os.getpid(): {own}}
+                assert owned_ports(os.getpid(), port) == {own}
 
 
 def test_a_process_that_is_gone_owns_nothing() -> None:
