@@ -1,28 +1,24 @@
 """The control socket's listener: made without stealing a live one, replaced atomically where dead, removed if ours.
 
-Rejected: unlink and bind, since between the two another daemon may bind and then lose its socket to the unlink; and a
-lock file, which needs to be cleaned up itself. The lock here is flock(2) on the directory: no litter, and the kernel
-gives it back when we die.
+Rejected: unlink and bind, since between the two another daemon may bind and then lose its socket to the unlink. So all
+of it happens under the directory's lock (directory_lock.py).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import select
 import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from supervisor_d.control.place import PATH_LIMIT, is_abstract, socket_address
 from supervisor_d.errors import ControlSocketError
+from supervisor_d.host.directory_lock import locked
 
 MODE: Final = 0o660
 DIRECTORY_MODE: Final = 0o755
@@ -33,10 +29,6 @@ FORERUNNER: Final = ".new.sock"
 
 BACKLOG: Final = 128
 """Chosen: twice the connections that are served at once, so that a crowd waits rather than fails."""
-
-LOCK_TRIES: Final = 40
-LOCK_INTERVAL_S: Final = 0.05
-"""Two seconds in all: the lock is held for a few system calls, so a longer wait has another reason. Chosen."""
 
 PEER: Final = struct.Struct("3i")
 """struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)."""
@@ -74,7 +66,7 @@ class ControlListener:
                 there = os.lstat(self.address)
                 if (there.st_dev, there.st_ino) == (self.device, self.inode):
                     os.unlink(self.address)
-        except (OSError, ControlSocketError):
+        except OSError:
             return  # gone already, or its directory is: there is nothing left that we could remove
 
 
@@ -188,25 +180,3 @@ def unix_socket() -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.setblocking(False)
     return made
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Holds the lock that daemons take while they look at, make or remove a socket in this directory."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        take_lock(fd, directory)
-        yield
-    finally:
-        os.close(fd)
-
-
-def take_lock(fd: int, directory: Path) -> None:
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            select.select((), (), (), LOCK_INTERVAL_S)  # before the loop begins, or after it has ended
-        else:
-            return
-    raise ControlSocketError(f"control-socket: {directory} has been locked by another process for too long")

@@ -239,14 +239,12 @@ def _bind_unix(address: UnixAddress, binding: Binding) -> Listener:
     try:
         if address.is_abstract:
             opened.bind("\0" + address.path[1:])
+            opened.listen(binding.backlog)
         else:
-            place = unix_path.bind(opened, address.path, binding.unix_mode)
-        opened.listen(binding.backlog)
+            place = unix_path.bind(opened, address.path, binding.unix_mode, binding.backlog)
         opened.setblocking(False)
     except OSError:
         opened.close()
-        if place is not None:
-            place.give_up()
         raise
     return Listener(opened, str(address), binding.source, place)
 

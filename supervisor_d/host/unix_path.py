@@ -2,20 +2,21 @@
 
 A socket file outlives its server, so bind(2) says EADDRINUSE for the living and the dead alike; connect(2) tells them
 apart. Between that test and the bind another daemon could do the same, and the later one would unlink the earlier
-one's socket: so both happen under a lock on the directory. Rejected: binding a temporary name and renaming it, which
-leaves getsockname(2), and so `ss -x`, with a name that does not exist; and a lock file, which would be litter.
+one's socket: so both happen under the directory's lock. Rejected: binding a temporary name and renaming it, which
+leaves getsockname(2), and so `ss -x`, with a name that does not exist.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor_d.host.directory_lock import locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,16 @@ class Place:
             return
 
 
-def bind(listener: socket.socket, path: str, mode: int) -> Place:
-    """Bind at `path` with exactly this file mode; a dead socket is replaced.
+def bind(listener: socket.socket, path: str, mode: int, backlog: int) -> Place:
+    """Bind at `path` with exactly this file mode, and listen: one that does not listen yet looks dead to others.
+
+    A dead socket is replaced.
 
     Raises OSError: EADDRINUSE if something living is there, EEXIST if what is there is no socket.
     """
-    with _directory_locked(os.path.dirname(path) or "."):
+    with ExitStack() as held:
+        with suppress(PermissionError):  # write and search permission suffice to bind; then go without the lock
+            held.enter_context(locked(Path(path).parent))
         if _is_taken(path):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
         before = os.umask(0o777 & ~mode)  # there is one thread, and no moment at which the file is open to others
@@ -50,7 +55,13 @@ def bind(listener: socket.socket, path: str, mode: int) -> Place:
         finally:
             os.umask(before)
         made = os.lstat(path)
-    return Place(path, made.st_dev, made.st_ino)
+        place = Place(path, made.st_dev, made.st_ino)
+        try:
+            listener.listen(backlog)
+        except OSError:
+            place.give_up()
+            raise
+    return place
 
 
 def _is_taken(path: str) -> bool:
@@ -67,18 +78,3 @@ def _is_taken(path: str) -> bool:
             return True
     os.unlink(path)
     return False
-
-
-@contextmanager
-def _directory_locked(directory: str) -> Iterator[None]:
-    """Other daemons that look at sockets in this directory wait meanwhile; they hold it for microseconds."""
-    try:
-        held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:  # write and search permission suffice to bind there; then go without the lock
-        yield
-        return
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.errors import ControlSocketError
-from supervisor_d.host import control_listener
+from supervisor_d.host import control_listener, directory_lock
 from supervisor_d.host.control_listener import ControlListener, open_control_listener, peer_of
 
 DEADLINE_S = 20.0
@@ -144,9 +144,9 @@ def test_a_place_that_cannot_be_made_is_named_with_its_reason(tmp_path: Path) ->
 def test_a_lock_that_is_never_given_back_is_an_error_rather_than_a_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_listener, "LOCK_TRIES", 2)
+    monkeypatch.setattr(directory_lock, "TRIES", 2)
     with (
-        control_listener.locked(tmp_path),
+        directory_lock.locked(tmp_path),
         pytest.raises(ControlSocketError, match="locked by another process"),
     ):
         open_control_listener((str(tmp_path / "c.sock"),))
