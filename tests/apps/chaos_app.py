@@ -117,10 +117,17 @@ async def stream(answer: Answer, query: dict[str, str]) -> None:
     await answer.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+HANG_BYTES = 8
+"""Half of what /hang answers: one half before it hangs, one after it."""
+
+
 async def hang(answer: Answer, query: dict[str, str]) -> None:
-    """Blocks the event loop of this worker, as a forgotten synchronous call does."""
+    """Blocks the event loop of this worker, as a forgotten synchronous call does, once it has begun to answer."""
+    await answer.start(2 * HANG_BYTES)
+    await answer.send({"type": "http.response.body", "body": b"." * HANG_BYTES, "more_body": True})
+    await asyncio.sleep(0.01)  # the loop turns, and writes
     time.sleep(float(query["seconds"]))
-    await answer.whole(b"awake\n")
+    await answer.send({"type": "http.response.body", "body": b"." * HANG_BYTES})
 
 
 ROUTES: dict[str, Callable[[Answer, dict[str, str]], Awaitable[None]]] = {
