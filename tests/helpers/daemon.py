@@ -230,6 +230,7 @@ def running(
     bind: str | None = "127.0.0.1:0",
     stdin: int = subprocess.DEVNULL,
     command: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[Daemon]:
     """A daemon with these flags; `command` goes before it (unshare, say) and must exec it."""
     control = f"@supervisor-d-test-{uuid.uuid4().hex[:12]}"
@@ -237,7 +238,7 @@ def running(
     process = subprocess.Popen(
         [
             *command,
-            sys.executable,
+            python,
             *("-m", "supervisor_d", "run", app, "--log-format", "json", "--control-socket", control),
             *where,
             *flags,

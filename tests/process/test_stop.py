@@ -35,7 +35,7 @@ ONE = """
 @pytest.mark.parametrize("lifespan", [NONE, ONE], ids=["without a lifespan", "with one"])
 def test_an_endless_response_is_given_up_within_the_budget_and_cleans_up(tmp_path: Path, lifespan: str) -> None:
     (tmp_path / "app.py").write_text(ENDLESS.format(lifespan=lifespan.strip()))
-    flags = ("--workers", "1", "--graceful-timeout", "2s", "--app-dir", str(tmp_path))
+    flags = ("--workers", "1", "--graceful-timeout", "3s", "--app-dir", str(tmp_path))
     with running(*flags) as daemon:
         daemon.heard.expect("worker.ready")
         client = http.client.HTTPConnection(*daemon.address(), timeout=DEADLINE_S)
