@@ -10,13 +10,12 @@ from server_core.ending import LOST, OPEN
 from server_core.http.exchange import ClientDisconnected
 from server_core.http.wire import Head
 from server_core.websocket.channel import Channel
-from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
+from server_core.websocket.deflate import Deflate, negotiate
 from server_core.websocket.handshake import Offer, acceptance, read_offer
+from server_core.websocket.machine import Machine
 from server_core.websocket.session import Session
 
 if TYPE_CHECKING:
-    from websockets.extensions.permessage_deflate import PerMessageDeflate
-
     from server_core.connection import Connection
     from server_core.server import Server
 
@@ -32,7 +31,7 @@ class Upgrade:
         self._offer = offer
         agreed = negotiate(offer.extensions) if server.settings.ws_per_message_deflate else None
         self._extension: bytes | None = None
-        self._deflate: PerMessageDeflate | None = None
+        self._deflate: Deflate | None = None
         if agreed is not None:
             self._extension, self._deflate = agreed
 
@@ -43,7 +42,7 @@ class Upgrade:
         if request_ids is not None:
             defaults = request_ids.defaults(defaults, self._connection.head.request_id)  # type: ignore[union-attr]
         head = acceptance(self._offer, subprotocol, self._extension, headers, defaults)
-        machine = WebsocketsMachine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
+        machine = Machine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = Channel(server, session, machine, sliced=self._deflate is not None)
         hand_over(self._connection, channel, head)
         return channel

@@ -75,7 +75,7 @@ def wsproto_echo() -> Echo:
 
 
 def ours_echo() -> Echo:
-    from server_core.websocket.frames_websockets import WebsocketsMachine
+    from server_core.websocket.machine import Machine
 
     parts: list[bytes] = []
 
@@ -83,7 +83,7 @@ def ours_echo() -> Echo:
         out = machine.message(data)
         parts.append(out if isinstance(out, bytes) else b"".join(out))
 
-    machine = WebsocketsMachine(answer, max_size=2**24, deflate=None)
+    machine = Machine(answer, max_size=2**24, deflate=None)
 
     def echo(data: bytes) -> bytes:
         machine.receive(data)
@@ -137,7 +137,7 @@ MACHINES: dict[str, tuple[str, Callable[[], Echo] | None]] = {
     "floor": ("uvloop", floor_echo),
     "picows' own server": ("picows", None),
     "websockets": ("websockets", websockets_echo),
-    "ours, over websockets": ("server_core.websocket.frames_websockets", ours_echo),
+    "ours": ("server_core.websocket.machine", ours_echo),
     "wsproto": ("wsproto", wsproto_echo),
 }
 

@@ -12,7 +12,7 @@ from server_core.http.h1_rules import RequestLines
 from server_core.http.phases import ResponseError
 from server_core.http.wire import Head, Refused
 from server_core.settings import ServerSettings
-from server_core.websocket.frames_websockets import negotiate
+from server_core.websocket.deflate import negotiate
 from server_core.websocket.handshake import Offer, accept_of, acceptance, read_offer
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server_core.websocket.deflate import negotiate
 from server_core.websocket.frames import Ended
-from server_core.websocket.frames_websockets import WebsocketsMachine, negotiate
+from server_core.websocket.machine import Machine
 from tests.helpers.websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_frame, frame
 
 MAX = 100_000
@@ -28,7 +29,7 @@ class Peer:
 
     def __post_init__(self) -> None:
         agreed = negotiate([b"permessage-deflate"]) if self.deflate else None
-        self.machine = WebsocketsMachine(self.messages.append, max_size=MAX, deflate=agreed[1] if agreed else None)
+        self.machine = Machine(self.messages.append, max_size=MAX, deflate=agreed[1] if agreed else None)
 
     def feed(self, *pieces: bytes) -> Peer:
         for piece in pieces:
@@ -96,7 +97,7 @@ def test_pings_are_answered_between_fragments() -> None:
         (frame(TEXT, b"\xc3", fin=False) + frame(CONT, b"\x28", fin=False), 1007),
         (frame(TEXT, b"\xc3", fin=False) + frame(CONT), 1007),
         (frame(BINARY, b"x" * (MAX + 1)), 1009),
-        (frame(BINARY, b"x" * MAX)[:10].replace(struct.pack("!Q", MAX), struct.pack("!Q", MAX + 1)), 1009),
+        (frame(BINARY, b"x" * MAX)[:14].replace(struct.pack("!Q", MAX), struct.pack("!Q", MAX + 1)), 1009),
         (frame(BINARY, b"x" * MAX, fin=False) + frame(CONT, b"x"), 1009),
     ],
 )

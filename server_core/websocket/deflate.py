@@ -1,0 +1,103 @@
+"""permessage-deflate (RFC 7692): what is agreed with a client, and one connection's two streams, both bounded."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+from websockets.exceptions import InvalidHeader, NegotiationError
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.headers import build_extension, parse_extension
+
+from server_core.http.wire import Refused
+
+WINDOW_BITS: Final = 12
+MEM_LEVEL: Final = 5
+"""32 KiB per connection for compressing (zconf.h: 2^(bits+2) + 2^(level+9)) where zlib's defaults take 256 KiB, for a
+few percent of the ratio: the choice of the websockets library, with its reasons in its documentation."""
+
+_DEFLATE: Final = ServerPerMessageDeflateFactory(server_max_window_bits=WINDOW_BITS, client_max_window_bits=WINDOW_BITS)
+_TAIL: Final = b"\0\0\xff\xff"
+"""RFC 7692 7.2.1: a sender removes these four bytes from the end of each message, a receiver appends them."""
+
+
+class TooLarge(Exception):
+    """A message has grown beyond its limit."""
+
+
+class Deflate:
+    """The two streams of one connection; zlib's states are made when they are first needed, as many never are."""
+
+    __slots__ = ("_bits_in", "_bits_out", "_fresh_in", "_fresh_out", "_inflater", "_squeezer")
+
+    def __init__(self, bits_in: int, bits_out: int, *, fresh_in: bool, fresh_out: bool) -> None:
+        self._bits_in = bits_in
+        self._bits_out = bits_out
+        self._fresh_in = fresh_in
+        """Whether each message that comes stands for itself (client_no_context_takeover)."""
+        self._fresh_out = fresh_out
+        self._inflater: zlib._Decompress | None = None
+        self._squeezer: zlib._Compress | None = None
+
+    def inflate(self, data: bytes, room: int, *, last: bool) -> bytes:
+        """Some of a message; TooLarge if it is more than `room` bytes, zlib.error if it is none.
+
+        RFC 7692 7.2.3.4: a block with BFINAL set may come, and more behind it. A sender whose library ended a stream
+        has begun a new one with an empty window.
+        """
+        out = self._some(data, room)
+        if last:
+            out += self._some(_TAIL, room - len(out))
+            if self._fresh_in:
+                self._inflater = None
+        return out
+
+    def _some(self, data: bytes, room: int) -> bytes:
+        whole = b""
+        while True:
+            inflater = self._inflater
+            if inflater is None:
+                inflater = self._inflater = zlib.decompressobj(wbits=-self._bits_in)
+            out = inflater.decompress(data, room + 1)
+            room -= len(out)
+            if room < 0:
+                raise TooLarge
+            whole = whole + out if whole else out
+            if not inflater.eof:
+                return whole
+            data, self._inflater = inflater.unused_data, None
+
+    def squeeze(self, data: bytes) -> bytes:
+        """A whole message."""
+        squeezer = self._squeezer
+        if squeezer is None:
+            squeezer = zlib.compressobj(wbits=-self._bits_out, memLevel=MEM_LEVEL)
+            if not self._fresh_out:
+                self._squeezer = squeezer
+        return (squeezer.compress(data) + squeezer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def negotiate(offers: Iterable[bytes]) -> tuple[bytes, Deflate] | None:
+    """The first offer of permessage-deflate that can be met: our answer to it, and what it agrees on.
+
+    Refused if the header is malformed; an offer that cannot be met, or of something else, is passed over.
+    """
+    try:
+        offered = [extension for value in offers for extension in parse_extension(value.decode("latin-1"))]
+    except InvalidHeader as error:
+        raise Refused(400, "malformed Sec-WebSocket-Extensions") from error
+    for name, parameters in offered:
+        if name == _DEFLATE.name:
+            try:
+                answer, agreed = _DEFLATE.process_request_params(parameters, ())
+            except NegotiationError:
+                continue
+            deflate = Deflate(
+                agreed.remote_max_window_bits,
+                agreed.local_max_window_bits,
+                fresh_in=agreed.remote_no_context_takeover,
+                fresh_out=agreed.local_no_context_takeover,
+            )
+            return build_extension([(_DEFLATE.name, answer)]).encode("ascii"), deflate
+    return None
