@@ -14,21 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.hello import free_port, start
+from tests.bench.websocket_servers import SERVERS, command
 
 APP = "server_core.example:app"
 
-SERVERS: Mapping[str, str] = {
-    "supervisor-d": "{python} -m server_core {app} --log-level error --port {port}",
-    "uvicorn websockets-sansio": "{bin}uvicorn {app} --log-level error --ws websockets-sansio --port {port}",
-    "uvicorn wsproto": "{bin}uvicorn {app} --log-level error --ws wsproto --port {port}",
-    "granian": "{bin}granian {app} --interface asgi --no-access-log --log-level error --port {port}",
-    "gunicorn -k asgi": "{bin}gunicorn {app} -k asgi --log-level error -b 127.0.0.1:{port}",
-    "hypercorn": "{bin}hypercorn {app} -b 127.0.0.1:{port} --log-level error",
-}
 PASSED, STRICTLESS, INFORMATIONAL = "OK", "NON-STRICT", "INFORMATIONAL"
 Verdicts = dict[str, str]
 
@@ -43,9 +35,10 @@ def fuzz(wstest: str, name: str, port: int, cases: list[str], seconds: float, pl
         "exclude-agent-cases": {},
     }
     (place / "fuzzingclient.json").write_text(json.dumps(specification))
-    command = [wstest, "-m", "fuzzingclient", "-s", str(place / "fuzzingclient.json")]
     with (place / "said").open("w") as said:
-        client = subprocess.Popen(command, cwd=place, stdout=said, stderr=said)
+        client = subprocess.Popen(
+            [wstest, "-m", "fuzzingclient", "-s", "fuzzingclient.json"], cwd=place, stdout=said, stderr=said
+        )
         try:
             client.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -94,9 +87,8 @@ def main() -> None:
         if name != "supervisor-d" and not options.peers:
             continue
         port = free_port()
-        command = SERVERS[name].format(python=sys.executable, bin=f"{options.peers}/", app=APP, port=port).split()
         with tempfile.TemporaryDirectory(prefix="autobahn-") as place:
-            server = start(command, port, max(os.sched_getaffinity(0)))
+            server = start(command(name, APP, port, options.peers), port, max(os.sched_getaffinity(0)))
             try:
                 verdicts = fuzz(options.wstest, name, port, options.case or ["*"], options.seconds, Path(place))
             finally:

@@ -170,15 +170,23 @@ def client_frame(size: int) -> bytes:
     return b"\x82" + length + mask + masked
 
 
-def connect(port: int) -> socket.socket:
+class NotAgreed(Exception):
+    """The server does not do the extension."""
+
+
+def connect(port: int, extension: str = "") -> socket.socket:
+    offer = f"Sec-WebSocket-Extensions: {extension}\r\n".encode() if extension else b""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.sendall(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n" % offer
     )
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += sock.recv(1)
+    if extension.encode() not in head:
+        sock.close()
+        raise NotAgreed
     return sock
 
 
