@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._discarded = self._streak = 0
         self._gathering: Gathering | None = None
         self.progress = Progress(server.now)
-        self.since = server.now
+        self.since = server.loop.time()
         self.body_wanted_at = 0.0
 
     # The transport's side

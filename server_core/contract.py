@@ -172,6 +172,7 @@ class Figures(NamedTuple):
     responses_4xx: int = 0
     responses_5xx: int = 0
     overloads_total: int = 0
+    evictions_total: int = 0
     latency_sum_s: float = 0.0
     """Seconds of all requests that `latency` counts, together."""
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
@@ -191,7 +192,7 @@ SLOTS_MAX: Final = 4096
 RECORD_BYTES: Final = 8192
 """Bytes of one slot's record: the figures, then the in-flight table. Two pages, so writers share none."""
 
-FIGURES: Final = struct.Struct(f"=qqddd9qd{len(LATENCY_BOUNDS_S) + 1}q")
+FIGURES: Final = struct.Struct(f"=qqddd10qd{len(LATENCY_BOUNDS_S) + 1}q")
 LOOP_BEAT_OFFSET: Final = 16
 THREAD_BEAT_OFFSET: Final = 24
 INSTANT: Final = struct.Struct("=d")

@@ -81,6 +81,7 @@ class LoopBeat:
                 responses_4xx=served.responses[3],
                 responses_5xx=served.responses[4],
                 overloads_total=served.overloads_total,
+                evictions_total=served.evictions_total,
                 latency_sum_s=served.latency_sum_s,
             )
         )

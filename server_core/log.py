@@ -54,13 +54,19 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
     "request.expired": Event("warning", ("method", "path", "duration_s"), "A request passed request-timeout."),
     "requests.limited": Event("warning", ("limit",), "limit-concurrency is reached: more requests are answered 503."),
+    "connections.limited": Event(
+        "warning", ("connections", "limit"), "limit-connections is reached: who comes next waits to be accepted."
+    ),
+    "descriptors.short": Event(
+        "warning", ("connections", "descriptor"), "Hardly a descriptor is left: idle and slow connections make room."
+    ),
     "tls.handshake_failed": Event("debug", ("error", "client"), "A client did not complete the TLS handshake."),
     "proxy.refused": Event(
         "warning",
         ("reason", "client", "times"),
         "Connections without a sound PROXY header were closed; told at most once a minute, with the latest.",
     ),
-    "accept.failed": Event("warning", ("error", "retry_s"), "A connection could not be accepted; tried again."),
+    "accept.failed": Event("warning", ("error", "retry_s"), "Nobody could be accepted; tried again while it lasts."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
     "request.ended": Event("info", REQUEST_KEYS, "A line of the access log in JSON; it has its own place and format."),

@@ -41,6 +41,7 @@ from server_core.log import Log
 from server_core.proxy.gate import Gate
 from server_core.proxy.origin import Origin, names_to_know
 from server_core.proxy.request_id import request_id_of
+from server_core.room import Room
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
 from server_core.websocket.channel import Channel
@@ -64,6 +65,7 @@ class ServerFigures(NamedTuple):
     requests_total: int
     responses: tuple[int, int, int, int, int]
     overloads_total: int
+    evictions_total: int
     latency_sum_s: float
     latency: tuple[int, ...]
 
@@ -73,6 +75,7 @@ class Server:
 
     swept_after_s = 0.0
     """Time between the last two sweeps."""
+    latency_sum_s = 0.0
     _drained: asyncio.Future[None] | None = None
     _closes_until = 0.0
 
@@ -110,8 +113,8 @@ class Server:
         self.heads = Heads(_fixed_defaults(settings))
         self.now = loop.time()
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self.latency_sum_s = 0.0
         self._on_max_requests = on_max_requests
+        self.room = Room(self)
         self.listeners = self._new_listeners(loads)
         self.access_log = open_log(settings, log, place)
         self.new_writer = self.access_log.new_writer if self.access_log is not None else H1Writer
@@ -123,7 +126,7 @@ class Server:
         adopt: Adopt = self._adopt_accepted
         if self.settings.proxy_protocol:
             adopt = partial(self._adopt_proxied, Gate(self.loop, self.settings, self.log))
-        return Listeners(self.loop, self.log, adopt, self.check_drained, held=self.connections.__len__, loads=loads)
+        return Listeners(self.loop, adopt, self.room, held=self.connections.__len__, loads=loads)
 
     def listen(self, sock: socket.socket) -> None:
         """Add a listener, which the server owns from now on; it does not accept before serve()."""
@@ -205,6 +208,7 @@ class Server:
 
     def forget(self, connection: Connection | Channel) -> None:
         self.connections.pop(connection, None)
+        self.room.leave(connection)
         self.listeners.tell()
         self.check_drained()
 
@@ -277,6 +281,7 @@ class Server:
         """To be called about once a second with loop.time(): every deadline, the date, the access log."""
         self.swept_after_s, self.now = now - self.now, now
         self.listeners.beat()
+        self.room.renew()
         self._renew_date()
         for connection in list(self.connections):
             connection.check(now)
@@ -296,6 +301,7 @@ class Server:
             self.requests_total,
             (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
             self.admission.overloads_total if self.admission is not None else 0,
+            self.room.evictions_total,
             self.latency_sum_s,
             tuple(self.latency),
         )

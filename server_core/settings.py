@@ -169,6 +169,13 @@ class ServerSettings:
         section="limits",
         help="Largest request body; a larger one is answered 413. 0 is no limit.",
     )
+    limit_connections: int = option(
+        0,
+        kind=COUNT,
+        section="limits",
+        reloads=True,
+        help="Most connections of one worker; who comes next waits to be accepted. 0 is what its descriptors allow.",
+    )
     limit_concurrency: int = option(
         0,
         kind=COUNT,

@@ -107,6 +107,11 @@ def counter_families(view: View) -> Iterator[Family]:
         "Requests answered 503 because of limit-concurrency.",
         sum(figures.overloads_total for figures in everyone),
     )
+    yield counter(
+        "evictions_total",
+        "Idle or slow connections closed to make room where descriptors were short.",
+        sum(figures.evictions_total for figures in everyone),
+    )
     yield Family(
         "request_duration_seconds",
         "histogram",

@@ -82,6 +82,7 @@ def a_view(**changes: object) -> View:
                 responses_2xx=27,
                 responses_5xx=1,
                 overloads_total=1,
+                evictions_total=2,
                 latency_sum_s=0.25,
                 latency=latencies(20, 8),
             )
@@ -91,6 +92,7 @@ def a_view(**changes: object) -> View:
             responses_2xx=990,
             responses_5xx=10,
             overloads_total=4,
+            evictions_total=5,
             latency_sum_s=2.5,
             latency=latencies(900, 0, 100),
         ),

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 
@@ -106,33 +105,6 @@ def test_one_wake_up_accepts_one_connection() -> None:
             crowd = Crowded()
             served.server.listeners.accept(crowd)  # type: ignore[arg-type]  # all of a socket that is needed
             assert crowd.accepted == 1
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_running_out_of_descriptors_pauses_accepting_and_says_so_once(code: int) -> None:
-    class Exhausted:
-        def accept(self) -> tuple[socket.socket, object]:
-            raise OSError(code, "exhausted")
-
-    async def scenario() -> None:
-        async with serving(reflect) as served:
-            server = served.server
-            assert not server.listeners.accept(Exhausted())  # type: ignore[arg-type]  # all of a socket that is needed
-            (failure,) = served.heard.all("accept.failed")
-            assert failure["retry_s"] == 0.1
-            loop = asyncio.get_running_loop()
-            before = loop.time()
-            assert (await (await served.connect()).get()).status == 200
-            assert loop.time() - before > 0.05, "nobody is accepted in the pause"
-            assert len(served.heard.all("accept.failed")) == 1
-            for _ in range(5):
-                server.listeners.accept(Exhausted())  # type: ignore[arg-type]  # as above
-                server.listeners.leave()
-                server.listeners.join()
-            pauses = [failure["retry_s"] for failure in served.heard.all("accept.failed")]
-            assert pauses[1:] == [0.1, 0.2, 0.4, 0.8, 1.0]
 
     run(scenario())
 

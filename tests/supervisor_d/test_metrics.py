@@ -81,6 +81,7 @@ def test_requests_are_those_of_living_and_former_workers() -> None:
     assert told['supervisor_d_responses_total{class="5xx"}'] == 11
     assert told['supervisor_d_responses_total{class="3xx"}'] == 0
     assert told["supervisor_d_overloads_total"] == 5
+    assert told["supervisor_d_evictions_total"] == 7
 
 
 def test_the_histogram_is_cumulative_and_its_last_bucket_is_its_count() -> None:
@@ -103,6 +104,7 @@ def test_no_counter_falls_when_a_worker_is_replaced() -> None:
         responses_2xx=before.retired.responses_2xx + gone.responses_2xx,
         responses_5xx=before.retired.responses_5xx + gone.responses_5xx,
         overloads_total=before.retired.overloads_total + gone.overloads_total,
+        evictions_total=before.retired.evictions_total + gone.evictions_total,
         latency_sum_s=before.retired.latency_sum_s + gone.latency_sum_s,
         latency=latency,
     )

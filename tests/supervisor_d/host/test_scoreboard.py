@@ -35,6 +35,7 @@ FIGURES = Figures(
     responses_4xx=1,
     responses_5xx=1,
     overloads_total=3,
+    evictions_total=4,
     latency_sum_s=1.5,
     latency=tuple(range(14)),
 )
@@ -93,6 +94,7 @@ def test_counters_of_the_gone_are_kept_once_and_gauges_are_not(scoreboard: Score
         responses_4xx=2,
         responses_5xx=2,
         overloads_total=6,
+        evictions_total=8,
         latency_sum_s=3.0,
         latency=tuple(2 * count for count in range(14)),
     )

@@ -40,6 +40,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "limit_request_fields": (50, "50", 50),
     "limit_header_bytes": (1048576, "1MiB", 1048576),
     "limit_body": ("10M", "10M", 10485760),
+    "limit_connections": (1000, "1000", 1000),
     "limit_concurrency": (100, "100", 100),
     "forwarded_allow_ips": ("10.0.0.0/8,unix", "10.0.0.0/8, unix", "10.0.0.0/8,unix"),
     "forwarded_headers": ("forwarded", "Forwarded", "forwarded"),

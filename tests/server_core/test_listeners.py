@@ -1,0 +1,181 @@
+"""When a queue is looked at: reasons not to are independent, and nothing turns while one holds."""
+
+# ruff: noqa: ARG002 - what listeners tell has more to it than these tests look at
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
+from tests.helpers.http import run, turn, until
+
+LOOPS = ("asyncio", "uvloop")
+
+
+class Queue(socket.socket):
+    """A listener that cannot be accepted from for a while."""
+
+    failures: tuple[int, ...] = ()
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tries += 1
+        if self.failures:
+            code, *rest = self.failures
+            self.failures = tuple(rest)
+            raise OSError(code, "exhausted")
+        return super().accept()
+
+
+class Crowd:
+    """Hears what the listeners tell."""
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+        self.retries: list[float] = []
+
+    def come(self, fd: int) -> None:
+        self.came.append(fd)
+
+    def fail(self, error: OSError, retry_s: float) -> None:
+        self.retries.append(retry_s)
+
+    def settle(self, task: asyncio.Task[None]) -> None:
+        """Nothing more is kept of it."""
+
+
+class Rig:
+    """Joined listeners over one queue; what they accept is closed."""
+
+    def __init__(self) -> None:
+        self.queue = Queue()
+        self.queue.bind(("127.0.0.1", 0))
+        self.queue.listen()
+        self.crowd = Crowd()
+        loop = asyncio.get_running_loop()
+        self.listeners = Listeners(loop, self._adopt, self.crowd, held=lambda: 0)
+        self.listeners.add(self.queue)
+        self.listeners.join()
+        self._clients: list[socket.socket] = []
+
+    async def _adopt(self, sock: socket.socket, peer: object) -> None:
+        sock.close()
+
+    def connect(self) -> None:
+        self._clients.append(socket.create_connection(self.queue.getsockname()))
+
+    def close(self) -> None:
+        self.listeners.close(take_waiting=False)
+        for client in self._clients:
+            client.close()
+
+
+@asynccontextmanager
+async def rigged() -> AsyncIterator[Rig]:
+    rig = Rig()
+    try:
+        yield rig
+        await until(lambda: not rig.listeners.adopting)
+    finally:
+        rig.close()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_held_queue_is_not_looked_at_until_the_last_reason_is_released(loop: str) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.listeners.hold("one")
+            rig.listeners.hold("one")
+            rig.listeners.hold("two")
+            rig.connect()
+            rig.listeners.release("one")
+            rig.listeners.release("one")
+            await turn()
+            await turn()
+            assert rig.queue.tries == 0
+            rig.listeners.release("two")
+            await until(lambda: rig.crowd.came)
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_reason_outlasts_leaving_and_a_queue_that_comes_later_is_held_too(loop: str) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.listeners.hold(AT_LIMIT)
+            rig.listeners.leave()
+            rig.listeners.join()
+            rig.listeners.add(rig.queue)
+            rig.connect()
+            await turn()
+            await turn()
+            assert rig.queue.tries == 0
+            rig.listeners.release(AT_LIMIT)
+            await until(lambda: rig.crowd.came)
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_a_failed_accept_is_tried_again_after_a_pause_that_doubles(code: int) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            loop = asyncio.get_running_loop()
+            rig.queue.failures = (code,) * 3
+            before = loop.time()
+            rig.connect()
+            await until(lambda: rig.crowd.came)
+            assert rig.crowd.retries == [RETRY_MIN_S, 2 * RETRY_MIN_S, 4 * RETRY_MIN_S]
+            assert loop.time() - before > 0.9 * 7 * RETRY_MIN_S, "nobody looks in the pauses"
+            assert rig.queue.tries == 4
+            rig.queue.failures = (code,)
+            rig.connect()
+            await until(lambda: len(rig.crowd.retries) == 4)
+            assert rig.crowd.retries[3] == RETRY_MIN_S, "a success has begun it anew"
+
+    run(scenario())
+
+
+def test_the_pause_after_a_failure_is_never_longer_than_a_second() -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (errno.EMFILE,) * 6
+            for _ in range(6):
+                rig.listeners.accept(rig.queue)
+                rig.listeners.leave()
+                rig.listeners.join()
+            assert rig.crowd.retries == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_failed_accept_is_tried_again_as_soon_as_a_descriptor_is_free(loop: str) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (errno.EMFILE,)
+            rig.connect()
+            await until(lambda: rig.crowd.retries)
+            rig.listeners.release(NO_DESCRIPTOR)
+            await until(lambda: rig.crowd.came)
+            assert rig.queue.tries == 2
+
+    run(scenario(), loop=loop)
+
+
+def test_a_client_that_has_gone_again_is_passed_over() -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (errno.ECONNABORTED,)
+            rig.connect()
+            await until(lambda: rig.crowd.came)
+            assert rig.crowd.retries == []
+
+    run(scenario())
