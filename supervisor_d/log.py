@@ -46,12 +46,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "worker.hung": Event(
         "error",
-        (*WORKER, "kind", "silent_s", "incident", "in_flight", "stacks"),
+        (*WORKER, "kind", "silent_s", "incident", "in_flight", "in_flight_age_s", "stacks"),
         "What a worker in trouble was doing.",
     ),
     "worker.dumped": Event(
         "info",
-        (*WORKER, "kind", "silent_s", "incident", "in_flight", "stacks"),
+        (*WORKER, "kind", "silent_s", "incident", "in_flight", "in_flight_age_s", "stacks"),
         "What a worker was doing when somebody asked.",
     ),
     "worker.parked": Event("info", WORKER, "A replaced worker waits for the reload's verdict."),

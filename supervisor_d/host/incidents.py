@@ -1,4 +1,10 @@
-"""What a worker in trouble was doing: stacks, requests in flight, figures; kept and told. Host side."""
+"""What a worker in trouble was doing: stacks, requests in flight, figures; kept and told. Host side.
+
+The list of requests in flight is as old as `in_flight_age_s` says. A worker whose loop is blocked keeps it current by
+its second thread. While C code holds the interpreter no thread can, so the list is that of the loop's last beat: a
+request that came after it, perhaps the very one, is not there, but its frames are in the stacks. Rejected: storing each
+request as it begins, which every request would pay for.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +75,8 @@ class Incidents:
         ]
         stacks = self._stacks.read(child.slot)
         figures = self._scoreboard.figures(child.slot)
+        listed_at = figures.thread_beat_at if kind == "loop_blocked" else figures.loop_beat_at
+        age_s = round(max(0.0, now - listed_at), 3) if listed_at else None
         incident: Mapping[str, object] = {
             "id": self._recorded,
             "at": timestamp(),
@@ -78,6 +86,7 @@ class Incidents:
             "kind": kind,
             "silent_s": round(silent_s, 3),
             "in_flight": in_flight,
+            "in_flight_age_s": age_s,
             "figures": figures._asdict(),
             "stacks": stacks,
         }
@@ -91,6 +100,7 @@ class Incidents:
             silent_s=round(silent_s, 3),
             incident=self._recorded,
             in_flight=in_flight,
+            in_flight_age_s=age_s,
             stacks=stacks,
         )
         return incident

@@ -359,6 +359,18 @@ def test_an_incident_holds_stacks_requests_and_figures_and_answers_its_ticket(ri
     assert (hung["incident"], hung["silent_s"], hung["stacks"]) == (incident["id"], 3.25, incident["stacks"])
 
 
+def test_an_incident_says_how_old_its_list_of_requests_is(rig: Rig) -> None:
+    rig.spawn()
+    now = clock.now()
+    rig.store(Figures(loop_beat_at=now - 100.0, thread_beat_at=now - 50.0), [])
+    for kind in ("loop_blocked", "interpreter_held"):
+        rig.performer.perform(RecordIncident(SLOT, kind, 3.25))
+    by_thread, by_loop = (incident["in_flight_age_s"] for incident in rig.incidents)
+    assert isinstance(by_thread, float)
+    assert isinstance(by_loop, float)
+    assert 50.0 <= by_thread < 100.0 <= by_loop
+
+
 def test_stacks_asked_for_again_replace_the_old_ones_and_a_dump_is_no_hang(rig: Rig) -> None:
     rig.spawn()
     for _ in range(2):
