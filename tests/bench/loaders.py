@@ -56,7 +56,7 @@ def _ms(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Wrk:
-    """wrk with so many connections on one thread; it knows whole seconds only."""
+    """wrk with so many connections on one thread; it knows whole seconds only. `lua` is a script of ours, or a path."""
 
     connections: int = 64
     path: str = "/"
@@ -77,7 +77,7 @@ class Wrk:
             "--timeout",
             "10s",
         ]
-        command += ["-s", str(LUA / f"{self.lua}.lua")] if self.lua else []
+        command += ["-s", str(LUA / f"{self.lua}.lua" if "/" not in self.lua else self.lua)] if self.lua else []
         for header in self.headers:
             command += ["-H", header]
         before = tree.cpu_s()
