@@ -33,6 +33,9 @@ them anywhere: both parsers must tell the same requests, fields, bodies and stat
 which says the same rules again byte by byte and uses nothing of the server. `FUZZ_EXAMPLES=100000 python -m pytest
 tests/server_core/http/test_fuzz.py` tries so many, other ones each time.
 
+`tests/process/test_smuggling.py` sends every transcript of the default settings through nginx and HAProxy: what clients
+are answered and what the application was asked is the same list, so no request is hidden in another one.
+
 This page is written by `python -m tests.conformance`, which exits with 1 if a play disagrees.
 """
 
