@@ -295,6 +295,7 @@ class Connection(asyncio.Protocol):
         duration = monotonic() - exchange.started_at
         if duration <= FASTEST_S:
             server.latency[0] += 1
+            server.latency_sum_s += duration
         else:
             server.count_duration(duration)
         if server.access_log is not None:
