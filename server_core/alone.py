@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,7 @@ from server_core.errors import BootError, ListenerError, UsageError, application
 from server_core.log import EVENTS, Log, setup
 from server_core.scoreboard import Scoreboard
 from server_core.service import Ending, Service, import_application
-from server_core.settings import ServerSettings
+from server_core.settings import ServerSettings, tls_expiries
 
 BACKLOG: Final = 2048
 """As the daemon's own default (listen(2)); the kernel caps it at net.core.somaxconn."""
@@ -189,6 +190,8 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("run: must be called from the main thread, the only one that signals can stop")
     log = setup(form=settings.log_format, level=settings.log_level, table=EVENTS)
+    for expiry in tls_expiries(settings, time.time()):
+        log(expiry.event, **expiry.facts)
     loop_name, factory = loops.choose(settings.loop)
     with contextlib.closing(open_listener(place)) as listener, unlinked_afterwards(place.uds):
         application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)

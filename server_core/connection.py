@@ -139,8 +139,7 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             self.server.background.add(exchange)
             exchange.leave()
-            if exchange.phase is not COMPLETE:
-                record_cut(self, exchange)
+            record_cut(self, exchange)
         self.server.forget(self)
 
     def pause_writing(self) -> None:

@@ -55,6 +55,15 @@ def parse_app(text: str) -> str:
     return stripped
 
 
+def parse_callable(text: str) -> str:
+    """Nothing, or `module:callable`; whether it exists is the worker's to find out."""
+    stripped = parse_text(text).strip()
+    module, _, attribute = stripped.partition(":")
+    if stripped and not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ValueError(f"must be module:callable, not {text!r}")
+    return stripped
+
+
 def meant_app(text: str) -> str:
     """What was probably meant, for the two usual slips: a file's name, and no attribute."""
     file, _, attribute = text.partition(":")
@@ -130,6 +139,7 @@ def parse_prefix(text: str) -> str:
     return text
 
 
+CALLABLE = Kind("callable", "module:callable", parse_callable)
 APP = Kind("app", "module:attribute or module:factory()", parse_app)
 HEADER = Kind("header", "Name: value", parse_header, separator="\n")
 PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)

@@ -40,6 +40,8 @@ REQUEST_KEYS: Final = (
     *("complete", "close_code", "request_id", "referer", "user_agent"),
 )
 
+CERTIFICATE_KEYS: Final = ("setting", "path", "subject", "not_after", "days")
+
 EVENTS: Final[Mapping[str, Event]] = {
     "server.started": Event("info", ("addresses", "pid", "loop", "http"), "A server without a supervisor listens."),
     "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
@@ -66,6 +68,10 @@ EVENTS: Final[Mapping[str, Event]] = {
         ("reason", "client", "times"),
         "Connections without a sound PROXY header were closed; told at most once a minute, with the latest.",
     ),
+    "tls.certificate_expired": Event(
+        "error", CERTIFICATE_KEYS, "A certificate has expired; it is served nevertheless."
+    ),
+    "tls.certificate_expiring": Event("warning", CERTIFICATE_KEYS, "A certificate expires within two weeks."),
     "accept.failed": Event("warning", ("error", "retry_s"), "Nobody could be accepted; tried again while it lasts."),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),

@@ -67,9 +67,9 @@ def has_begun(connection: Connection, exchange: Exchange | Session) -> bool:
 
 
 def record_cut(connection: Connection, exchange: Exchange | Session) -> None:
-    """Tell the access log of an exchange that is over without a complete response."""
+    """Tell the access log of an exchange that is over, if it has no complete response."""
     log = connection.server.access_log
-    if log is not None:
+    if log is not None and exchange.phase is not COMPLETE:
         log.record_cut(exchange, connection.writer)
 
 

@@ -6,11 +6,13 @@ Length: it is one table, and cut in two it would have to be read twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from server_core.kinds import (
     ACCESS_LOG,
     ACCESS_LOG_FORMAT,
     APP,
+    CALLABLE,
     FORWARDED,
     HEADER,
     LOG_LEVEL,
@@ -20,6 +22,9 @@ from server_core.kinds import (
     URL_PATH,
     URL_PREFIX,
 )
+
+if TYPE_CHECKING:
+    from server_core.certificates import Expiry
 from server_core.option import (
     BYTES,
     COUNT,
@@ -236,10 +241,13 @@ class ServerSettings:
         help="Whether clients are asked for a certificate; one that does not verify is never accepted.",
     )
     ssl_ciphers: str = option(
-        "", kind=TEXT, section="tls", help="Ciphers up to TLS 1.2, as OpenSSL lists them; its own choice."
+        "", kind=TEXT, section="tls", help="Ciphers up to TLS 1.2, as OpenSSL lists them; those with AEAD."
     )
     ssl_min_version: str = option(
         "1.2", kind=choice("1.2", "1.3"), section="tls", help="Oldest version of TLS that is spoken."
+    )
+    ssl_context: str = option(
+        "", kind=CALLABLE, section="tls", help="module:callable that workers call with each SSLContext."
     )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",
@@ -357,3 +365,10 @@ def tls_problem(settings: ServerSettings) -> tuple[str, str] | None:
     from server_core import tls  # here, because most masters never need it
 
     return tls.problem(settings)
+
+
+def tls_expiries(settings: ServerSettings, now: float) -> list[Expiry]:
+    """The certificates that have expired at `now`, in seconds since the epoch, or do within two weeks."""
+    from server_core import tls  # as above
+
+    return tls.ending(settings, now)

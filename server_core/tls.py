@@ -1,16 +1,21 @@
 """TLS from the settings: contexts, the certificate for each server name, what a connection tells its application.
 
+The hook of ssl-context is the operator's code, like the application, so that only workers import it.
+
 Certificates are read when a worker starts, so that a reload is what renews them: the new generation has the new ones,
 the old one keeps its connections, and a pair that cannot be used keeps the old generation.
 """
 
 from __future__ import annotations
 
+import importlib
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
-from server_core.errors import UsageError
+from server_core.certificates import Expiry, authorities, decoded, expiries, first_certificate, names
+from server_core.errors import UsageError, application_traceback
 from server_core.settings import ServerSettings
 
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -19,8 +24,9 @@ REQUESTS: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "requir
 WIRE_VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 """As on the wire (RFC 8446 section 4.2.1), which is how the ASGI extension tells them."""
 
-NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
-"""X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h, which the ssl module does not name."""
+DEFAULT_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2 those with forward secrecy and authenticated encryption. Python's own choice has CBC ciphers besides, with
+which LUCKY13 is a matter of careful code; Internet Explorer 11 before Windows 10 would need them."""
 
 _ATTRIBUTES: Final = {
     "commonName": "CN",
@@ -46,45 +52,100 @@ class TlsError(UsageError):
 
 
 def problem(settings: ServerSettings) -> tuple[str, str] | None:
-    """The setting that cannot be used and why, or None. Reads the files."""
+    """The setting that cannot be used and why, or None. Reads the files; only workers find out about the hook."""
     try:
-        load(settings)
+        for context, path in zip(_contexts(settings), settings.ssl_certfile, strict=False):
+            _decoded(context, _certificate(path))
     except TlsError as error:
         return error.setting, error.what
     return None
 
 
 def load(settings: ServerSettings) -> Tls | None:
-    """TLS as the settings want it, None for plain text; TlsError names what is wrong."""
-    certificates, keys = settings.ssl_certfile, settings.ssl_keyfile
-    if not certificates:
-        given = [name for name in ("ssl_keyfile", "ssl_ca_certs", "ssl_ciphers") if getattr(settings, name)]
-        if given:
-            raise TlsError(given[0], "is given without ssl-certfile, and nothing would be encrypted")
-        if settings.ssl_cert_reqs != "none":
-            raise TlsError("ssl_cert_reqs", "is given without ssl-certfile, and no client would be asked")
+    """TLS as the settings want it, None for plain text; TlsError names what is wrong. Runs the ssl-context hook."""
+    contexts = _contexts(settings)
+    if not contexts:
         return None
-    if keys and len(keys) != len(certificates):
-        raise TlsError("ssl_keyfile", f"must be given once for each ssl-certfile, {len(certificates)} times, or never")
-    pairs = list(zip(certificates, keys or certificates, strict=True))
-    return Tls([_context(settings, *pair) for pair in pairs], [_first_certificate(path) for path in certificates])
+    own = [(context, _certificate(path)) for context, path in zip(contexts, settings.ssl_certfile, strict=False)]
+    by_name: dict[str, int] = {}
+    for number, (context, certificate) in enumerate(own if len(own) > 1 else ()):
+        for name in names(_decoded(context, certificate)):
+            by_name.setdefault(name, number)
+    if settings.ssl_context:
+        contexts = [_hooked(settings.ssl_context, context) for context in contexts]
+    certificates = {context: certificate for context, (_, certificate) in zip(contexts, own, strict=False)}
+    return Tls(contexts[0], certificates, {name: contexts[number] for name, number in by_name.items()})
+
+
+def ending(settings: ServerSettings, now: float) -> list[Expiry]:
+    """The certificates that have expired at `now`, seconds since the epoch, or do soon.
+
+    The server's own, those that signed them, and those that sign for clients.
+    """
+    found: list[Expiry] = []
+    try:
+        for context, path in zip(_contexts(settings), settings.ssl_certfile, strict=False):
+            found += expiries("ssl_certfile", path, (_decoded(context, _certificate(path)),), now)
+            found += expiries("ssl_certfile", path, authorities(path), now)
+        if settings.ssl_ca_certs:
+            found += expiries("ssl_ca_certs", settings.ssl_ca_certs, authorities(settings.ssl_ca_certs), now)
+    except (TlsError, OSError):
+        return found  # the files have changed since they were checked: whoever reads them next is told what is wrong
+    return list(dict.fromkeys(found))  # one that is its own authority is found twice
+
+
+def _contexts(settings: ServerSettings) -> list[ssl.SSLContext]:
+    """One for each certificate, one without for the hook alone, none for plain text; before the hook."""
+    certificates, keys = settings.ssl_certfile, settings.ssl_keyfile
+    if keys and not certificates:
+        raise TlsError("ssl_keyfile", "is given without ssl-certfile, and nothing would be encrypted")
+    if certificates or settings.ssl_context:
+        if keys and len(keys) != len(certificates):
+            raise TlsError(
+                "ssl_keyfile", f"must be given once for each ssl-certfile, {len(certificates)} times, or never"
+            )
+        pairs = list(zip(certificates, keys or certificates, strict=True))
+        return [_context(settings, pair) for pair in pairs] or [_context(settings, None)]
+    given = [name for name in ("ssl_ca_certs", "ssl_ciphers") if getattr(settings, name)]
+    if given:
+        raise TlsError(given[0], "is given without ssl-certfile, and nothing would be encrypted")
+    if settings.ssl_cert_reqs != "none":
+        raise TlsError("ssl_cert_reqs", "is given without ssl-certfile, and no client would be asked")
+    return []
+
+
+def _hooked(name: str, context: ssl.SSLContext) -> ssl.SSLContext:
+    """What the operator's callable makes of a context; TlsError if it is not there, raises, or makes no context."""
+    module, _, attribute = name.partition(":")
+    try:
+        hook: object = importlib.import_module(module)
+        for part in attribute.split("."):
+            hook = getattr(hook, part)
+        made = cast("Callable[[ssl.SSLContext], object]", hook)(context)
+    except BaseException as error:  # SystemExit, too: as with the application, code of others is run
+        raise TlsError("ssl_context", f"{name} raised\n{application_traceback(error)}") from error
+    if not isinstance(made, ssl.SSLContext):
+        raise TlsError("ssl_context", f"{name} must return an ssl.SSLContext, not {type(made).__name__}")
+    return made
 
 
 class Tls:
     """The contexts of a server: the first certificate is for every name that no other one has."""
 
-    def __init__(self, contexts: list[ssl.SSLContext], certificates: list[str]) -> None:
-        self.context = contexts[0]
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        certificates: dict[ssl.SSLContext, str],
+        by_name: dict[str, ssl.SSLContext],
+    ) -> None:
+        self.context = context
         """What connections are accepted with."""
-        self._certificates = dict(zip(contexts, certificates, strict=True))
+        self._certificates = certificates
+        self._by_name = by_name
         # OpenSSL's id is its own in the upper half and IANA's in the lower
         self._ciphers = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in self.context.get_ciphers()}
-        if len(contexts) > 1:
-            self._by_name: dict[str, ssl.SSLContext] = {}
-            for context, certificate in self._certificates.items():
-                for name in _names(context, certificate):
-                    self._by_name.setdefault(name, context)
-            self.context.sni_callback = self._choose
+        if by_name and context.sni_callback is None:  # else the hook chooses
+            context.sni_callback = self._choose
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext) -> None:
         """Use the certificate that has this name, else one for all of its siblings (RFC 6125 section 6.4.3)."""
@@ -108,19 +169,19 @@ class Tls:
         }
 
 
-def _context(settings: ServerSettings, certificate: str, key: str) -> ssl.SSLContext:
-    """A server's context with one certificate."""
+def _context(settings: ServerSettings, pair: tuple[str, str] | None) -> ssl.SSLContext:
+    """A server's context with one certificate, or with none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[settings.ssl_min_version]
     # Renegotiation lets a client of TLS 1.2 make the server do the costly half of a handshake again and again.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
-    if settings.ssl_ciphers:
-        try:
-            context.set_ciphers(settings.ssl_ciphers)
-        except ssl.SSLError as error:
-            raise TlsError("ssl_ciphers", f"OpenSSL knows no cipher by {settings.ssl_ciphers!r}") from error
-    _load_pair(context, certificate, key, settings.ssl_keyfile_password)
+    try:
+        context.set_ciphers(settings.ssl_ciphers or DEFAULT_CIPHERS)
+    except ssl.SSLError as error:
+        raise TlsError("ssl_ciphers", f"OpenSSL knows no cipher by {settings.ssl_ciphers!r}") from error
+    if pair is not None:
+        _load_pair(context, *pair, settings.ssl_keyfile_password)
     context.verify_mode = REQUESTS[settings.ssl_cert_reqs]
     if settings.ssl_ca_certs:
         _check_readable("ssl_ca_certs", settings.ssl_ca_certs)
@@ -140,7 +201,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str, password: st
         # A password is always given: without one OpenSSL would ask the terminal for it.
         context.load_cert_chain(certificate, key, password=lambda: password)
     except ssl.SSLError as error:
-        _first_certificate(certificate)
+        _certificate(certificate)
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError("ssl_keyfile", f"{key} is not the key of the certificate in {certificate}") from error
         text = Path(key).read_text(encoding="latin-1")
@@ -160,51 +221,18 @@ def _check_readable(setting: str, path: str) -> None:
         raise TlsError(setting, f"cannot read {path}: {error.strerror}") from error
 
 
-def _first_certificate(path: str) -> str:
-    """The certificate itself, in PEM; what follows it is its chain."""
-    text = Path(path).read_text(encoding="latin-1")
-    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
-    if begin < 0 or end < begin:
+def _certificate(path: str) -> str:
+    found = first_certificate(path)
+    if found is None:
         raise TlsError("ssl_certfile", f"{path} holds no certificate in PEM")
-    return text[begin : end + len("-----END CERTIFICATE-----")] + "\n"
+    return found
 
 
-def _names(server: ssl.SSLContext, certificate: str) -> list[str]:
-    """The host names a certificate is for.
-
-    The ssl module decodes only a certificate that a peer has shown and that was verified, so a client in memory is
-    shown this one. It trusts it as it stands, whoever signed it and whenever it expires.
-    """
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
-    client.load_verify_locations(cadata=certificate)
-    client.set_ciphers("ALL:@SECLEVEL=0")  # what our own clients may use is not to be judged here
-    mode, server.verify_mode = server.verify_mode, ssl.CERT_NONE
+def _decoded(context: ssl.SSLContext, certificate: str) -> ssl._PeerCertRetDictType:
     try:
-        shown = _shake_hands(client, server)
+        return decoded(context, certificate)
     except ssl.SSLError as error:
         raise TlsError("ssl_certfile", f"a certificate cannot serve: {error.reason or error}") from error
-    finally:
-        server.verify_mode = mode
-    alternatives = cast("tuple[tuple[str, str], ...]", shown.get("subjectAltName", ()))
-    return [value.lower() for kind, value in alternatives if kind == "DNS"]
-
-
-def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl._PeerCertRetDictType:
-    """What a client in memory is shown."""
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = server.wrap_bio(there, back, server_side=True)
-    theirs = client.wrap_bio(back, there)
-    waiting = {theirs, ours}
-    while theirs in waiting:
-        for end in (theirs, ours):
-            try:
-                end.do_handshake()
-                waiting.discard(end)
-            except ssl.SSLWantReadError:  # the other end's turn
-                continue
-    return theirs.getpeercert() or {}
 
 
 def _client_chain(connection: ssl.SSLObject) -> list[str]:

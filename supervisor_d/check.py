@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from server_core.option import parse_seconds, plain
+from server_core.settings import tls_expiries
+from supervisor_d import clock
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.settings.capacity import usable_cpus
@@ -35,6 +37,8 @@ def check(resolved: Resolved, grace: str | None) -> Iterator[str]:
             f"lower shutdown-delay ({plain(agreed.shutdown_delay)} s) or "
             f"graceful-timeout ({plain(agreed.graceful_timeout)} s)"
         )
+    for expiry in tls_expiries(settings.server, clock.wall()):
+        yield f"warning    {expiry}"
     boot = boot_once(settings, agreed)
     yield f"app        {settings.server.app} booted in {boot.boot_s:.2f} s and stopped in {boot.stop_s:.2f} s"
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from server_core.contract import Figures
+from server_core.settings import tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
@@ -146,6 +147,8 @@ class Daemon:
             workers=self._generations[FIRST].terms.workers,
             python=platform.python_version(),
         )
+        for expiry in tls_expiries(self._settings.server, clock.wall()):
+            self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())
         show = self._show if self._notifier is not None else None
         self.master = Master(self._policy, self._watcher, Performer(self._equipment()), show=show)

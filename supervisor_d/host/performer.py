@@ -18,6 +18,8 @@ from typing import Final, Protocol, TypeVar, cast
 import psutil
 
 from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
+from server_core.settings import tls_expiries
+from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Children
 from supervisor_d.host.chores import Chores
@@ -139,6 +141,8 @@ class Performer:
         needed |= {spawn.generation for spawn in self._unborn.values()}
         try:
             self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
+            for expiry in tls_expiries(self._with.generations.newest.settings.server, clock.wall()):
+                self._with.log(expiry.event, **expiry.facts)
         except REFUSALS as error:
             self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
 

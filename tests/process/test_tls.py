@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.certificates import Pair, authority
-from tests.helpers.daemon import DEADLINE_S, PID_APP, Daemon, running
+from tests.helpers.daemon import DEADLINE_S, PID_APP, REPOSITORY, Daemon, running
 
 
 def put(directory: Path, pair: Pair) -> None:
@@ -81,3 +85,46 @@ def test_a_pair_that_does_not_match_is_refused_at_start(tmp_path: Path) -> None:
     with running(*files, directory=tmp_path) as refused:
         assert refused.wait() == 2
         assert "ssl-keyfile: server.key is not the key of the certificate in server.crt" in refused.transcript()
+
+
+def test_a_certificate_that_ends_soon_is_told_of_at_start_at_a_reload_and_by_check(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PID_APP)
+    now = datetime.now(UTC)
+    put(tmp_path, authority().pair("localhost", not_after=now + timedelta(days=3, hours=1)))
+    files = ("--ssl-certfile", "server.crt", "--ssl-keyfile", "server.key")
+    with running(*files, directory=tmp_path) as started:
+        started.heard.expect("tls.certificate_expiring", setting="ssl-certfile", path="server.crt", days=3)
+        started.heard.expect("worker.ready")
+        put(tmp_path, authority().pair("localhost", not_after=now - timedelta(days=1)))
+        with started.listening() as heard:
+            assert started.ctl("reload").returncode == 0
+            heard.expect("tls.certificate_expired", setting="ssl-certfile", days=-2)
+    checked = subprocess.run(
+        [sys.executable, "-m", "supervisor_d", "check", "app:app", *files],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "in server.crt expired 2 days ago" in checked.stdout
+
+
+def test_a_hook_that_raises_is_refused_by_name_and_at_a_reload_keeps_the_old_context(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PID_APP + "\ndef context(made):\n    return made\n")
+    put(tmp_path, authority().pair("localhost"))
+    files = ("--ssl-certfile", "server.crt", "--ssl-keyfile", "server.key", "--ssl-context", "app:context")
+    with running(*files, directory=tmp_path) as started:
+        started.heard.expect("worker.ready")
+        before = shown_by(started)
+        (tmp_path / "app.py").write_text(PID_APP + "\ndef context(made):\n    raise ValueError('no such vault')\n")
+        with started.listening() as heard:
+            assert started.ctl("reload").returncode != 0
+            (failure,) = heard.expect("worker.boot_failed")
+        assert "ssl-context: app:context raised" in str(failure["traceback"])
+        assert shown_by(started) == before
+    with running(*files, directory=tmp_path) as refused:
+        assert refused.wait() == 3
+        assert "no such vault" in refused.transcript()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -16,8 +18,8 @@ import pytest
 
 from server_core.http.exchange import Message, Receive, Send
 from server_core.settings import ServerSettings
-from server_core.tls import load, problem
-from tests.helpers.certificates import Authority, authority, localhost
+from server_core.tls import TlsError, ending, load, problem
+from tests.helpers.certificates import Authority, Pair, authority, localhost
 from tests.helpers.http import DEADLINE_S, GET, Client, Served, reply, run, serving, until
 from tests.helpers.websocket import TEXT, close_frame, frame, handshake, next_close, next_frame
 
@@ -348,3 +350,175 @@ def test_a_connection_that_is_handed_in_is_plain() -> None:
 
     run(scenario())
     assert app.scopes[0]["scheme"] == "http"
+
+
+# The hook
+
+
+HOOK = """
+import ssl, sys
+seen = []
+def same(context):
+    seen.append(context)
+    context.num_tickets = 0
+    return context
+def own(context):
+    context.load_cert_chain(CERTIFICATE)
+    return context
+def forgets(context):
+    context.num_tickets = 0
+def raises(context):
+    raise ValueError("no such vault")
+def exits(context):
+    sys.exit(7)
+"""
+
+
+@pytest.fixture
+def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module of hooks that can be imported."""
+    name = f"hooks_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(HOOK.replace("CERTIFICATE", repr(localhost().both)))
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_the_hook_is_given_each_context_that_would_have_been_used(hooks: str) -> None:
+    shop = authority().pair("shop.example")
+    files = (localhost().both, shop.both)
+
+    async def scenario() -> None:
+        async with serving(Teller(), ssl_certfile=files, ssl_context=f"{hooks}:same") as served:
+            for name in ("localhost", "shop.example"):
+                client = await served.connect(authority().client(), name)
+                assert (await client.get()).status == 200
+                assert not client.writer.get_extra_info("ssl_object").session.has_ticket
+
+    run(scenario())
+    seen = importlib.import_module(hooks).seen
+    assert len(seen) == 2
+    assert all(context.minimum_version == ssl.TLSVersion.TLSv1_2 for context in seen)
+
+
+def test_the_hook_alone_makes_a_server_of_tls(hooks: str) -> None:
+    app = Teller()
+
+    async def scenario() -> None:
+        async with serving(app, ssl_context=f"{hooks}:own", ssl_min_version="1.3") as served:
+            client = await served.connect(authority().client())
+            assert (await client.get()).status == 200
+            old = authority().client()
+            old.maximum_version = ssl.TLSVersion.TLSv1_2
+            assert not await is_let_in(served, old)
+
+    run(scenario())
+    assert app.scopes[0]["scheme"] == "https"
+    assert app.extension["server_cert"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("forgets", "must return an ssl.SSLContext, not NoneType"),
+        ("raises", "ValueError: no such vault"),
+        ("exits", "SystemExit: 7"),
+        ("absent", "has no attribute 'absent'"),
+    ],
+)
+def test_a_hook_of_no_use_is_refused_by_name(hooks: str, name: str, said: str) -> None:
+    settings = replace(USABLE, ssl_context=f"{hooks}:{name}")
+    with pytest.raises(TlsError, match=rf"(?s)ssl-context: {hooks}:{name} .*{said}"):
+        load(settings)
+    assert problem(settings) is None, "the master imports no code of others"
+
+
+def test_a_hook_that_cannot_be_imported_is_refused_by_name() -> None:
+    with pytest.raises(TlsError, match=r"(?s)ssl-context: no_such_module:x raised.*No module named 'no_such_module'"):
+        load(replace(USABLE, ssl_context="no_such_module:x"))
+
+
+# Expiry
+
+
+def test_a_certificate_is_told_of_two_weeks_before_its_end(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    own = Authority(tmp_path)
+    pairs = [own.pair("a.example", common_name=f"in {days}", not_after=now + timedelta(days=days)) for days in (13, 15)]
+    over = own.pair("b.example", common_name="over", not_after=now - timedelta(days=1.5))
+    settings = ServerSettings(ssl_certfile=tuple(pair.both for pair in (*pairs, over)))
+    soon, past = ending(settings, now.timestamp())
+    assert (soon.setting, soon.path, soon.subject, soon.days) == ("ssl_certfile", pairs[0].both, "in 13", 12)
+    assert (soon.event, past.event) == ("tls.certificate_expiring", "tls.certificate_expired")
+    assert (past.path, past.days) == (over.both, -2)
+    assert past.facts["setting"] == "ssl-certfile"
+    assert "over in " in str(past)
+    assert "expired 2 days ago" in str(past)
+
+
+def test_who_signs_for_clients_is_told_of_too() -> None:
+    settings = replace(USABLE, ssl_cert_reqs="required", ssl_ca_certs=authority().certificate)
+    far = datetime(3100, 1, 1, tzinfo=UTC).timestamp()
+    told = ending(settings, far)
+    assert [expiry.setting for expiry in told] == ["ssl_certfile", "ssl_ca_certs"], told
+    assert all(expiry.days < 0 for expiry in told)
+    assert ending(USABLE, datetime.now(UTC).timestamp()) == []
+    assert ending(ServerSettings(), far) == []
+
+
+def test_files_that_went_away_meanwhile_are_nobody_s_expiry() -> None:
+    assert ending(ServerSettings(ssl_certfile=("/no/such/file",)), 0.0) == []
+
+
+# OpenSSL's own client
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_openssl_s_client_is_let_in_with_a_right_certificate_only(tmp_path: Path) -> None:
+    past = datetime.now(UTC) - timedelta(days=1)
+    cases = {
+        "right": (authority().pair("client.example"), True),
+        "expired": (authority().pair("late.example", not_after=past), False),
+        "wrong": (Authority(tmp_path).pair("client.example"), False),
+        "none": (None, False),
+    }
+
+    async def ask(served: Served, pair: Pair | None) -> str:
+        shown = ["-cert", pair.certificate, "-key", pair.key] if pair is not None else []
+        process = await asyncio.create_subprocess_exec(
+            *(
+                "openssl",
+                "s_client",
+                "-connect",
+                f"127.0.0.1:{served.address[1]}",
+                "-quiet",
+                "-servername",
+                "localhost",
+            ),
+            *("-verify_return_error", "-CAfile", authority().certificate, *shown),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(DEADLINE_S):
+            out, _ = await process.communicate(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        return out.decode("utf-8", "replace")
+
+    async def scenario() -> None:
+        own = authority().certificate
+        async with serving(Teller(), **served_with(ssl_cert_reqs="required", ssl_ca_certs=own)) as served:
+            for name, (pair, is_right) in cases.items():
+                said = await ask(served, pair)
+                assert ("secret" in said) is is_right, (name, said)
+                assert ("error" in said) is not is_right, (name, said)
+
+    run(scenario())
+
+
+def test_ciphers_without_authentication_are_not_offered_unless_asked_for() -> None:
+    def kinds(**changes: object) -> set[object]:
+        tls = load(replace(USABLE, **changes))  # type: ignore[arg-type]  # the test names them
+        assert tls is not None
+        return {cipher["aead"] for cipher in tls.context.get_ciphers()}
+
+    assert kinds() == {True}
+    assert kinds(ssl_ciphers="ECDHE+AES") == {True, False}

@@ -48,6 +48,7 @@ OTHER_DEFAULTS = {
     "underscore_headers": "keep",
     "request_id": "X-Request-ID",
     "access_log": "-",
+    "ssl_context": "a.b:c",
     "access_log_format": "%h %(s)s",
     "control_socket": "@x",
     "name": "x",
