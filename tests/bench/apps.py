@@ -116,3 +116,13 @@ async def pid(scope: Message, receive: Receive, send: Send) -> None:
     """The process that answers."""
     assert scope["type"] == "http"
     await answer(send, b"%d" % os.getpid())
+
+
+async def websocket_mirror(scope: Message, receive: Receive, send: Send) -> None:
+    """Each message comes back as what it was."""
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await send({"type": "websocket.send", **({"bytes": message["bytes"]} if text is None else {"text": text})})

@@ -1,8 +1,8 @@
 """Autobahn's fuzzing client against us and the peers: python -m tests.bench.autobahn --wstest PROGRAM.
 
-PROGRAM is wstest of autobahntestsuite 25.10.1, which needs CPython 2.7 (see contrib/docs/WEBSOCKET.md); DIRECTORY holds
-the peers' programs, the bin of a virtual environment. Each server serves the echo of server_core.example, one after
-another, at its default settings; all 517 cases, or those given. A table is printed; what was not OK goes to stderr.
+PROGRAM is wstest of autobahntestsuite 25.10.1, which needs CPython 2.7 (see contrib/docs/WEBSOCKET.md). With --peers,
+the directory of their programs (the bin of a virtual environment), those are tested, too: one server after another, at
+its default settings; all 517 cases, or those given. A table is printed; what was not OK goes to stderr.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.bench.hello import free_port, start
 from tests.bench.websocket_servers import SERVERS, command
 
-APP = "server_core.example:app"
+APP = "tests.bench.apps:websocket_mirror"
 
 PASSED, STRICTLESS, INFORMATIONAL = "OK", "NON-STRICT", "INFORMATIONAL"
 Verdicts = dict[str, str]
@@ -50,7 +50,7 @@ def fuzz(wstest: str, name: str, port: int, cases: list[str], seconds: float, pl
             f"{name}: no report in {seconds:g} s: {(place / 'said').read_text()[-1000:]}", file=sys.stderr, flush=True
         )
         return {}
-    reported: dict[str, dict[str, str]] = json.loads(index.read_text())[name]
+    reported: dict[str, dict[str, str]] = json.loads(index.read_text()).get(name, {})
     return {case: worse(verdict["behavior"], verdict["behaviorClose"]) for case, verdict in reported.items()}
 
 

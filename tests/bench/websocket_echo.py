@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from server_core.http.exchange import Message, Receive, Send
+from tests.bench.apps import Message, Receive, Send
 from tests.bench.hello import cpu_seconds, free_port, start
 from tests.bench.websocket_frames import CONNECTIONS, CPUS, SIZES, NotAgreed, client_frame, connect, exchange
 from tests.bench.websocket_servers import SERVERS, command
