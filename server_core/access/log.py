@@ -42,6 +42,7 @@ class AccessLog:
         layout = read(form)
         self._write = layout.writer(place)
         self._add = sink.add
+        self._sink = sink
         self.new_writer: type[H1Writer] = NotingWriter if layout.reads_sent else H1Writer
         """What connections write responses with."""
         self.flush = sink.flush
@@ -50,7 +51,10 @@ class AccessLog:
 
     def record_response(self, served: Served, duration_s: float, writer: H1Writer) -> None:
         """A response is complete."""
-        self._add(self._write(served, duration_s, False, writer))
+        lines = self._sink.lines  # as sink.add() does, without its call: this is for every request
+        lines.append(self._write(served, duration_s, False, writer))
+        if len(lines) >= self._sink.batch_lines:
+            self.flush()
 
     def record_refusal(self, status: int, peer: object, sent_bytes: int, served: Timed | None) -> None:
         """A request was refused: before it was read, or, if there is something that was begun, before its body was."""

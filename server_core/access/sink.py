@@ -34,7 +34,8 @@ class Sink:
     def __init__(self, target: str, log: Log) -> None:
         self._target = target
         self._log = log
-        self._lines: list[str] = []
+        self.lines: list[str] = []
+        """Collected, newlines included."""
         self._kept = b""
         """Whole lines that could not be written."""
         self._is_torn = False
@@ -46,16 +47,16 @@ class Sink:
 
     def add(self, line: str) -> None:
         """Collect a line, newline included."""
-        lines = self._lines
+        lines = self.lines
         lines.append(line)
-        if len(lines) >= self._batch_lines:
+        if len(lines) >= self.batch_lines:
             self.flush()
 
     def flush(self) -> None:
         """Write what is collected, as far as it can be written without waiting."""
-        if self._lines or self._kept:
-            data = self._kept + "".join(self._lines).encode("utf-8", "backslashreplace")
-            self._lines.clear()
+        if self.lines or self._kept:
+            data = self._kept + "".join(self.lines).encode("utf-8", "backslashreplace")
+            self.lines.clear()
             self._keep(self._write(data))
 
     def reopen(self) -> None:
@@ -66,7 +67,7 @@ class Sink:
 
     def close(self) -> None:
         """Write what is collected, and wait a moment for a reader. What cannot be written then is lost."""
-        if self._waits and (self._lines or self._kept):
+        if self._waits and (self.lines or self._kept):
             self._room.poll(LAST_WAIT_MS)
         self.flush()
         self._lose(self._kept)
@@ -77,7 +78,7 @@ class Sink:
     def _open(self) -> None:
         """Find or open the descriptor; a failure is told, and tried again at each flush."""
         self._waits = False
-        self._batch_lines = BATCH_LINES
+        self.batch_lines = BATCH_LINES
         try:
             self._fd = self._descriptor()
             mode = os.fstat(self._fd).st_mode
@@ -89,7 +90,7 @@ class Sink:
             self._room = select.poll()
             self._room.register(self._fd, select.POLLOUT)
             if os.isatty(self._fd):
-                self._batch_lines = 1  # somebody is looking
+                self.batch_lines = 1  # somebody is looking
 
     def _descriptor(self) -> int:
         if self._target in STREAMS:

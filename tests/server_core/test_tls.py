@@ -522,3 +522,15 @@ def test_ciphers_without_authentication_are_not_offered_unless_asked_for() -> No
 
     assert kinds() == {True}
     assert kinds(ssl_ciphers="ECDHE+AES") == {True, False}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_never_begins_its_handshake_is_let_go_at_the_header_deadline(loop: str) -> None:
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with(header_timeout=0.1)) as served:
+            silent = await served.connect()
+            assert await silent.rest() == b""
+            await until(lambda: served.heard.all("tls.handshake_failed"))
+            assert (await (await served.connect(authority().client())).get()).status == 200
+
+    run(scenario(), loop=loop)
