@@ -124,8 +124,8 @@ class Connection(asyncio.Protocol):
             server = self.server
             exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
         elif reader.held:
-            if len(reader.held) == len(data):
-                self.since = self.server.now  # a next request's first byte
+            if len(reader.held) <= len(data) and self.head is not None:
+                self.since = self.server.now  # a next request's first bytes; the first one's deadline began at accept
             if len(reader.held) > HIGH_WATER:
                 self.tap.shut()
 

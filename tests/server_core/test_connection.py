@@ -55,6 +55,32 @@ def test_the_header_timeout_of_a_second_request_begins_with_its_first_byte() -> 
     asyncio.run(scenario())
 
 
+def test_empty_lines_do_not_put_off_the_deadline_of_a_first_request() -> None:
+    async def scenario() -> None:
+        bench = Bench(header_timeout=10.0)
+        for byte in b"\r\n\r\n\r\n":
+            await bench.feed(bytes([byte]))
+            bench.sweep(1.5)
+        bench.sweep(2.0)
+        assert bench.transport.is_closing()
+
+    asyncio.run(scenario())
+
+
+def test_an_empty_line_before_a_next_request_does_not_count_the_idle_time_against_it() -> None:
+    async def scenario() -> None:
+        bench = Bench(header_timeout=10.0, keep_alive=75.0)
+        await bench.feed(GET)
+        bench.sweep(60.0)
+        await bench.feed(b"\r\nGET ")
+        bench.sweep(9.0)
+        assert bench.statuses() == [200]
+        bench.sweep(2.0)
+        assert bench.statuses() == [200, 408]
+
+    asyncio.run(scenario())
+
+
 def test_an_idle_connection_is_shut_at_the_keep_alive_timeout() -> None:
     async def scenario() -> None:
         bench = Bench(keep_alive=75.0)
