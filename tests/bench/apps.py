@@ -126,3 +126,22 @@ async def websocket_mirror(scope: Message, receive: Receive, send: Send) -> None
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         await send({"type": "websocket.send", **({"bytes": message["bytes"]} if text is None else {"text": text})})
+
+
+LARGE_PARTS = 64
+
+
+async def slow(scope: Message, receive: Receive, send: Send) -> None:
+    """4 MiB in parts for /large; for all others hello, once the request's body is read."""
+    assert scope["type"] == "http"
+    more = True
+    while more:
+        message = await receive()
+        more = bool(message.get("more_body"))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/large":
+        for _ in range(LARGE_PARTS):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": b"hello"})

@@ -12,6 +12,7 @@ import pytest
 
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.http.exchange import Message, Receive, Send
+from server_core.listeners import UNSENT_BYTES
 from server_core.server import Server
 from server_core.settings import ServerSettings
 from tests.helpers.http import GET, PARSERS, Client, Heard, Served, reflect, reply, run, serving, turn, until
@@ -48,6 +49,8 @@ def test_accepted_sockets_send_without_delay(loop: str) -> None:
             (connection,) = served.server.connections
             sock = connection.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
 
     run(scenario(), loop=loop)
 
