@@ -53,23 +53,9 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        *(
-            "_base",
-            "_discarded",
-            "_gathering",
-            "_loop",
-            "_own",
-            "_streak",
-            "_tls",
-            "_trusted",
-            "body_wanted_at",
-            "build",
-            "continued",
-            "ending",
-            "exchange",
-        ),
-        *("fresh", "full", "half_closed", "head", "mode", "peer", "progress", "reader", "server", "since", "start"),
-        *("tap", "transport", "writer"),
+        *("_base", "_discarded", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),
+        *("build", "continued", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode", "peer"),
+        *("progress", "reader", "server", "since", "start", "tap", "transport", "writer"),
     )
 
     def __init__(self, server: Server, peer: object, own: object = None) -> None:
