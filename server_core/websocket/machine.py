@@ -121,7 +121,7 @@ class Machine:
             if size < start:
                 break
             if length > 125:
-                length = (_CODE if length == 126 else _LONG).unpack_from(data, at + 2)[0]
+                length = _extended_length(data, at + 2, length)
             end = start + length
             if opcode >= CLOSE:
                 if length > 125:
@@ -250,6 +250,15 @@ class Machine:
         self._closed = True
         payload = _CODE.pack(code) + reason.encode()
         return _SHORT_HEAD(FIN | CLOSE, len(payload)) + payload
+
+
+def _extended_length(data: bytes, at: int, form: int) -> int:
+    """A length of two (126) or eight (127) bytes; RFC 6455 section 5.2 demands the shortest form."""
+    packed, least = (_CODE, 126) if form == 126 else (_LONG, 65536)
+    length: int = packed.unpack_from(data, at)[0]
+    if length < least:
+        raise Broken(PROTOCOL_ERROR, "a length that is not in its shortest form")
+    return length
 
 
 def _decoded(data: bytes) -> str:

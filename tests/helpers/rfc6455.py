@@ -46,7 +46,11 @@ class Verdict:
                 return self._end(1002)
             length = second - 128
             if length >= 126:
+                least = 126 if length == 126 else 65536
                 length = yield from number(2 if length == 126 else 8)
+                if length < least:
+                    yield from number(4)
+                    return self._end(1002)
             mask = (yield from number(4)).to_bytes(4, "big")
             if first & 15 >= 8:
                 yield from self._control(first & 15, length, mask)

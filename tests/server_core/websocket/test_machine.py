@@ -86,6 +86,8 @@ def test_pings_are_answered_between_fragments() -> None:
         (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), 1002),
         (frame(PING, b"x" * 126), 1002),
         (frame(PING, b"x", fin=False), 1002),
+        (b"\x82\xfe\x00\x7d" + bytes(4 + 125), 1002),
+        (b"\x82\xff" + (65535).to_bytes(8, "big") + bytes(4), 1002),
         (frame(CLOSE, b"\x03"), 1002),
         (close_frame(1005), 1002),
         (close_frame(1006), 1002),
