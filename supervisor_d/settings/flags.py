@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import click
 
+from supervisor_d.settings.elsewhere import hint
 from supervisor_d.settings.rows import ROWS, SECTIONS, Row
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -62,6 +63,15 @@ class SettingsCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         settings = [app_argument(), *(click_option(row) for row in ROWS.values() if row.name != "app")]
         return [*settings, *super().get_params(ctx)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            told = hint(error.option_name)
+            if told is None:
+                raise
+            raise click.NoSuchOption(error.option_name, told, ctx=error.ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         ctx.params["flags"] = {name: ctx.params.pop(name) for name in ROWS if name in ctx.params}
