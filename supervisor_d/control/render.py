@@ -66,8 +66,12 @@ def preload_line(told: Object) -> str:
         return f"not forked: {text(told, 'refusal')}"
     if not text(told, "pid"):
         return "importing the application"
-    saved = size(told["saved_bytes"]) if told.get("saved_bytes") is not None else "an unknown amount"
-    return f"workers are forked from pid {text(told, 'pid')}, which saves {saved} of memory"
+    saved = told.get("saved_bytes")
+    if isinstance(saved, int) and saved < 0:  # a new zygote beside workers of the one before, or one worker alone
+        gain = f"costs {size(-saved)} of memory until more of them are"
+    else:
+        gain = f"saves {size(saved) if saved is not None else 'an unknown amount'} of memory"
+    return f"workers are forked from pid {text(told, 'pid')}, which {gain}"
 
 
 def workers(told: Object, *, colour: bool = False) -> str:

@@ -39,6 +39,10 @@ INCIDENT = {
     ("preload", "line"),
     [
         (Preload(2, Pid(88), None, 41 * 1024**2), "workers are forked from pid 88, which saves 41.0M of memory"),
+        (
+            Preload(2, Pid(88), None, -8 * 1024**2),
+            "workers are forked from pid 88, which costs 8.0M of memory until more of them are",
+        ),
         (Preload(2, Pid(88), None, None), "workers are forked from pid 88, which saves an unknown amount of memory"),
         (Preload(2, None, None, None), "importing the application"),
         (Preload(2, None, "thread 'poller'", None), "not forked: thread 'poller'"),
