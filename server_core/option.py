@@ -122,6 +122,8 @@ def parse_bytes(text: str) -> int:
 def parse_count(text: str) -> int:
     """A whole number of at least 0."""
     stripped = text.strip()
+    if re.fullmatch(r"-[0-9]+", stripped):
+        raise ValueError(f"must not be negative, as {text!r} is")
     if not (stripped.isascii() and stripped.isdigit()):
         raise ValueError(f"must be a whole number, not {text!r}")
     if len(stripped) > COUNT_DIGITS:

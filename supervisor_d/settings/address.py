@@ -80,13 +80,20 @@ def parse_address(text: str) -> Address:
         return _inherited(stripped)
     if stripped.startswith("unix:"):
         return UnixAddress(check_unix_path(stripped.removeprefix("unix:")))
-    if "/" in stripped:
-        raise ValueError(f"must be {ACCEPTS}, not {text!r}; a Unix socket is unix:PATH")
     host, colon, port = stripped.rpartition(":")
-    if not colon:
-        meant = f":{stripped} (every IPv4 interface) or 127.0.0.1:{stripped}" if stripped.isdigit() else "HOST:PORT"
-        raise ValueError(f"must be {ACCEPTS}, not {text!r}; did you mean {meant}?")
+    if "/" in stripped or not colon or port.endswith("]"):
+        raise ValueError(f"must be {ACCEPTS}, not {text!r}; did you mean {_meant(stripped)}?")
     return TcpAddress(_host(host, text), _port(port, text))
+
+
+def _meant(text: str) -> str:
+    """The nearest thing to a text that has no port, or a slash, that would be accepted."""
+    scheme, marked, rest = text.partition("://")
+    if marked and scheme in ("http", "https", "tcp"):
+        return rest.partition("/")[0] or "HOST:PORT"
+    if "/" in text:
+        return f"unix:{text}" if text.startswith(("/", ".")) else "unix:PATH"
+    return f":{text} (every IPv4 interface) or 127.0.0.1:{text}" if text.isdigit() else f"{text or 'HOST'}:PORT"
 
 
 def check_unix_path(path: str) -> str:

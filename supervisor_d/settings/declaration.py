@@ -30,7 +30,7 @@ def parse_workers(text: str) -> int:
     if stripped == "auto":
         return AUTO
     if not re.fullmatch(r"-?[0-9]{1,9}", stripped):
-        raise ValueError(f"must be a whole number or auto, not {text!r}")
+        raise ValueError(f"must be a whole number of at least 1, or auto, not {text!r}")
     if int(stripped) < 1:
         raise ValueError(f"must be at least 1, not {int(stripped)}")
     if int(stripped) > WORKERS_MAX:

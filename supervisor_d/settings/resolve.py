@@ -74,7 +74,8 @@ def resolve(
                 provenance[name] = given.source
             except ValueError as error:
                 problems.append(f"{ROWS[name].long}: {error} ({given.source})")
-    if needs_app and not values["app"] and not any(problem.startswith("app: ") for problem in problems):
+    # Where the file cannot be read, nobody knows whether it names one.
+    if needs_app and not values["app"] and not any(problem.startswith(("app: ", "config: ")) for problem in problems):
         problems.append("app: must be given, as module:attribute, such as main:app")
     if problems:
         raise ConfigurationError(*problems)

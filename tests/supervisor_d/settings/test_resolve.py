@@ -203,7 +203,7 @@ def test_all_problems_are_told_at_once() -> None:
     assert problems == (
         "SUPERVISOR_D_TIMOUT: unknown; did you mean timeout? (env SUPERVISOR_D_TIMOUT)",
         "surge: must be a whole number, not 'x' (env SUPERVISOR_D_SURGE)",
-        "workers: must be a whole number or auto, not 'many' (flag --workers)",
+        "workers: must be a whole number of at least 1, or auto, not 'many' (flag --workers)",
         "timeout: must be at least 1, not 0 (flag --timeout)",
         "app: must be given, as module:attribute, such as main:app",
     )
@@ -211,7 +211,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_a_bad_value_is_refused_even_if_a_stronger_source_wins() -> None:
     assert refused({**APP, "workers": "4"}, {"SUPERVISOR_D_WORKERS": "x"}) == (
-        "workers: must be a whole number or auto, not 'x' (env SUPERVISOR_D_WORKERS)",
+        "workers: must be a whole number of at least 1, or auto, not 'x' (env SUPERVISOR_D_WORKERS)",
     )
 
 
@@ -249,8 +249,8 @@ def test_what_is_not_given_is_a_default() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("workers", True, "workers: must be a whole number or auto, not 'on'"),
-        ("workers", 1.5, "workers: must be a whole number or auto, not '1.5'"),
+        ("workers", True, "workers: must be a whole number of at least 1, or auto, not 'on'"),
+        ("workers", 1.5, "workers: must be a whole number of at least 1, or auto, not '1.5'"),
         ("workers", -3, "workers: must be at least 1, not -3"),
         ("workers", 1025, "workers: must be at most 1024, not 1025"),
         ("workers", [1], "workers: must be a whole number of at least 1, or auto, not [1]"),
@@ -260,6 +260,7 @@ def test_what_is_not_given_is_a_default() -> None:
         ("timeout", float("nan"), "timeout: must be a length of time such as"),
         ("timeout", float("inf"), "timeout: must be a length of time such as"),
         ("limit_request_line", "9" * 400, "limit-request-line: must be a size of at most 15 digits"),
+        ("max_requests", -1, "max-requests: must not be negative, as '-1' is"),
         ("backlog", "9" * 5000, "backlog: must be a whole number of at most 15 digits"),
         ("backlog", 65536, "backlog: must be from 1 to 65535, not 65536"),
         ("max_memory", "64k", "max-memory: must be 0 (off) or at least 1048576, not 65536"),
