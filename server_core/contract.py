@@ -16,7 +16,7 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        failed {stage, traceback}   could not boot; the process exits with EXIT_BOOT_FAILED after it
                        recycle {reason}            asks to be replaced: max-requests, or an operator's SIGTERM
                        parked                      accepts no more, in answer to park
-                       draining                    accepts no more and is finishing, in answer to drain
+                       draining                    has closed the listeners and is finishing, in answer to drain
                        drained {lifespan_error}    lifespan shutdown is over; exits next (the field: if it failed)
                        preloaded                   spec.preload: the application is imported; it forks from now on
                        unforkable {reason}         spec.preload: it must not be forked; goes on as a worker

@@ -6,23 +6,51 @@ rest while others have fewer connections (loads.py).
 A joined server watches its queues unless there is a reason not to. Reasons are named and independent of each other:
 each is held and released by its name, and as long as there is one no queue is watched at all, because a queue with
 somebody in it would wake the loop as fast as the loop can turn.
+
+The last emptying of the queues, where nobody follows, is over when the kernel says that no handshake is under way, and
+after that the queue is found empty: if newcomers are kept out by then, nobody is reset with his request. Where there is
+a handshake (or no descriptor for somebody in the queue), it looks again a moment later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import errno
 import socket
 import time
 from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
+from server_core import handshakes
 from server_core.loads import Loads
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 """Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
 
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+_GONE: Final = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+    )
+)
+"""accept(2): "network errors on the new socket as an error code from accept()", to be taken as a reason to look again.
+EPERM is a firewall's."""
+
+HANDSHAKES_S: Final = 0.5
+"""How long the last emptying waits for handshakes under way. Chosen: more than a round trip between continents, and
+less than the second after which a newcomer's kernel asks again (RFC 6298 section 2), so that it is refused then."""
+LOOK_S: Final = 0.02
+"""Between two looks of the last emptying; chosen: nobody in the queue notices it."""
 
 OTHERS_TURN: Final = "others' turn"
 NO_DESCRIPTOR: Final = "no descriptor"
@@ -37,6 +65,15 @@ the worker for seconds. Measured: Linux 6.18, tcp_wmem up to 4 MiB, python -m te
 Adopt = Callable[[socket.socket, object], Coroutine[object, object, None]]
 
 
+class Taken(enum.Enum):
+    """What one look into a queue came to."""
+
+    ONE = "taken"
+    GONE = "somebody, who has gone"
+    NOBODY = "nobody there"
+    NO_DESCRIPTOR = "somebody, but no descriptor"
+
+
 class Crowd(Protocol):
     """Who watches over all that come; it may hold accepting, and releases it again."""
 
@@ -48,6 +85,12 @@ class Crowd(Protocol):
 
     def settle(self, task: asyncio.Task[None]) -> None:
         """A socket has become a connection, or is closed."""
+
+    def close(self) -> None:
+        """The listeners are closed, all of them."""
+
+    def abandon(self, listener: socket.socket, waiting: int) -> None:
+        """So many are still in this queue, which is closed now."""
 
 
 class Listeners:
@@ -72,6 +115,9 @@ class Listeners:
         self._held = held
         self._loads = loads
         self._joined = False
+        self._is_closing = False
+        self._handshakes_until = 0.0
+        self._next_look: asyncio.TimerHandle | None = None
         self._retry_s = RETRY_MIN_S
         self._reasons: dict[str, asyncio.TimerHandle | None] = {}
         """Why the queues are left alone, and what releases it, unless somebody does."""
@@ -144,14 +190,50 @@ class Listeners:
             else:
                 self._loads.withdraw()
 
+    @property
+    def is_emptying(self) -> bool:
+        """Whether the last emptying is not over."""
+        return self._is_closing and bool(self._sockets)
+
     def close(self, *, take_waiting: bool) -> None:
-        """Leave for good; `take_waiting` takes along whoever is in a queue."""
+        """Leave for good; `take_waiting` takes along whoever is in a queue or about to be, which can last a moment."""
         self.leave()
-        for listener in self._sockets:
-            while take_waiting and self._take(listener):
-                pass
+        self._is_closing = True
+        if take_waiting:
+            self._handshakes_until = self._loop.time() + HANDSHAKES_S
+            self._empty()
+        else:
+            self._shut(self._sockets[:])
+
+    def abandon(self) -> None:
+        """End an emptying that is not over, and tell who is left behind."""
+        if self.is_emptying:
+            for listener in self._sockets:
+                if waiting := handshakes.waiting(listener):
+                    self._crowd.abandon(listener, waiting)
+            self._shut(self._sockets[:])
+
+    def _empty(self) -> None:
+        is_over = self._loop.time() >= self._handshakes_until
+        self._shut([listener for listener in self._sockets if self._is_emptied(listener, is_over)])
+        if self._sockets:
+            self._next_look = self._loop.call_later(LOOK_S, self._empty)
+
+    def _is_emptied(self, listener: socket.socket, is_over: bool) -> bool:
+        """Take whoever is there. The kernel is asked first: who has come in since is in the queue."""
+        is_expected = not is_over and handshakes.under_way(listener)
+        while (taken := self._take(listener)) in (Taken.ONE, Taken.GONE):
+            pass
+        return taken is Taken.NOBODY and not is_expected
+
+    def _shut(self, listeners: list[socket.socket]) -> None:
+        for listener in listeners:
             listener.close()
-        self._sockets.clear()
+            self._sockets.remove(listener)
+        if not self._sockets:
+            if self._next_look is not None:
+                self._next_look.cancel()
+            self._crowd.close()
 
     def accept(self, listener: socket.socket) -> None:
         """Take one connection off a queue that is not empty, unless others should have it first."""
@@ -164,17 +246,16 @@ class Listeners:
         self._is_rested = False
         self._take(listener)
 
-    def _take(self, listener: socket.socket) -> bool:
-        """Take one connection off the queue; False if there was none to take."""
+    def _take(self, listener: socket.socket) -> Taken:
+        """Take one connection off the queue."""
         try:
             sock, peer = listener.accept()
         except OSError as error:
-            if error.errno in _EXHAUSTED and self._joined:
-                self.hold(NO_DESCRIPTOR, self._retry_s)
-                self._crowd.fail(error, self._retry_s)
-                self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
-            # else: EAGAIN, another worker was faster; ECONNABORTED and the network's errors, that client has gone
-            return error.errno == errno.ECONNABORTED
+            if error.errno in _EXHAUSTED:
+                self._fail(error)
+                return Taken.NO_DESCRIPTOR
+            # EAGAIN: another worker was faster. EINVAL: the master has shut the socket down, the queue was empty.
+            return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
         sock.setblocking(False)
         task = self._loop.create_task(self._adopt(sock, peer))
@@ -182,7 +263,15 @@ class Listeners:
         task.add_done_callback(self._adopted)
         self.tell()
         self._crowd.come(sock.fileno())
-        return True
+        return Taken.ONE
+
+    def _fail(self, error: OSError) -> None:
+        """Nobody could be accepted: whoever watches over the crowd makes room."""
+        retry_s = LOOK_S if self._is_closing else self._retry_s
+        if self._joined:
+            self.hold(NO_DESCRIPTOR, retry_s)
+            self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
+        self._crowd.fail(error, retry_s)
 
     def _adopted(self, task: asyncio.Task[None]) -> None:
         del self.adopting[task]

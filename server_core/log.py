@@ -73,6 +73,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "tls.certificate_expiring": Event("warning", CERTIFICATE_KEYS, "A certificate expires within two weeks."),
     "accept.failed": Event("warning", ("error", "retry_s"), "Nobody could be accepted; tried again while it lasts."),
+    "listener.abandoned": Event(
+        "error",
+        ("address", "waiting"),
+        "The end, and so many (over a Unix socket: at least) were still in the accept queue: no descriptor was free.",
+    ),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
     "request.ended": Event("info", REQUEST_KEYS, "A line of the access log in JSON; it has its own place and format."),

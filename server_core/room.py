@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import resource
+import socket
 import sys
 from collections import deque
 from time import monotonic
@@ -125,6 +126,12 @@ class Room:
         self._leaving.discard(task)
         self._release_limit()
         self._server.check_drained()
+
+    def close(self) -> None:
+        self._server.left()
+
+    def abandon(self, listener: socket.socket, waiting: int) -> None:
+        self._server.log("listener.abandoned", address=str(listener.getsockname()), waiting=waiting)
 
     def leave(self, gone: Connection | Channel) -> None:
         """A connection is gone, and its descriptor free."""

@@ -78,6 +78,7 @@ class Server:
     latency_sum_s = 0.0
     _drained: asyncio.Future[None] | None = None
     _closes_until = 0.0
+    _on_left: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -217,19 +218,29 @@ class Server:
             self._drained.set_result(None)
 
     def _is_finished(self) -> bool:
-        return not (self.connections or self.background or self.listeners.adopting)
+        is_quiet = not (self.connections or self.background or self.listeners.adopting)
+        return is_quiet and not self.listeners.is_emptying
 
     # The end
 
-    def leave(self, *, final: bool) -> None:
-        """The synchronous first half of drain(): leave and close the listeners, announce close. Idempotent.
+    def leave(self, *, final: bool, left: Callable[[], object] | None = None) -> None:
+        """The synchronous first half of drain(): leave the listeners, announce close. Idempotent.
 
-        `final`: no other worker follows, so whoever waits in an accept queue is taken along.
+        `final`: no other worker follows, so whoever waits in an accept queue is taken along, and who is about to.
+        `left` is called when all listeners are closed.
         """
         if self.draining:
             return
         self.draining = self.announcing = True
+        self._on_left = left
         self.listeners.close(take_waiting=final)
+
+    def left(self) -> None:
+        """The listeners are closed."""
+        if self._on_left is not None:
+            self._on_left()
+            self._on_left = None
+        self.check_drained()
 
     async def drain(self, timeout_s: float, *, final: bool) -> bool:
         """Leave, finish every request, close; True if all was finished in time. Lifespan is not ours to run."""
@@ -264,7 +275,8 @@ class Server:
         )
 
     def abort(self) -> None:
-        """Cancel what is unfinished and close every connection at once."""
+        """Cancel what is unfinished and close every connection at once, and the listeners."""
+        self.listeners.abandon()
         for connection in list(self.connections):
             connection.abort()
         for task in list(self.listeners.adopting):

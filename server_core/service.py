@@ -151,11 +151,15 @@ class Service:
             raise
 
     async def end(self, ending: Ending, left: Callable[[], object]) -> None:
-        """Leave the listeners, call `left`, finish or give up the requests, run the lifespan shutdown."""
+        """Leave the listeners, finish or give up the requests, run the lifespan shutdown.
+
+        `left` is called once the listeners are closed.
+        """
         deadline = time.monotonic() + ending.timeout_s
-        if self._server is not None:
-            self._server.leave(final=ending.final)
-        left()
+        if self._server is None:
+            left()
+        else:
+            self._server.leave(final=ending.final, left=left)
         if self._server is not None:
             try:
                 await self._give_time_to(self._drain(self._server, ending))

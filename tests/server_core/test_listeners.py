@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,6 +40,8 @@ class Crowd:
     def __init__(self) -> None:
         self.came: list[int] = []
         self.retries: list[float] = []
+        self.abandoned: list[int] = []
+        self.is_closed = False
 
     def come(self, fd: int) -> None:
         self.came.append(fd)
@@ -48,6 +51,12 @@ class Crowd:
 
     def settle(self, task: asyncio.Task[None]) -> None:
         """Nothing more is kept of it."""
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abandon(self, listener: socket.socket, waiting: int) -> None:
+        self.abandoned.append(waiting)
 
 
 class Rig:
@@ -62,17 +71,17 @@ class Rig:
         self.listeners = Listeners(loop, self._adopt, self.crowd, held=lambda: 0)
         self.listeners.add(self.queue)
         self.listeners.join()
-        self._clients: list[socket.socket] = []
+        self.clients: list[socket.socket] = []
 
     async def _adopt(self, sock: socket.socket, peer: object) -> None:
         sock.close()
 
     def connect(self) -> None:
-        self._clients.append(socket.create_connection(self.queue.getsockname()))
+        self.clients.append(socket.create_connection(self.queue.getsockname()))
 
     def close(self) -> None:
         self.listeners.close(take_waiting=False)
-        for client in self._clients:
+        for client in self.clients:
             client.close()
 
 
@@ -177,5 +186,89 @@ def test_a_client_that_has_gone_again_is_passed_over() -> None:
             rig.connect()
             await until(lambda: rig.crowd.came)
             assert rig.crowd.retries == []
+
+    run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells handshakes under way")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_last_emptying_takes_along_whose_handshake_is_under_way(loop: str) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            assert rig.listeners.is_emptying
+            assert not rig.crowd.came
+            (client,) = rig.clients
+            client.sendall(b"x")  # the end of the handshake, for the kernel
+            await until(lambda: rig.crowd.is_closed)
+            assert len(rig.crowd.came) == 1
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells handshakes under way")
+def test_the_last_emptying_does_not_wait_for_a_handshake_for_ever() -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            await until(lambda: rig.crowd.is_closed)
+            assert not rig.crowd.came
+
+    run(scenario())
+
+
+def test_the_last_emptying_is_over_at_once_where_nobody_is_expected() -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            assert rig.crowd.is_closed
+            assert len(rig.crowd.came) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EHOSTUNREACH, errno.EPROTO])
+def test_the_last_emptying_goes_on_after_somebody_who_has_gone(code: int) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (code, code)
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            assert len(rig.crowd.came) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_last_emptying_goes_on_when_there_are_descriptors_again(loop: str) -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (errno.EMFILE,) * 3
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            await until(lambda: rig.crowd.is_closed)
+            assert len(rig.crowd.came) == 1
+            assert len(rig.crowd.retries) == 3, "room is asked for each time"
+            assert not rig.crowd.abandoned
+
+    run(scenario(), loop=loop)
+
+
+def test_who_is_left_behind_in_the_end_is_counted() -> None:
+    async def scenario() -> None:
+        async with rigged() as rig:
+            rig.queue.failures = (errno.EMFILE,) * 10_000
+            rig.connect()
+            rig.connect()
+            rig.listeners.close(take_waiting=True)
+            rig.listeners.abandon()
+            rig.listeners.abandon()
+            assert rig.crowd.abandoned == [2 if sys.platform == "linux" else 1]
+            assert rig.crowd.is_closed
 
     run(scenario())

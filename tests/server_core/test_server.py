@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 
@@ -39,6 +40,13 @@ async def idle_client(served: Served) -> Client:
 
 
 # Listeners
+
+
+class Exhausted(socket.socket):
+    """A listener for whose clients there is no descriptor."""
+
+    def accept(self) -> tuple[socket.socket, object]:
+        raise OSError(errno.EMFILE, "none left")
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -269,6 +277,28 @@ def test_a_final_drain_empties_the_accept_queue_and_refuses_the_late(loop: str) 
                 await served.connect()
 
     run(scenario(), loop=loop)
+
+
+def test_a_final_drain_is_not_over_while_somebody_waits_and_tells_who_is_left_behind() -> None:
+    async def scenario() -> None:
+        async with serving(reflect) as served:
+            served.server.park()
+            client = await served.connect()
+            (listener,) = served.server.listeners._sockets
+            exhausted = Exhausted(fileno=listener.detach())
+            served.server.listeners._sockets[:] = [exhausted]
+            left: list[bool] = []
+            served.server.leave(final=True, left=lambda: left.append(True))
+            assert not await served.server.drain(0.05, final=True)
+            assert not left
+            served.server.abort()
+            assert left
+            (told,) = served.heard.all("listener.abandoned")
+            assert told["waiting"] == 1
+            assert await served.server.drain(0.05, final=True)
+            client.close()
+
+    run(scenario())
 
 
 def test_a_drain_that_is_not_final_leaves_the_queue_to_others() -> None:
