@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from server_core.contract import Figures
+from supervisor_d.control.reference import PAGE
 from supervisor_d.control.view import (
     Capacity,
+    Preload,
     capacity_object,
     config_object,
     readiness_object,
@@ -16,8 +20,10 @@ from supervisor_d.control.view import (
     workers_object,
 )
 from supervisor_d.policy.status import DaemonState, SizingStatus
-from supervisor_d.vocabulary import Instant, Slot
+from supervisor_d.vocabulary import Instant, Pid, Slot
 from tests.helpers.views import NOW, a_slot, a_view
+
+ROOT = Path(__file__).parents[3]
 
 PROMISED = {"name", "version", "pid", "state", "generation", "uptime_s", "app", "workers", "listeners", "slots"} | {
     "last_reload"
@@ -43,6 +49,21 @@ def test_the_status_object_holds_every_promised_field_and_is_json() -> None:
         "duration_s": 2.25,
         "origin": {"by": "control", "how": "reload", "pid": 7, "uid": 0},
     }
+
+
+def keys_of(told: object) -> set[str]:
+    """Every key in an object and in what it holds."""
+    if isinstance(told, dict):
+        return set(told).union(*(keys_of(value) for value in told.values()))
+    return set().union(*(keys_of(value) for value in told)) if isinstance(told, list) else set()
+
+
+def test_the_page_names_every_field_of_the_status_object() -> None:
+    preload = Preload(2, Pid(88), None, 41 * 1024**2)
+    told = json.loads(json.dumps(status_object(a_view(preload=preload))))
+    page = (ROOT / PAGE).read_text("utf-8").split("`/v1/status`:")[1]
+    shown = set(re.findall(r'"([a-z_]+)"', page.split("\n - ")[0]))
+    assert keys_of(told) == shown
 
 
 def test_without_a_reload_both_are_null() -> None:
