@@ -150,7 +150,7 @@ def judge(told: Object) -> None:
 @click.argument("slot", type=int)
 def restart(slot: int) -> None:
     told = ask("POST", f"/v1/workers/{slot}/restart")
-    click.echo(render.progress(told) or f"slot {slot}: replaced")
+    click.echo(f"slot {slot}: {render.restarted(told)}")
 
 
 @ctl.command("stop", help=summary_of("stop"))

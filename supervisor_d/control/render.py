@@ -240,6 +240,11 @@ def verdict(told: Object, *, colour: bool = False) -> str:
     return f"{number}{painted(text(told, 'outcome'), colour)}{took}{reason}"
 
 
+def restarted(told: Object) -> str:
+    """How a restart went: its outcome; of a slot in back-off, which nobody waits for, the state that it left it for."""
+    return text(told, "outcome") or f"back-off cut short, {text(told, 'state')}"
+
+
 def refusal(told: object) -> str:
     """One line for an answer that is an error."""
     if not isinstance(told, Mapping):

@@ -285,7 +285,8 @@ def test_a_dry_run_that_is_not_waited_for_is_refused() -> None:
 
 
 def test_restart_and_dump_name_their_slot_and_stop_its_haste(door: Door) -> None:
-    result, restarted = ctl_answered(door, RestartRequested, "restart", "2", answer=(200, {}))
+    replaced: Told = {"outcome": "replaced", "slot": 2, "reason": "asked for"}
+    result, restarted = ctl_answered(door, RestartRequested, "restart", "2", answer=(200, replaced))
     assert (restarted.slot, result.exit_code, result.stdout) == (2, 0, "slot 2: replaced\n")
     result, dumped = ctl_answered(door, DumpRequested, "dump", "1", answer=(200, {"id": 7, "kind": "dump"}))
     assert (dumped.slot, result.exit_code) == (1, 0)

@@ -150,6 +150,11 @@ def test_progress_is_one_line_whatever_it_holds() -> None:
     assert render.progress({"phase": "canary"}) == "phase=canary"
 
 
+def test_a_restart_is_told_by_its_outcome_or_by_the_state_it_led_to() -> None:
+    assert render.restarted({"outcome": "replaced", "slot": 1, "reason": "asked for: restart"}) == "replaced"
+    assert render.restarted({"slot": 1, "state": "spawning"}) == "back-off cut short, spawning"
+
+
 def test_a_verdict_tells_outcome_and_reason() -> None:
     told = {"outcome": "rolled_back", "generation": 3, "duration_s": 1.5, "reason": "boot failed", "status": 500}
     assert render.verdict(told) == "generation 3 rolled_back after 1.5s: boot failed"
