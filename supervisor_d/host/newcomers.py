@@ -11,13 +11,16 @@ still boots, or hangs, holds its copy. So the door is closed before the queue is
    is refused then, because the listener is closed.
 
 Both act on the socket, so on the copies of all workers, and cannot be taken back: they are for the end, and only for
-sockets that end with this daemon. Rejected: shutdown(2) of a TCP listener, which resets the whole queue; listen(2)
-with a backlog of 0, which lets one more in.
+sockets that end with this daemon. Rejected: shutdown(2) of a TCP listener before its queue is empty, which resets it;
+listen(2) with a backlog of 0, which lets one more in.
+
+Once it is empty, shutdown(2) is what refuses newcomers though a worker that hangs still has its copy.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import socket
 import struct
 import sys
@@ -59,3 +62,9 @@ def turn_away(listener: socket.socket) -> None:
             )
     except OSError:  # ENOTCONN (macOS), EPERM, ENOPROTOOPT (a sandbox): the moment stays microseconds long, usually
         return
+
+
+def refuse(listener: socket.socket) -> None:
+    """Refuse newcomers at once, whoever has copies of this TCP listener; whoever is in its queue is reset."""
+    with contextlib.suppress(OSError):  # ENOTCONN (macOS, or refused before): then it is as it was
+        listener.shutdown(socket.SHUT_RD)

@@ -37,6 +37,7 @@ from supervisor_d.vocabulary import (
     CloseListeners,
     DiscardGeneration,
     DrainWorker,
+    EndBirths,
     Fact,
     GenerationRefused,
     KillWorker,
@@ -116,6 +117,7 @@ class Performer:
                 _row(MeasureMemory, self._measure_memory),
                 _row(RequestStacks, self._request_stacks),
                 _row(RecordIncident, self._record_incident),
+                _row(EndBirths, lambda _: equipment.nursery.close()),
                 _row(CloseListeners, self._close_listeners),
                 _row(ReopenLogs, self._reopen_logs),
                 _row(Report, lambda order: equipment.log(order.event, **order.fields)),
@@ -238,9 +240,8 @@ class Performer:
             status, body = 409, {"error": f"slot {order.slot} has no process any more"}
         self._answer(order.ticket, status, body)
 
-    def _close_listeners(self, _: CloseListeners) -> None:
-        self._with.nursery.close()
-        closed = self._with.listeners.close()
+    def _close_listeners(self, order: CloseListeners) -> None:
+        closed = self._with.listeners.close(spare_waiting=order.spare_waiting)
         if closed:
             self._with.log("socket.closed", addresses=list(closed))
 

@@ -70,6 +70,13 @@ class Listener:
         self.socket.close()
 
     @property
+    def is_waited_at(self) -> bool:
+        """Whether somebody is in the queue."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return any(events & select.POLLIN for _, events in poll.poll(0))
+
+    @property
     def spec(self) -> ListenerSpec:
         return ListenerSpec(self.socket.fileno(), self.address)
 
@@ -103,13 +110,21 @@ class Listeners:
             if not listener.inherited:
                 newcomers.turn_away(listener.socket)
 
-    def close(self) -> tuple[str, ...]:
-        """Close our copies and unlink our own socket files; the addresses that were closed."""
-        closed = tuple(listener.address for listener in self._open)
-        for listener in self._open:
+    def close(self, *, spare_waiting: bool = False) -> tuple[str, ...]:
+        """Close our copies and unlink our own socket files; the addresses that were closed.
+
+        `spare_waiting`: some worker may never close its own (orders.CloseListeners).
+        """
+        closed = []
+        for listener in self._open[:]:
+            if spare_waiting and not listener.inherited and listener.socket.family != socket.AF_UNIX:
+                if listener.is_waited_at:
+                    continue
+                newcomers.refuse(listener.socket)
+            closed.append(listener.address)
             listener.close()
-        self._open.clear()
-        return closed
+            self._open.remove(listener)
+        return tuple(closed)
 
     def _open_bindings(self, binding: Binding, *, activated: bool) -> None:
         ours = {listener.socket.fileno() for listener in self._open}

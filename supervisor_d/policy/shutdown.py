@@ -5,6 +5,9 @@
 
 The lifespan shutdown of the application is part of the drain: a worker that is done early says so and leaves. One
 that used up graceful_timeout gets SIGTERM, gives up what is unfinished, and has the 2 s for its lifespan shutdown.
+
+The listeners are closed when every worker has said that it left them. One that hangs does not say so, and its copies
+would keep late clients waiting, for whom nobody is there: for it there is a deadline.
 """
 
 from __future__ import annotations
@@ -17,10 +20,14 @@ from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Alarm, Handle
 from supervisor_d.policy.status import SlotState
-from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, Instant, Report, Terms
+from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
 
 FAST_GRACE_S: Final = 1.0
 """From SIGTERM to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
+
+CLOSE_AFTER_S: Final = 1.0
+"""From the order to drain to the end of the listeners that a silent worker keeps open; then again, if somebody waits
+there. Chosen: twice what a worker waits for handshakes (server_core/listeners.py); late clients wait as long."""
 
 
 def total_budget_s(terms: Terms) -> float:
@@ -48,8 +55,9 @@ class Shutdown:
         self.delay_until: Instant | None = Instant(desk.now + delay_s) if delay_s and not fast else None
         self.exit_code = exit_code
         self.done = False
+        self.close_at: Instant | None = None
         self._last_words = last_words
-        self._closed = False
+        self._begun = False
 
     def hasten(self, desk: Desk) -> None:
         self.fast = True
@@ -61,13 +69,26 @@ class Shutdown:
         self.delay_until = None
         for handle in desk.fleet:
             self._descend(desk, handle)
-        if not self._closed:
-            self._closed = True
-            desk.outbox.add(CloseListeners())
+        self._close(desk)
         if desk.fleet.is_empty() and not self.done:
             self.done = True
             if self._last_words is not None:
                 desk.outbox.add(self._last_words)
+
+    def _close(self, desk: Desk) -> None:
+        """Nobody comes in any more: neither a worker, nor, when whoever can has taken who waits, a client."""
+        if not self._begun:
+            self._begun = True
+            self.close_at = Instant(desk.now + CLOSE_AFTER_S)
+            desk.outbox.add(EndBirths())
+        if self.close_at is None:
+            return
+        if self.fast or all(handle.has_left for handle in desk.fleet if handle.alive):
+            self.close_at = None
+            desk.outbox.add(CloseListeners())
+        elif desk.now >= self.close_at:
+            self.close_at = Instant(desk.now + CLOSE_AFTER_S)
+            desk.outbox.add(CloseListeners(spare_waiting=True))
 
     def _descend(self, desk: Desk, handle: Handle) -> None:
         handle.held = False

@@ -91,6 +91,8 @@ class Handle:
     spawned_at: Instant | None = None
     ready_at: Instant | None = None
     serves: bool = False
+    has_left: bool = False
+    """It has closed its listeners."""
     drained: bool = False
     pipe_closed: bool = False
     held: bool = False
@@ -130,7 +132,7 @@ class Handle:
         self.generation = generation
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
-        self.serves = self.drained = self.pipe_closed = self.held = self.extended = False
+        self.serves = self.has_left = self.drained = self.pipe_closed = self.held = self.extended = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:

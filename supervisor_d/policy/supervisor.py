@@ -94,6 +94,7 @@ class Supervisor:
             self._requests.next_dump,
             rollout.next_deadline if rollout else None,
             shutdown.delay_until if shutdown else None,
+            shutdown.close_at if shutdown else None,
         )
         return min((at for at in deadlines if at is not None), default=None)
 

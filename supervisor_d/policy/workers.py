@@ -120,6 +120,7 @@ def draining(desk: Desk, handle: Handle) -> None:
     """It says that it finishes; where nobody asked for that, it is leaving by itself."""
     was = handle.state
     handle.move(Cause.DRAINING, desk.now)
+    handle.has_left = True
     if was not in LEAVING:
         finish_s = desk.terms.graceful_timeout if handle.ready_at is not None else 0.0
         _part(desk, handle, was, "left unasked", finish_s + TERMINATE_GRACE_S)

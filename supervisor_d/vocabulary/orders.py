@@ -110,8 +110,19 @@ class RecordIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class EndBirths:
+    """The end of the daemon begins: no worker comes to be any more, and what only waits for one ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseListeners:
-    """Close the master's copies of the listeners: nobody accepts any more. Unix sockets of our own are unlinked."""
+    """Close the master's copies of the listeners: nobody accepts any more. Unix sockets of our own are unlinked.
+
+    spare_waiting: a worker still has copies, and may hang. A TCP socket of our own is shut down, which closes it in all
+    processes; but it is left as it is while somebody waits in its queue, since the worker may yet take him.
+    """
+
+    spare_waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +171,7 @@ Order: TypeAlias = (
     | MeasureMemory
     | RequestStacks
     | RecordIncident
+    | EndBirths
     | CloseListeners
     | ReopenLogs
     | Report

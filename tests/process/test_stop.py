@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.daemon import DEADLINE_S, running
+from tests.helpers.daemon import DEADLINE_S, PID_APP, running
 
 ENDLESS = """
 import asyncio
@@ -48,3 +51,21 @@ def test_an_endless_response_is_given_up_within_the_budget_and_cleans_up(tmp_pat
         names = daemon.heard.names()
         assert "worker.exited" in names
         assert not {"worker.hung", "worker.terminated", "worker.killed"} & set(names), daemon.transcript()
+
+
+def test_a_hung_worker_does_not_keep_late_clients_waiting(tmp_path: Path) -> None:
+    flags = ("--workers", "2", "--graceful-timeout", "60s")
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running(*flags, directory=tmp_path) as daemon:
+        ready = daemon.heard.expect("worker.ready", times=2)
+        address, stopped = daemon.address(), int(str(ready[0]["pid"]))
+        os.kill(stopped, signal.SIGSTOP)
+        daemon.signal(signal.SIGTERM)
+        daemon.heard.expect("socket.closed")
+        os.kill(stopped, 0)
+        with socket.socket() as late:
+            late.settimeout(DEADLINE_S)
+            assert late.connect_ex(address) == errno.ECONNREFUSED
+        daemon.signal(signal.SIGQUIT)
+        assert daemon.wait() == 0
+        assert daemon.heard.named("worker.killed", pid=stopped)

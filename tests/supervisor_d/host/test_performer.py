@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import typing
 from collections.abc import Iterator, Mapping
@@ -447,6 +448,17 @@ def test_closing_the_listeners_is_told_once(rig: Rig) -> None:
     rig.performer.perform(CloseListeners())
     rig.performer.perform(CloseListeners())
     assert rig.log.named("socket.closed") == [{"addresses": [spec.address]}]
+
+
+@pytest.mark.parametrize("spare_waiting", [False, True])
+def test_a_listener_with_somebody_in_its_queue_is_closed_unless_he_is_to_be_spared(
+    rig: Rig, spare_waiting: bool
+) -> None:
+    (spec,) = rig.listeners.specs
+    host, _, port = spec.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20):
+        rig.performer.perform(CloseListeners(spare_waiting=spare_waiting))
+    assert bool(rig.log.named("socket.closed")) is not spare_waiting
 
 
 def test_reports_answers_and_progress_go_where_they_belong(rig: Rig) -> None:

@@ -346,6 +346,35 @@ def test_newcomers_are_turned_away_from_our_own_listeners_only(opened: Opened, t
         assert connects(socket.AF_UNIX, str(tmp_path / "outer"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a TCP listener cannot be shut down")
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_listener_whose_worker_hangs_refuses_newcomers_once_nobody_waits_there(opened: Opened, host: str) -> None:
+    opened.open(f"{host}:0")
+    (spec,) = opened.listeners.specs
+    with socket.socket(fileno=os.dup(spec.fd)) as workers, socket.socket(workers.family) as early:
+        workers.setblocking(False)
+        address = workers.getsockname()
+        early.connect(address)
+        assert opened.listeners.close(spare_waiting=True) == ()
+        connection, _ = workers.accept()
+        with connection:
+            assert opened.listeners.close(spare_waiting=True) == (spec.address,)
+            assert opened.listeners.close(spare_waiting=True) == ()
+            assert not connects(workers.family, address)
+            with pytest.raises(OSError):
+                workers.accept()
+            early.sendall(b"x")
+            connection.settimeout(20)
+            assert connection.recv(1) == b"x", "who is connected stays so"
+
+
+def test_an_inherited_listener_is_not_shut_down(opened: Opened) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outer:
+        opened.open(f"fd://{os.dup(outer.fileno())}")
+        opened.listeners.close(spare_waiting=True)
+        assert connects(socket.AF_INET, outer.getsockname())
+
+
 def test_names_choose_among_the_sockets_that_were_passed_in_the_order_of_bind() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         _, specs = activated([one, other], "me", "2", "web:api", "explicit", "fd://api", "fd://web")
