@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -150,3 +151,21 @@ def test_a_reload_applies_changed_settings_and_names_those_that_need_a_restart(d
         refused = daemon.ctl("reload")
         assert refused.returncode == 1
         assert "no-such-setting" in refused.stderr
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "ctl"])
+def test_who_asked_for_a_reload_is_told_in_the_log_and_in_last_reload(daemon: Daemon, how: str) -> None:
+    command = [sys.executable, "-m", "supervisor_d", "ctl", "--socket", daemon.control, "reload"]
+    with daemon.listening() as heard:
+        if how == "ctl":
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as asking:
+                pid = asking.pid
+        else:
+            daemon.signal(signal.SIGHUP)
+            pid = os.getpid()
+        logged = str(heard.expect("reload.committed")[0]["origin"])
+    told = daemon.status()["last_reload"]
+    assert isinstance(told, dict)
+    by, word = ("control", "reload") if how == "ctl" else ("signal", "SIGHUP")
+    assert told["origin"] == {"by": by, "how": word, "pid": pid, "uid": os.getuid()}
+    assert logged == f"{word} by {by} from uid {os.getuid()}, pid {pid}"
