@@ -231,6 +231,18 @@ async def rest(stage: Stage) -> None:
     await stage.daemon.settle()
 
 
+async def late_client(stage: Stage) -> None:
+    """Whoever comes when the listeners are closed is refused: neither let in and reset, nor kept waiting."""
+    await stage.daemon.expect("socket.closed")
+    try:
+        wire = await asyncio.wait_for(Wire.open(stage.daemon.address), EXPECT_TIMEOUT_S)
+    except Lost as lost:
+        check(lost.why == "ECONNREFUSED", "a late client is refused", lost)
+    else:
+        wire.abort()
+        raise ActionFailed("a client was let in after the listeners were closed")
+
+
 ACTIONS: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
     "HUP": reload_by_hup,
     "ctl reload": reload_by_ctl,
@@ -245,6 +257,7 @@ ACTIONS: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
     "deploy with a broken import": broken_import,
     "deploy that answers 500": answering_500,
     "deploy that hangs at start": hanging_start,
+    "late client": late_client,
     "rest": rest,
 }
 """Name of an action -> what it does and asserts."""

@@ -184,6 +184,7 @@ async def term_under_load(stage: Stage) -> None:
     stage.tally.during = "TERM"
     stage.tally.stopping = True
     stage.daemon.signal(signal.SIGTERM)
+    await stage.perform("late client")
     await stage.daemon.expect("master.stopped")
 
 
@@ -201,10 +202,12 @@ async def stops(plan: Plan) -> list[Result]:
                 stage.daemon.signal(signal.SIGTTIN)
                 await stage.daemon.expect("worker.spawned", after=mark)
             await term_under_load(stage)
+        whole.done += result.done
         whole.duration_s += result.duration_s
         ended += result.claims[-1].met
     whole.claims = [
         nothing_lost(whole.tally),
+        all_done(whole.done),
         Claim("TERM ends the daemon with 0", ended == plan.stops, f"{ended} of {plan.stops}"),
     ]
     return [whole]
