@@ -237,7 +237,10 @@ def verdict(told: Object, *, colour: bool = False) -> str:
     took = f" after {duration(told['duration_s'])}" if told.get("duration_s") is not None else ""
     reason = f": {text(told, 'reason')}" if text(told, "reason") else ""
     number = f"generation {text(told, 'generation')} " if text(told, "generation") else ""
-    return f"{number}{painted(text(told, 'outcome'), colour)}{took}{reason}"
+    waiting = told.get("awaiting_restart")
+    names = ", ".join(printable(str(name)) for name in waiting) if isinstance(waiting, list) else ""
+    rest = f"; changed, too, but applied by a restart alone: {names}" if names else ""
+    return f"{number}{painted(text(told, 'outcome'), colour)}{took}{reason}{rest}"
 
 
 def restarted(told: Object) -> str:

@@ -72,6 +72,7 @@ class Rollout:
         self._old = Tally()
         self._new = Tally()
         self._told: tuple[Phase, int, int] | None = None
+        self._awaiting_restart: list[str] = []
         desk.moves += 1
         desk.outbox.report("reload.started", generation=generation, origin=str(origin), dry_run=dry_run)
         desk.outbox.add(PrepareGeneration(generation))
@@ -97,6 +98,7 @@ class Rollout:
         self.terms, self.sizing = terms, sizing_of(terms)
         told = [f"{change.name}: {change.old} -> {change.new} ({change.applies})" for change in changes]
         desk.outbox.report("reload.configured", generation=self.generation, changes=told)
+        self._awaiting_restart = [change.name for change in changes if change.applies == "restart"]
         self._enter(desk, Phase.CANARY, None)
 
     def fail(self, desk: Desk, reason: str, traceback: str = "") -> None:
@@ -224,7 +226,7 @@ class Rollout:
             answer: dict[str, object] = {**told, "reason": self.reason, "traceback": self.traceback}
             desk.outbox.report("reload.rolled_back", **answer, origin=str(self.origin))
         else:
-            answer = told
+            answer = {**told, "awaiting_restart": self._awaiting_restart} if self._awaiting_restart else told
             desk.outbox.report(f"reload.{self.outcome}", **told, origin=str(self.origin))
         if self.outcome == "committed":
             self._commit(desk)

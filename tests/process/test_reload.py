@@ -141,7 +141,9 @@ def test_a_reload_applies_changed_settings_and_names_those_that_need_a_restart(d
         daemon.heard.expect("worker.ready")
         file.write_text('workers = 2\nkeep-alive = "65s"\nbacklog = 200\n')
         with daemon.listening() as heard:
-            assert daemon.ctl("reload").returncode == 0
+            reloaded = daemon.ctl("reload")
+            assert reloaded.returncode == 0
+            assert reloaded.stdout.endswith("; changed, too, but applied by a restart alone: backlog\n")
             told = json.dumps(heard.expect("reload.configured")[0]["changes"])
             heard.expect("worker.ready", times=2)
         assert daemon.status()["workers"] == {"target": 2, "ready": 2}

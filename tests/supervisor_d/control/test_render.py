@@ -159,6 +159,8 @@ def test_a_verdict_tells_outcome_and_reason() -> None:
     told = {"outcome": "rolled_back", "generation": 3, "duration_s": 1.5, "reason": "boot failed", "status": 500}
     assert render.verdict(told) == "generation 3 rolled_back after 1.5s: boot failed"
     assert render.verdict({"outcome": "committed"}) == "committed"
+    told = {"outcome": "committed", "awaiting_restart": ["bind", "backlog"]}
+    assert render.verdict(told) == "committed; changed, too, but applied by a restart alone: bind, backlog"
     assert render.verdict({"error": "not now", "status": 409}) == "not now"
 
 
