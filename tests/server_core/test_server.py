@@ -11,6 +11,7 @@ import socket
 
 import pytest
 
+from server_core import ending
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.http.exchange import Message, Receive, Send
 from server_core.listeners import UNSENT_BYTES
@@ -208,6 +209,48 @@ def test_a_request_in_the_kernel_s_buffer_is_served_when_its_connection_would_cl
             connection.close_if_idle()
             assert (await client.response()).headers["connection"] == "close"
             assert await client.rest() == b""
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_crosses_the_half_close_of_a_drain_is_read_and_not_answered_by_a_reset(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "LINGER_S", 60.0)
+
+    async def scenario() -> None:
+        async with serving(reflect) as served:
+            client = await idle_client(served)
+            drain = asyncio.create_task(served.server.drain(20.0, final=True))
+            await turn()
+            (connection,) = served.server.connections
+            connection.close_if_idle()
+            assert await client.rest() == b"", "half-closed"
+            client.send(GET)
+            await turn()
+            await turn()
+            assert client.writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            assert not drain.done(), "the connection lingers"
+            client.close()
+            assert await drain
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_half_closed_connection_is_closed_when_it_has_lingered(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "LINGER_S", 0.01)
+
+    async def scenario() -> None:
+        async with serving(reflect) as served:
+            client = await idle_client(served)
+            served.server.leave(final=False)
+            (connection,) = served.server.connections
+            connection.close_if_idle()
+            await until(lambda: not served.server.connections)
+            assert await client.rest() == b""
+            client.close()
 
     run(scenario(), loop=loop)
 
