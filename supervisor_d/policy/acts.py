@@ -122,6 +122,7 @@ def kill(desk: Desk, handle: Handle, reason: str) -> None:
 def abandon(desk: Desk, handle: Handle) -> None:
     """Go on without a process that not even SIGKILL ended (uninterruptible sleep)."""
     desk.outbox.report_worker("worker.killed", handle, reason="still there after SIGKILL: left behind")
+    handle.left_behind = True
     _move(desk, handle, Cause.RELEASE)
 
 

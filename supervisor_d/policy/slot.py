@@ -97,6 +97,8 @@ class Handle:
     pipe_closed: bool = False
     held: bool = False
     """The place is kept for a successor in the same slot, which comes when this process is gone."""
+    left_behind: bool = False
+    """Not even SIGKILL has ended it in a stop: nobody waits for it, and what it still does means nothing."""
     fate: Fate | None = None
     reason: str = ""
     beat_at: Instant = NEVER
@@ -133,6 +135,7 @@ class Handle:
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
         self.serves = self.has_left = self.drained = self.pipe_closed = self.held = self.extended = False
+        self.left_behind = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:

@@ -170,7 +170,8 @@ class Supervisor:
     def _take_life(self, fact: workers.Life) -> None:
         handle, rollout = self._desk.fleet.handle(fact.slot), self._requests.rollout
         serve = rollout is None or rollout.serves(handle)
-        workers.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
+        if not handle.left_behind:
+            workers.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
 
     def _take_word(
         self,
@@ -180,6 +181,8 @@ class Supervisor:
         """A living worker says something, or something is seen of it."""
         desk = self._desk
         match fact:
+            case _ if handle.left_behind:
+                pass
             case WorkerParked():
                 workers.parked(desk, handle)
             case WorkerDraining():
@@ -210,10 +213,9 @@ class Supervisor:
 
     def _refills(self, handle: Handle) -> bool:
         """True if a successor comes in the same slot: the generation is the one that counts, and nothing else does."""
-        rollout, shutdown = self._requests.rollout, self._requests.shutdown
+        desk, rollout, shutdown = self._desk, self._requests.rollout, self._requests.shutdown
         return (
-            handle.generation == self._desk.generation
-            and (self._desk.ever_ready or shutdown is not None)
+            (handle.generation == desk.generation and (desk.ever_ready or shutdown is not None))
             and (rollout is None or rollout.refills_old)
             and (shutdown is None or shutdown.delay_until is not None)
         )
