@@ -71,7 +71,7 @@ def test_a_mode_is_octal(text: str) -> None:
         (BYTES, "", "not ''"),
         (COUNT, "1.5", "must be a whole number, not '1.5'"),
         (COUNT, "²", "not '²'"),
-        (COUNT, "-1", "not '-1'"),
+        (COUNT, "-1", "must not be negative"),
         (SWITCH, "maybe", "must be on or off, not 'maybe'"),
         (MODE, "0888", "must be an octal file mode such as 0660, not '0888'"),
         (TEXT, "a\0b", "must not contain a NUL character"),
