@@ -25,7 +25,6 @@ from tests.bench.servers import SERVERS, Setup
 from tests.bench.single_figures import FIGURES, measure
 from tests.bench.venv import python_of
 
-RESULTS = Path(__file__).parent / "results.json"
 CPUS = sorted(os.sched_getaffinity(0))
 
 
@@ -35,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--servers", help=f"with commas, of: {', '.join(SERVERS)}; all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a round")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where what was measured is kept")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="where what was measured is kept")
     parser.add_argument("--environment", type=Path, help="the virtual environment of the peers, made if missing")
     parser.add_argument("--report", action="store_true", help="write contrib/docs/PERFORMANCE.md and its plot, too")
     parser.add_argument("--only-report", action="store_true", help="measure nothing")

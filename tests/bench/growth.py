@@ -7,6 +7,7 @@ process tree, one server, in rounds of a second or two. Nothing may grow faster 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from tests.bench.loaders import Wrk
 from tests.bench.process_tree import ProcessTree, free_port
+from tests.bench.report import RESULTS, growth
 from tests.bench.servers import SERVERS, Setup
 from tests.bench.venv import python_of
 
@@ -66,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--server", default="supervisor-d", choices=list(SERVERS))
     parser.add_argument("--environment", type=Path)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where what was measured is kept")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     options = parser.parse_args()
@@ -95,9 +98,10 @@ def main() -> None:
         for workers in (1, 2, 4, 8):
             with serving(options, place, "hello", workers) as tree:
                 tell(f"{workers} workers, unpinned", cost(tree, Wrk(64), options, None))
-    print("| what grows | CPU us per request |\n|---|---|")
-    for title, value in rows:
-        print(f"| {title} | {value:.1f} |")
+    print("\n".join(growth(rows)))
+    kept = json.loads(options.results.read_text()) if options.results.exists() else {}
+    kept["growth"] = rows
+    options.results.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ from tests.bench.single_figures import FIGURES
 
 PAGE: Final = ROOT / "contrib" / "docs" / "PERFORMANCE.md"
 PLOT: Final = ROOT / "contrib" / "docs" / "performance.png"
+RESULTS: Final = Path(__file__).with_name("results.json")
 METHOD: Final = Path(__file__).with_name("performance.template.md")
 
 Row = Mapping[str, object]
@@ -127,6 +128,11 @@ def figures(found: Mapping[str, Mapping[str, object]]) -> list[str]:
     return lines
 
 
+def growth(rows: Sequence[tuple[str, float]]) -> list[str]:
+    told = [f"| {title} | {value:.1f} |" for title, value in rows]
+    return ["| what grows | CPU us per request |", "|---|---|", *told]
+
+
 def h11_line(found_by_load: Mapping[str, Mapping[str, object]]) -> str:
     if "h11" not in found_by_load:
         return ""
@@ -154,6 +160,7 @@ def write(kept: Mapping[str, Mapping[str, object]], python: Path) -> None:
         "LATE": table(loads, "p99_ms", "{:.2f}"),
         "H11": [h11_line(loads)],
         "FIGURES": figures(cast("Mapping[str, Mapping[str, object]]", kept.get("figures", {}))),
+        "GROWTH": growth(cast("Sequence[tuple[str, float]]", kept.get("growth", ()))),
         "FAILURES": failures(loads) or ["None."],
     }.items():
         text = text.replace(f"<!-- {mark} -->", "\n".join(lines))
