@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -28,7 +29,7 @@ def answer_of(port: int, path: str) -> tuple[int, bytes]:
 
 
 def told(answer: tuple[int, bytes]) -> str:
-    return f"{answer[0]} with {len(answer[1])} bytes"
+    return f"{answer[0]} with {len(answer[1])} bytes, SHA-256 {hashlib.sha256(answer[1]).hexdigest()[:12]}"
 
 
 def race(
@@ -49,32 +50,36 @@ def race(
             if load.needs == "access log":
                 setup = replace(setup, access_log=place / f"{name}.access.log")
             trees[name] = ProcessTree(SERVERS[name].command(setup), setup.port, core=core, output=output)
-        prepare(load, trees, found, loader_core)
+            prepare(load, name, trees[name], found, loader_core)
         for _ in range(rounds):
             for name in [name for name in names if "error" not in found[name]]:
                 try:
+                    trees[name].resume()
                     done = load.loader(trees[name], seconds, loader_core)
                     found[name]["rounds"].append(asdict(done))  # type: ignore[attr-defined]  # a list, see above
                     found[name]["pss_bytes"] = trees[name].pss_bytes()
                 except Failed as error:
                     found[name]["error"] = str(error)
+                finally:
+                    trees[name].pause()
     finally:
         for tree in trees.values():
             tree.end()
     return found
 
 
-def prepare(load: Load, trees: dict[str, ProcessTree], found: dict[str, dict[str, object]], core: int | None) -> None:
-    """Wait for all, compare their answers with the first one's, and warm them up."""
-    first: tuple[int, bytes] | None = None
-    for name, tree in trees.items():
-        try:
-            tree.wait_until_listening()
-            if load.same_answer is not None:
-                said = answer_of(tree.port, load.same_answer)
-                first = first or said
-                if said != first:
-                    raise Failed(f"answers {told(said)}, the first one {told(first)}")
-            load.loader(tree, WARM_UP_S, core)
-        except Failed as error:
-            found[name]["error"] = str(error)
+def prepare(load: Load, name: str, tree: ProcessTree, found: dict[str, dict[str, object]], core: int | None) -> None:
+    """Wait until it listens, keep its answer to be compared, warm it up, and let it wait for its turn."""
+    try:
+        tree.wait_until_listening()
+        if load.same_answer is not None:
+            said = answer_of(tree.port, load.same_answer)
+            first = next((row["answer"] for row in found.values() if "answer" in row), told(said))
+            found[name]["answer"] = told(said)
+            if told(said) != first:
+                raise Failed(f"answers {told(said)}, the first one {first}")
+        load.loader(tree, WARM_UP_S, core)
+    except Failed as error:
+        found[name]["error"] = str(error)
+    finally:
+        tree.pause()
