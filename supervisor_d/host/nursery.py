@@ -80,7 +80,6 @@ class Nursery:
         self._log = log
         self._newest = newest
         self._homes: dict[Generation, Home] = {}
-        self._obstacle: str | None = "not looked at yet"
         children.after_exit = self._has_ended
 
     def home(self, generation: Generation) -> Home | None:
@@ -94,7 +93,7 @@ class Nursery:
         generation = Generation(spec.generation)
         home = self._homes.get(generation)
         if home is None:
-            home = self._homes[generation] = Home(generation, clock.now(), refusal=self._cannot_adopt())
+            home = self._homes[generation] = Home(generation, clock.now(), refusal=become_subreaper())
             if home.refusal is not None:
                 self._log("zygote.refused", generation=generation, reason=home.refusal)
         if home.refusal is not None:
@@ -227,12 +226,6 @@ class Nursery:
                 self._watcher.tell(SpawnFailed(slot, CALLED_OFF))
         self._bear_again([replace(f.spec, preload=True) for f in forks.values() if not f.is_called_off])
 
-    def _cannot_adopt(self) -> str | None:
-        """Why this process cannot become the parent of what a zygote forks, or None; asked of the kernel once."""
-        if self._obstacle is not None:
-            self._obstacle = become_subreaper()
-        return self._obstacle
-
 
 class ZygoteListener:
     """Hears what a zygote says."""
@@ -258,7 +251,7 @@ class ZygoteListener:
 
 
 def become_subreaper() -> str | None:
-    """Have orphans among our descendants become our children; what is in the way, or None."""
+    """Have orphans among our descendants become our children; what is in the way, or None. Idempotent."""
     if sys.platform != "linux":
         return "only Linux lets a process take over what another one forks (PR_SET_CHILD_SUBREAPER)"
     libc = ctypes.CDLL(None, use_errno=True)
