@@ -17,7 +17,7 @@ NEVER_ANSWERED: Final = 499
 SECONDS_KEPT: Final = 64
 """Texts of seconds that are kept. Chosen: requests that end now began in one of a few seconds."""
 
-UNREAD: Final = RequestLine("-", "-", None, True, "-", {}, {})
+UNREAD: Final = RequestLine("-", "-", "-", {}, {})
 """Stands for the request line of a request that was refused before it was one."""
 
 PROTOCOLS: Final = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", UNREAD.version: "-"}

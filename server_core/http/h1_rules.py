@@ -105,12 +105,11 @@ class RequestLines:
         return RequestLine(
             method.decode("ascii"),
             version[5:].decode("ascii"),
-            authority,
-            self._knows(method),
             target.decode("ascii"),
             scope,
             EXTENSIONS[version],
-            version == b"HTTP/1.1" and method != b"HEAD",
+            authority=authority,
+            is_known=self._knows(method),
         )
 
     def _resolve(self, method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
