@@ -5,6 +5,7 @@ Rare paths, all of them: a connection calls them, and no request that goes well 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -16,8 +17,7 @@ from server_core.http.wire import Refused
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
-    from server_core.http.exchange import Exchange
-    from server_core.websocket.session import Session
+    from server_core.http.call import Call
 
 
 def refuse(connection: Connection, refused: Refused) -> None:
@@ -25,7 +25,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
     server, writer, exchange = connection.server, connection.writer, connection.exchange
     server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer))
     connection.fresh = False
-    start = writer.start
+    start: Callable[[object, Iterable[object]], None] = writer.start
     text = refused.reason.encode("ascii") + b"\n"
     if exchange is not None and exchange.phase is not COMPLETE:
         if has_begun(connection, exchange):
@@ -50,7 +50,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
     connection.shut()
 
 
-def expire(connection: Connection, exchange: Exchange | Session) -> None:
+def expire(connection: Connection, exchange: Call) -> None:
     """End a request that has taken longer than it may: 504 if nothing has gone out; cancel its application."""
     duration = round(monotonic() - exchange.started_at, 3)
     line = exchange.line
@@ -61,19 +61,19 @@ def expire(connection: Connection, exchange: Exchange | Session) -> None:
         task.cancel()
 
 
-def has_begun(connection: Connection, exchange: Exchange | Session) -> bool:
+def has_begun(connection: Connection, exchange: Call) -> bool:
     """Whether a part of its response has gone out, so that no other can be sent in its place."""
     return exchange.status != 0 and not connection.writer.is_held
 
 
-def record_cut(connection: Connection, exchange: Exchange | Session) -> None:
+def record_cut(connection: Connection, exchange: Call) -> None:
     """Tell the access log of an exchange that is over, if it has no complete response."""
     log = connection.server.access_log
     if log is not None and exchange.phase is not COMPLETE:
         log.record_cut(exchange, connection.writer)
 
 
-def fail(connection: Connection, exchange: Exchange | Session, error: BaseException) -> None:
+def fail(connection: Connection, exchange: Call, error: BaseException) -> None:
     """Say 500 for an application that raised, or end its response visibly incomplete."""
     if not exchange.gone or not is_disconnect(error):
         connection.server.blame(exchange, error)
