@@ -122,6 +122,11 @@ class H1Reader:
         return self._state == _IN_HEAD and not self.held
 
     @property
+    def is_in_head(self) -> bool:
+        """Whether the next byte is the next request's, or an empty line's before it."""
+        return self._state == _IN_HEAD
+
+    @property
     def is_in_body(self) -> bool:
         return self._state == _IN_BODY
 
