@@ -180,10 +180,14 @@ class Server:
 
     def blame(self, exchange: Exchange | Session, error: BaseException) -> None:
         """Log what an application raised."""
+        self.log("request.failed", **self.facts(exchange), traceback="".join(traceback.format_exception(error)))
+
+    def facts(self, exchange: Exchange | Session) -> dict[str, object]:
+        """What the log says of a request."""
         facts = {"method": exchange.line.method, "path": exchange.scope["path"]}
         if self.origin.request_ids is not None:
             facts["request_id"] = request_id_of(exchange.scope)
-        self.log("request.failed", **facts, traceback="".join(traceback.format_exception(error)))
+        return facts
 
     def upgrade(self, connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
         """The session for a WebSocket handshake; None if the offered Upgrade is to be ignored.

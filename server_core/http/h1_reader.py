@@ -12,7 +12,7 @@ from typing import Final
 
 from server_core.http.h1_chunked import ChunkedBody
 from server_core.http.h1_rules import FIELD_LINES, VERDICTS, RequestLines, first_fault, judge, overrule_host
-from server_core.http.wire import CHUNKED, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
+from server_core.http.wire import CHUNKED, Fields, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
 from server_core.settings import ServerSettings
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -72,7 +72,7 @@ class H1Reader:
             return
         line_end = data.find(b"\r")
         if line_end > self._line_limit or end > self._head_limit:
-            raise self._fault(data[:end]) or Refused(431, "request head too large")
+            raise self.told(self._fault(data[:end]) or Refused(431, "request head too large"), data[:end])
         if end != len(data):
             self.held = data[end:]
             data = data[:end]
@@ -82,14 +82,15 @@ class H1Reader:
         try:
             line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
             fields = parser.parse(data if line.is_known else _disguised(line, data[line_end:]))
+            if len(fields) > self._fields_limit:
+                raise too_many_fields()
+            rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
         except Refused as refused:
-            raise self._reason(data, refused) from refused
-        if len(fields) > self._fields_limit:
-            raise too_many_fields()
+            raise self.told(self._reason(data, refused), data) from refused
         head = self._head
         head.line = line
         head.fields = fields if line.authority is None else overrule_host(line.authority, fields)
-        head.rules = rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
+        head.rules = rules
         head.forwarded = parser.forwarded
         if rules.length == 0:
             self._state = _DONE
@@ -137,7 +138,9 @@ class H1Reader:
 
     def _begin_body(self, head: Head) -> None:
         if head.rules.length > self._body_limit:
-            raise body_too_large()
+            refused = body_too_large()
+            refused.head = _excerpt(head.line, head.fields, head.forwarded)
+            raise refused
         self._parser.renew()
         self._state = _IN_BODY
         self._remaining = head.rules.length
@@ -169,9 +172,18 @@ class H1Reader:
         """Keep the beginning of a head, unless it breaks a rule already."""
         fault = self._fault(data, self._scanned)
         if fault is not None:
-            raise fault
+            raise self.told(fault, data)
         self._scanned = max(0, len(data) - 3)
         self.held = data
+
+    def told(self, refused: Refused, head: bytes) -> Refused:
+        """The refusal of this head, or of the beginning of one, with what could be read of it."""
+        line = self._lines.glance(head)
+        if line is not None:
+            is_sound = FIELD_LINES.fullmatch(head, head.find(b"\r")) is not None
+            fields, _, forwarded = self._parser.sort(head) if is_sound else ([], [], [])
+            refused.head = _excerpt(line, fields, forwarded)
+        return refused
 
     def _fault(self, data: bytes, scanned: int = 0) -> Refused | None:
         return first_fault(data, scanned, self._lines, self._line_limit, self._head_limit)
@@ -194,6 +206,12 @@ class H1Reader:
         except Refused as told:
             return told
         return refused
+
+
+def _excerpt(line: RequestLine, fields: Fields, forwarded: Fields) -> Head:
+    head = Head()
+    head.line, head.fields, head.forwarded = line, fields, forwarded
+    return head
 
 
 def too_many_fields() -> Refused:
