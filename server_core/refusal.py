@@ -12,7 +12,8 @@ from server_core.ending import SHUT
 from server_core.http.exchange import is_disconnect
 from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
 from server_core.http.phases import COMPLETE
-from server_core.http.wire import Refused
+from server_core.http.wire import Head, Refused
+from server_core.peer import address
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
@@ -43,7 +44,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
         exchange = None
     server.responses[refused.status // 100] += 1
     if server.access_log is not None:
-        server.access_log.record_refusal(refused, connection.peer, len(text), exchange, facts)
+        server.access_log.record_refusal(refused, len(text), exchange, _scope(connection, refused.head, facts))
     writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
     if "request_id" in facts:
         server.origin.request_ids.add(writer, facts["request_id"])  # type: ignore[union-attr]  # which has given it
@@ -59,6 +60,14 @@ def _name(connection: Connection, refused: Refused) -> dict[str, str]:
     if connection.is_busy or (connection.reader.is_in_body and head is None):
         head = connection.head  # the head that has been read is this request's
     return {"request_id": origin.request_ids.of(head, origin.trusted.trusts(connection.peer))}
+
+
+def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> dict[str, object]:
+    """What an access log may ask about a request that was never begun; its client is whom a trusted proxy tells."""
+    origin, peer = connection.server.origin, connection.peer
+    told = origin.client(head) if head is not None and origin.trusted.trusts(peer) else None
+    fields = [] if head is None else head.fields
+    return {"type": "http", "client": told or address(peer), "server": None, "headers": fields, "state": state}
 
 
 def expire(connection: Connection, exchange: Exchange | Session) -> None:

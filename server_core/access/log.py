@@ -13,7 +13,6 @@ from server_core.access.sink import Sink
 from server_core.http.h1_writer import H1Writer, NotingWriter
 from server_core.http.wire import Refused
 from server_core.log import Log, is_terminal
-from server_core.peer import address
 from server_core.settings import ServerSettings
 
 OFF: Final = "off"
@@ -59,16 +58,14 @@ class AccessLog:
             self.flush()
 
     def record_refusal(
-        self, refused: Refused, peer: object, sent_bytes: int, served: Timed | None, state: Mapping[str, object]
+        self, refused: Refused, sent_bytes: int, served: Timed | None, scope: Mapping[str, object]
     ) -> None:
         """A request was refused: before it was read, or, if there is something that was begun, before its body was.
 
-        `state` is what its scope would have had for one.
+        `scope` stands for that of a request that was not begun.
         """
         if served is None:
-            head = refused.head
-            line, fields = (UNREAD, []) if head is None else (head.line, head.fields)
-            scope = {"type": "http", "client": address(peer), "server": None, "headers": fields, "state": state}
+            line = UNREAD if refused.head is None else refused.head.line
             self._add(self._write(Unread(scope, refused.status, sent_bytes, line), 0.0, False, None))
         else:
             served.status, served.sent_bytes = refused.status, sent_bytes

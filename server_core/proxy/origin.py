@@ -77,6 +77,13 @@ class Origin:
         if told.host is not None or told.port is not None:
             _rename(scope, head.fields, told)
 
+    def client(self, head: Head) -> tuple[str, int] | None:
+        """Who asks, as a trusted peer tells of a request that is refused; None if it does not, or not soundly."""
+        try:
+            return self._learn(tuple(head.forwarded)).client
+        except Refused:
+            return None
+
     def _learn(self, fields: tuple[tuple[bytes, bytes], ...]) -> Told:
         told = self._read_forwarded(fields) if self._reads_forwarded else self._read_x_forwarded(fields)
         if sum(len(value) for _, value in fields) <= REMEMBERED_BYTES:

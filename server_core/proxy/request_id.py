@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from server_core.http.h1_heads import Defaults, defaults_of
 from server_core.http.scope import build
-from server_core.http.wire import Fields, Head
+from server_core.http.wire import Head
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
@@ -51,7 +51,7 @@ class RequestIds:
         known = getattr(head, "request_id", None)
         if isinstance(known, str):
             return known
-        return self._taken(head.forwarded) if head is not None and trusted else self.make()
+        return self._take(head) if head is not None and trusted else self.make()
 
     def line(self, request_id: str) -> bytes:
         """The field of a response."""
@@ -75,13 +75,14 @@ class RequestIds:
         """A scope with the id that the peer gave, if it gave one that can be written anywhere."""
         if not head.forwarded:
             return self._build(base, head, state, self.make())
-        request_id = self._taken(head.forwarded)
-        head.forwarded = [field for field in head.forwarded if field[0] != self.name]
-        return self._build(base, head, state, request_id)
+        return self._build(base, head, state, self._take(head))
 
-    def _taken(self, fields: Fields) -> str:
-        """The id among the fields that a trusted peer told, a new one if there is none of use."""
-        given = [value for name, value in fields if name == self.name]
+    def _take(self, head: Head) -> str:
+        """Take the id off the fields that a trusted peer tells; a new one if there is none of use."""
+        given = [value for name, value in head.forwarded if name == self.name]
+        if not given:
+            return self.make()
+        head.forwarded = [field for field in head.forwarded if field[0] != self.name]
         sound = len(given) == 1 and WELL_FORMED.fullmatch(given[0])
         return given[0].decode("ascii") if sound else self.make()
 

@@ -205,6 +205,27 @@ def test_a_head_that_does_not_come_whole_is_told_by_its_line(begun: bytes, told:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("field", "client"),
+    [
+        (b"x-forwarded-for: 192.0.2.9\r\nx-forwarded-host: a\r\nx-forwarded-port: 5", "192.0.2.9"),
+        (b"x-forwarded-for: nobody", "192.0.2.1"),
+    ],
+)
+def test_the_client_of_a_refused_request_is_whom_a_trusted_proxy_tells(field: bytes, client: str, path: Path) -> None:
+    async def scenario() -> None:
+        told = {"forwarded_headers": "x-forwarded-for,x-forwarded-host,x-forwarded-port", "request_id": "x-id"}
+        log = {"access_log": str(path), "access_log_format": "%h %L %s"}
+        for trusted, expected in (("192.0.2.1", client), ("192.0.2.2", "192.0.2.1")):
+            bench = Bench(forwarded_allow_ips=trusted, **told, **log)
+            await bench.feed(b"GET / HTTP/1.1\r\nhost: x:y\r\nx-id: 7\r\n%b\r\n\r\n" % field)
+            bench.server.close()
+            last = path.read_text().splitlines()[-1].split(" ")
+            assert (last[0], last[1] == "7", last[2]) == (expected, trusted == "192.0.2.1", "400")
+
+    asyncio.run(scenario())
+
+
 def test_a_line_that_is_too_long_is_told_as_far_as_a_text_may_be_long(path: Path) -> None:
     async def scenario() -> None:
         bench = Bench(access_log=str(path), access_log_format="%r %s")
