@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from server_core.access.entry import Place
 from server_core.access.log import open_log
 from server_core.admission import Admission
+from server_core.arrival import first_byte
 from server_core.connection import Connection
 from server_core.contract import LATENCY_BOUNDS_S, InFlight
 from server_core.errors import UsageError
@@ -147,14 +148,15 @@ class Server:
     async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None, own: object = None) -> None:
         """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
 
-        `own` is the address that the client connected to, where it is not the socket's. The TLS handshake has the
-        deadline of a request's head. A shutdown of TLS lasts until everything is taken.
+        `own` is the address that the client connected to, where it is not the socket's. A TLS handshake has the
+        deadline of a request's head, its first byte and the rest each. Its shutdown lasts until everything is taken.
         """
         new = partial(Connection, self, peer, own)
         try:
             if tls is None:
                 await self.loop.connect_accepted_socket(new, sock)
             else:
+                await first_byte(self.loop, sock, self.settings.header_timeout)
                 await self.loop.connect_accepted_socket(
                     new,
                     sock,
