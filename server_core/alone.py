@@ -1,7 +1,8 @@
 """The server without a supervisor: one process that opens its own listener and is stopped by a signal.
 
-SIGTERM and SIGINT stop it gracefully within graceful-timeout; a second SIGINT gives up what is unfinished. Exceptions,
-not exit codes, say what went wrong: `python -m server_core` turns them into codes, `server_core.run` lets them rise.
+SIGTERM and SIGINT stop it gracefully within graceful-timeout; a second SIGINT gives up what is unfinished. Where there
+is an access log SIGUSR1 opens its file anew; elsewhere that signal is the application's. Exceptions, not exit codes,
+say what went wrong: `python -m server_core` turns them into codes, `server_core.run` lets them rise.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from server_core import loops
+from server_core.access.log import OFF
 from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
 from server_core.log import EVENTS, Log, setup
 from server_core.scoreboard import Scoreboard
+from server_core.server import Server
 from server_core.service import Ending, Service, import_application
 from server_core.settings import ServerSettings, tls_expiries
 
@@ -141,14 +144,17 @@ class Alone:
         self._settings = settings
         self._log = log
         self._ending: asyncio.Future[Ending] | None = None
+        self._server: Server | None = None
         self._exit: BaseException | None = None
 
     async def run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, loop_name: str) -> None:
         self._ending = ending = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        if self._settings.access_log != OFF:
+            loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         try:
-            server = await self._service.boot(ending, lambda: None)
+            self._server = server = await self._service.boot(ending, lambda: None)
             if server is not None:
                 address = address_of(listener)
                 server.listen(listener)
@@ -169,6 +175,10 @@ class Alone:
                 self._service.cut_short()
             return
         self._ending.set_result(Ending(self._settings.graceful_timeout, final=True))
+
+    def _reopen(self) -> None:
+        if self._server is not None:
+            self._server.reopen()
 
     def _used_up(self, _reason: str) -> None:
         """max-requests: whoever started this process starts the next one, as there is no replacement to wait for."""

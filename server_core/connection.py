@@ -26,6 +26,7 @@ from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build, template
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
+from server_core.pipeline import HIGH_WATER, hold_back, is_enough
 from server_core.pouring import Pour
 from server_core.refusal import fail, record_cut, refuse
 from server_core.tap import Tap
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from server_core.http.file_part import FilePart
     from server_core.server import Server
     from server_core.websocket.session import Session
-
-HIGH_WATER: Final = 65536
-"""Bytes that wait for the application, or behind its request, before reading pauses. asyncio's and uvloop's own mark
-for the other direction is the same."""
 
 DISCARD_LIMIT: Final = 262144
 """Bytes of a request body that are read for nothing after the response, to keep the connection. Chosen; no evidence."""
@@ -54,7 +51,7 @@ class Connection(Outlet):
     __slots__ = (
         *("_base", "_discarded", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),
         *("build", "continued", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode", "peer"),
-        *("progress", "reader", "server", "since", "tap", "transport", "writer"),
+        *("progress", "reader", "server", "since", "tap", "transport", "waiting", "writer"),
     )
 
     def __init__(self, server: Server, peer: object, own: object = None) -> None:
@@ -69,7 +66,7 @@ class Connection(Outlet):
         self.head: Head | None = None
         self.exchange: Exchange | Session | None = None
         self.fresh = self.continued = self.full = self.half_closed = False
-        self._discarded = self._streak = 0
+        self._discarded = self._streak = self.waiting = 0
         self._gathering: Gathering | None = None
         self.progress = Progress(server.now)
         self.since = server.loop.time()
@@ -104,16 +101,15 @@ class Connection(Outlet):
             return
         if self.fresh:
             self.fresh = False
-            if reader.held and len(reader.held) > HIGH_WATER:
-                self.tap.shut()
+            if reader.held:
+                hold_back(self, len(data))
             exchange = self.exchange
             server = self.server
             exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
         elif reader.held:
             if len(reader.held) <= len(data) and self.head is not None:
                 self.since = self.server.now  # a next request's first bytes; the first one's deadline began at accept
-            if len(reader.held) > HIGH_WATER:
-                self.tap.shut()
+            hold_back(self, len(data))
 
     def eof_received(self) -> bool:
         return hear_end(self)
@@ -255,7 +251,7 @@ class Connection(Outlet):
             self.write(CONTINUE)
 
     def taken(self) -> None:
-        if self.tap.is_shut and len(self.reader.held) <= HIGH_WATER:
+        if self.tap.is_shut and not is_enough(self):
             self.tap.open()
 
     def finished(self, call: Call) -> None:

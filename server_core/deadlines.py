@@ -68,7 +68,8 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
             connection.shut()
     elif not connection.reader.is_between_requests:
         if waited > settings.header_timeout:
-            refuse(connection, Refused(408, "request head timed out"))
+            reader = connection.reader
+            refuse(connection, reader.told(Refused(408, "request head timed out"), reader.held))
     elif connection.head is None:
         if waited > settings.header_timeout:
             connection.close()

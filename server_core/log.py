@@ -53,8 +53,10 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.failed": Event(
         "error", ("method", "path", "request_id", "traceback"), "The application raised, or broke ASGI."
     ),
-    "request.refused": Event("debug", ("status", "reason", "client"), "A malformed request was refused."),
-    "request.expired": Event("warning", ("method", "path", "duration_s"), "A request passed request-timeout."),
+    "request.refused": Event("debug", ("status", "reason", "client", "request_id"), "A request was refused."),
+    "request.expired": Event(
+        "warning", ("method", "path", "request_id", "duration_s"), "A request passed request-timeout."
+    ),
     "requests.limited": Event("warning", ("limit",), "limit-concurrency is reached: more requests are answered 503."),
     "connections.limited": Event(
         "warning", ("connections", "limit"), "limit-connections is reached: who comes next waits to be accepted."

@@ -5,7 +5,6 @@ Rare paths, all of them: a connection calls them, and no request that goes well 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +12,8 @@ from server_core.ending import SHUT
 from server_core.http.exchange import is_disconnect
 from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
 from server_core.http.phases import COMPLETE
-from server_core.http.wire import Refused
+from server_core.http.wire import Head, Refused
+from server_core.peer import address
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def refuse(connection: Connection, refused: Refused) -> None:
     """Answer a request that may not be served with one plain line, and end."""
     server, writer, exchange = connection.server, connection.writer, connection.exchange
-    server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer))
+    facts = _name(connection, refused)
+    server.log("request.refused", status=refused.status, reason=refused.reason, client=str(connection.peer), **facts)
     connection.fresh = False
-    start: Callable[[object, Iterable[object]], None] = writer.start
     text = refused.reason.encode("ascii") + b"\n"
     if exchange is not None and exchange.phase is not COMPLETE:
         if has_begun(connection, exchange):
@@ -35,26 +35,44 @@ def refuse(connection: Connection, refused: Refused) -> None:
         if exchange.task is not None:  # else refused in the same segment as its head: it never began
             server.background.add(exchange)
         exchange.leave()
-        start = connection.start  # the head that has been read is this request's
         server.count_duration(monotonic() - exchange.started_at)
-    elif connection.reader.is_in_body:
+    elif connection.reader.is_in_body and refused.head is None:
         connection.shut()  # the request that this body belongs to has its answer
         return
     else:
         exchange = None
     server.responses[refused.status // 100] += 1
     if server.access_log is not None:
-        server.access_log.record_refusal(refused.status, connection.peer, len(text), exchange)
-    start(refused.status, [PLAIN_TEXT, *refused.fields])
+        server.access_log.record_refusal(refused, len(text), exchange, _scope(connection, refused.head, facts))
+    writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
+    if "request_id" in facts:
+        server.origin.request_ids.add(writer, facts["request_id"])  # type: ignore[union-attr]  # which has given it
     connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
     connection.shut()
 
 
+def _name(connection: Connection, refused: Refused) -> dict[str, str]:
+    """The id of the request that is refused, as a fact; none where requests have none."""
+    origin, head = connection.server.origin, refused.head
+    if origin.request_ids is None:
+        return {}
+    if connection.is_busy or (connection.reader.is_in_body and head is None):
+        head = connection.head  # the head that has been read is this request's
+    return {"request_id": origin.request_ids.of(head, origin.trusted.trusts(connection.peer))}
+
+
+def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> dict[str, object]:
+    """What an access log may ask about a request that was never begun; its client is whom a trusted proxy tells."""
+    origin, peer = connection.server.origin, connection.peer
+    told = origin.client(head) if head is not None and origin.trusted.trusts(peer) else None
+    fields = [] if head is None else head.fields
+    return {"type": "http", "client": told or address(peer), "server": None, "headers": fields, "state": state}
+
+
 def expire(connection: Connection, exchange: Call) -> None:
     """End a request that has taken longer than it may: 504 if nothing has gone out; cancel its application."""
-    duration = round(monotonic() - exchange.started_at, 3)
-    line = exchange.line
-    connection.server.log("request.expired", method=line.method, path=exchange.scope["path"], duration_s=duration)
+    server, duration_s = connection.server, round(monotonic() - exchange.started_at, 3)
+    server.log("request.expired", **server.facts(exchange), duration_s=duration_s)
     task = exchange.task
     refuse(connection, Refused(504, "request timed out"))
     if task is not None:

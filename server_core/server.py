@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, cast
 from server_core.access.entry import Place
 from server_core.access.log import open_log
 from server_core.admission import Admission
+from server_core.arrival import first_byte
 from server_core.connection import Connection
 from server_core.contract import InFlight
 from server_core.errors import UsageError
@@ -143,14 +144,15 @@ class Server(Traffic):
     async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None, own: object = None) -> None:
         """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
 
-        `own` is the address that the client connected to, where it is not the socket's. The TLS handshake has the
-        deadline of a request's head. A shutdown of TLS lasts until everything is taken.
+        `own` is the address that the client connected to, where it is not the socket's. A TLS handshake has the
+        deadline of a request's head, its first byte and the rest each. Its shutdown lasts until everything is taken.
         """
         new = cast("Callable[[], asyncio.Protocol]", partial(Connection, self, peer, own))  # one in all but its base
         try:
             if tls is None:
                 await self.loop.connect_accepted_socket(new, sock)
             else:
+                await first_byte(self.loop, sock, self.settings.header_timeout)
                 await self.loop.connect_accepted_socket(
                     new,
                     sock,
@@ -176,10 +178,14 @@ class Server(Traffic):
 
     def blame(self, exchange: Call, error: BaseException) -> None:
         """Log what an application raised."""
+        self.log("request.failed", **self.facts(exchange), traceback="".join(traceback.format_exception(error)))
+
+    def facts(self, exchange: Call) -> dict[str, object]:
+        """What the log says of a request."""
         facts = {"method": exchange.line.method, "path": exchange.scope["path"]}
         if self.origin.request_ids is not None:
             facts["request_id"] = request_id_of(exchange.scope)
-        self.log("request.failed", **facts, traceback="".join(traceback.format_exception(error)))
+        return facts
 
     def upgrade(self, connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
         """The session for a WebSocket handshake; None if the offered Upgrade is to be ignored.

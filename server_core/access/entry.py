@@ -18,9 +18,11 @@ SECONDS_KEPT: Final = 64
 """Texts of seconds that are kept. Chosen: requests that end now began in one of a few seconds."""
 
 UNREAD: Final = RequestLine("-", "-", "-", {}, {})
-"""Stands for the request line of a request that was refused before it was one."""
+"""Stands for the request line of a request that was refused, and had none that was well-formed."""
 
-PROTOCOLS: Final = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", UNREAD.version: "-"}
+PROTOCOLS: Final = {f"{major}.{minor}": f"HTTP/{major}.{minor}" for major in range(10) for minor in range(10)}
+"""By version: all that a request line can name, because a refused one is told as it came."""
+PROTOCOLS[UNREAD.version] = UNREAD.version
 
 
 class Place(NamedTuple):

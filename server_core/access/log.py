@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
-from server_core.access.entry import Place, Served, Timed, Unread
+from server_core.access.entry import UNREAD, Place, Served, Timed, Unread
 from server_core.access.format import AUTO, read
 from server_core.access.sink import Sink
 from server_core.http.h1_writer import H1Writer, NotingWriter
+from server_core.http.wire import Refused
 from server_core.log import Log, is_terminal
-from server_core.peer import address
 from server_core.settings import ServerSettings
 
 OFF: Final = "off"
@@ -56,13 +57,18 @@ class AccessLog:
         if len(lines) >= self._sink.batch_lines:
             self.flush()
 
-    def record_refusal(self, status: int, peer: object, sent_bytes: int, served: Timed | None) -> None:
-        """A request was refused: before it was read, or, if there is something that was begun, before its body was."""
+    def record_refusal(
+        self, refused: Refused, sent_bytes: int, served: Timed | None, scope: Mapping[str, object]
+    ) -> None:
+        """A request was refused: before it was read, or, if there is something that was begun, before its body was.
+
+        `scope` stands for that of a request that was not begun.
+        """
         if served is None:
-            scope = {"type": "http", "client": address(peer), "server": None, "headers": ()}
-            self._add(self._write(Unread(scope, status, sent_bytes), 0.0, False, None))
+            line = UNREAD if refused.head is None else refused.head.line
+            self._add(self._write(Unread(scope, refused.status, sent_bytes, line), 0.0, False, None))
         else:
-            served.status, served.sent_bytes = status, sent_bytes
+            served.status, served.sent_bytes = refused.status, sent_bytes
             self._add(self._write(served, monotonic() - served.started_at, False, None))
 
     def record_cut(self, served: Timed, writer: H1Writer) -> None:

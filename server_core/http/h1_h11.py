@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 
-from server_core.http.field_names import FieldNames
+from server_core.http.field_names import FieldNames, SortedFields
 from server_core.http.h1_rules import FIELD_LINES
 from server_core.http.wire import Fields, Refused
 
@@ -39,6 +39,9 @@ class H11Headers:
         if not isinstance(event, h11.Request) or FIELD_LINES.fullmatch(head, head.find(b"\r")) is None:
             raise Refused(400, "malformed header fields")
         return fields
+
+    def sort(self, head: bytes) -> SortedFields:
+        return self._names.sort(head)
 
     def renew(self) -> None:
         """Nothing to forget: each head has a parser of its own."""

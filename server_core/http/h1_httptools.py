@@ -10,7 +10,7 @@ from typing import Final
 
 import httptools
 
-from server_core.http.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames
+from server_core.http.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames, SortedFields
 from server_core.http.h1_rules import FIELD_LINES, REMEMBERED
 from server_core.http.wire import Fields, Refused
 
@@ -72,6 +72,9 @@ class HttptoolsHeaders:
                 return
             (self.special if kind == SPECIAL_NAME else self.forwarded).append(field)
         self._fields.append(field)
+
+    def sort(self, head: bytes) -> SortedFields:
+        return self._names.sort(head)
 
     def renew(self) -> None:
         self._feed = httptools.HttpRequestParser(self).feed_data

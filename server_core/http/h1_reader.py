@@ -84,7 +84,7 @@ class H1Reader:
             return
         line_end = data.find(b"\r")
         if line_end > self._line_limit or end > self._head_limit:
-            raise self._fault(data[:end]) or Refused(431, "request head too large")
+            raise self.told(self._fault(data[:end]) or Refused(431, "request head too large"), data[:end])
         if end != len(data):
             self.held = data[end:]
             data = data[:end]
@@ -99,7 +99,7 @@ class H1Reader:
             else:
                 self._parse(line, data, rest)
         except Refused as refused:
-            raise self._reason(data, refused) from refused
+            raise self.told(self._reason(data, refused), data) from refused
         head.line = line
         if head.rules.length == 0:
             self._state = _DONE
@@ -155,6 +155,11 @@ class H1Reader:
         return self._state == _IN_HEAD and not self.held
 
     @property
+    def is_in_head(self) -> bool:
+        """Whether the next byte is the next request's, or an empty line's before it."""
+        return self._state == _IN_HEAD
+
+    @property
     def is_in_body(self) -> bool:
         return self._state == _IN_BODY
 
@@ -165,7 +170,9 @@ class H1Reader:
 
     def _begin_body(self, head: Head) -> None:
         if head.rules.length > self._body_limit:
-            raise body_too_large()
+            refused = body_too_large()
+            refused.head = _excerpt(head.line, head.fields, head.forwarded)
+            raise refused
         self._state = _IN_BODY
         self._remaining = head.rules.length
         if head.rules.length == CHUNKED:
@@ -196,9 +203,18 @@ class H1Reader:
         """Keep the beginning of a head, unless it breaks a rule already."""
         fault = self._fault(data, self._scanned)
         if fault is not None:
-            raise fault
+            raise self.told(fault, data)
         self._scanned = max(0, len(data) - 3)
         self.held = data
+
+    def told(self, refused: Refused, head: bytes) -> Refused:
+        """The refusal of this head, or of the beginning of one, with what could be read of it."""
+        line = self._lines.glance(head)
+        if line is not None:
+            is_sound = FIELD_LINES.fullmatch(head, head.find(b"\r")) is not None
+            fields, _, forwarded = self._parser.sort(head) if is_sound else ([], [], [])
+            refused.head = _excerpt(line, fields, forwarded)
+        return refused
 
     def _fault(self, data: bytes, scanned: int = 0) -> Refused | None:
         return first_fault(data, scanned, self._lines, self._line_limit, self._head_limit)
@@ -221,6 +237,12 @@ class H1Reader:
         except Refused as told:
             return told
         return refused
+
+
+def _excerpt(line: RequestLine, fields: Fields, forwarded: Fields) -> Head:
+    head = Head()
+    head.line, head.fields, head.forwarded = line, fields, forwarded
+    return head
 
 
 def too_many_fields() -> Refused:

@@ -75,15 +75,20 @@ class RequestLines:
             self.seen[line] = parsed
         return parsed
 
+    def glance(self, head: bytes) -> RequestLine | None:
+        """The line that a refused head begins with, whether or not it may be served; None if it is not well-formed."""
+        line, end, _ = head.partition(b"\r\n")
+        try:
+            method, target, version = _take_apart(line if end else b"")
+        except Refused:
+            return None
+        raw_path, _, query_string = target.partition(b"?")
+        scope: dict[str, object] = {"raw_path": raw_path, "query_string": query_string}
+        name, number = method.decode("ascii"), version[5:].decode("ascii")
+        return RequestLine(name, number, target.decode("ascii"), scope, {})
+
     def _parse(self, line: bytes) -> RequestLine:
-        parts = line.split(b" ")
-        if len(parts) != 3 or _TOKEN.fullmatch(parts[0]) is None:
-            raise Refused(400, "malformed request line")
-        method, target, version = parts
-        if _VERSION.fullmatch(version) is None:
-            raise Refused(400, "malformed request line")
-        if _TARGET.fullmatch(target) is None:
-            raise Refused(400, "malformed request target")
+        method, target, version = _take_apart(line)
         if version not in EXTENSIONS:
             raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
         if method == b"CONNECT":
@@ -123,6 +128,19 @@ class RequestLines:
             raise Refused(400, "malformed request target")
         path = absolute[2] or b"/"
         return path if path.startswith(b"/") else b"/" + path, absolute[1]
+
+
+def _take_apart(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and version of a well-formed line; Refused if it is none."""
+    parts = line.split(b" ")
+    if len(parts) != 3 or _TOKEN.fullmatch(parts[0]) is None:
+        raise Refused(400, "malformed request line")
+    method, target, version = parts
+    if _VERSION.fullmatch(version) is None:
+        raise Refused(400, "malformed request line")
+    if _TARGET.fullmatch(target) is None:
+        raise Refused(400, "malformed request target")
+    return method, target, version
 
 
 def is_host(value: bytes) -> bool:

@@ -21,6 +21,9 @@ class Refused(Exception):
     `fields` are what the answer's head holds besides, such as the versions that would be served.
     """
 
+    head: Head | None = None
+    """What could be read of the request before it was begun: its line at least, or nothing."""
+
     def __init__(self, status: int, reason: str, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(status, reason)
         self.status = status
@@ -80,7 +83,10 @@ class Rules:
 
 
 class Head:
-    """The head of the request being read; one object per connection, overwritten by each request."""
+    """The head of the request being read; one object per connection, overwritten by each request.
+
+    One that a refusal carries has a line, fields and forwarded, which are empty where they were not read.
+    """
 
     __slots__ = ("fields", "forwarded", "line", "request_id", "rules")
 
@@ -90,7 +96,7 @@ class Head:
     forwarded: Fields
     """What proxies may have added, in the order of the fields; whether it is believed is not decided here."""
     request_id: str
-    """What the request is called; not set where requests have no ids."""
+    """What the request is called; not set where requests have no ids, and before one is begun."""
 
 
 class HeaderParser(Protocol):
@@ -106,6 +112,9 @@ class HeaderParser(Protocol):
 
     def parse(self, head: bytes) -> Fields:
         """All fields, names lower-cased and values stripped; Refused(400) if it is not well-formed."""
+
+    def sort(self, head: bytes) -> tuple[Fields, Fields, Fields]:
+        """All fields, the special and the forwarded ones, of a head whose fields are well-formed; refused or not."""
 
     def renew(self) -> None:
         """Forget the request whose head was parsed: its body is somebody else's business."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from server_core.http.h1_rules import REMEMBERED, is_host, overrule_host
-from server_core.http.wire import Fields, Head
+from server_core.http.wire import Fields, Head, Refused
 from server_core.proxy.forwarded import parse_forwarded
 from server_core.proxy.peers import LONGEST_CHAIN, parse_trusted
 from server_core.proxy.request_id import RequestIds
@@ -65,13 +65,24 @@ class Origin:
         fields = tuple(head.forwarded)
         told = self._seen.get(fields)
         if told is None:
-            told = self._learn(fields)
+            try:
+                told = self._learn(fields)
+            except Refused as refused:
+                refused.head = head
+                raise
         if told.client is not None:
             scope["client"] = told.client
         if told.scheme is not None:
             scope["scheme"] = told.scheme
         if told.host is not None or told.port is not None:
             _rename(scope, head.fields, told)
+
+    def client(self, head: Head) -> tuple[str, int] | None:
+        """Who asks, as a trusted peer tells of a request that is refused; None if it does not, or not soundly."""
+        try:
+            return self._learn(tuple(head.forwarded)).client
+        except Refused:
+            return None
 
     def _learn(self, fields: tuple[tuple[bytes, bytes], ...]) -> Told:
         told = self._read_forwarded(fields) if self._reads_forwarded else self._read_x_forwarded(fields)

@@ -17,6 +17,7 @@ from server_core.http.wire import Head
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
+    from server_core.http.h1_writer import H1Writer
 
 STATE_KEY: Final = "request_id"
 """Where an application finds it: scope["state"]["request_id"]."""
@@ -45,9 +46,20 @@ class RequestIds:
         """A new id."""
         return f"{self._bits(128):032x}"
 
+    def of(self, head: Head | None, trusted: bool) -> str:
+        """What a request is called that is refused: its id if it has one already, else as if it were served."""
+        known = getattr(head, "request_id", None)
+        if isinstance(known, str):
+            return known
+        return self._take(head) if head is not None and trusted else self.make()
+
     def line(self, request_id: str) -> bytes:
         """The field of a response."""
         return self._start_of_line + request_id.encode("ascii") + b"\r\n"
+
+    def add(self, writer: H1Writer, request_id: str) -> None:
+        """Let the response that a writer holds carry it, unless it names the request itself."""
+        writer.add(self.name, self.line(request_id))
 
     def defaults(self, defaults: Defaults, request_id: str) -> Defaults:
         """The default fields of a response with its id, for which they hold an empty place."""
@@ -61,12 +73,18 @@ class RequestIds:
         self, base: dict[str, object], head: Head, state: Mapping[str, object] | None
     ) -> dict[str, object]:
         """A scope with the id that the peer gave, if it gave one that can be written anywhere."""
+        if not head.forwarded:
+            return self._build(base, head, state, self.make())
+        return self._build(base, head, state, self._take(head))
+
+    def _take(self, head: Head) -> str:
+        """Take the id off the fields that a trusted peer tells; a new one if there is none of use."""
         given = [value for name, value in head.forwarded if name == self.name]
         if not given:
-            return self._build(base, head, state, self.make())
+            return self.make()
         head.forwarded = [field for field in head.forwarded if field[0] != self.name]
         sound = len(given) == 1 and WELL_FORMED.fullmatch(given[0])
-        return self._build(base, head, state, given[0].decode("ascii") if sound else self.make())
+        return given[0].decode("ascii") if sound else self.make()
 
     def _build(
         self, base: dict[str, object], head: Head, state: Mapping[str, object] | None, request_id: str
@@ -80,7 +98,7 @@ class RequestIds:
         """As H1Writer.start(), with the id of the request that is answered, unless the application gave one."""
         writer = connection.writer
         writer.start(status, headers)
-        writer.add(self.name, self.line(connection.head.request_id))  # type: ignore[union-attr]  # begin() set it
+        self.add(writer, connection.head.request_id)  # type: ignore[union-attr]  # begin() set it
 
 
 def request_id_of(scope: Mapping[str, object]) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from server_core.ending import LOST, OPEN
 from server_core.http.exchange import ClientDisconnected
-from server_core.http.wire import Head
+from server_core.http.wire import Head, Refused
 from server_core.websocket.channel import Channel
 from server_core.websocket.deflate import Deflate, negotiate
 from server_core.websocket.handshake import Offer, acceptance, read_offer
@@ -70,10 +70,14 @@ def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Ses
 
     `scope` is the request's HTTP scope, and becomes the session's.
     """
-    offer = read_offer(head)
-    if offer is None:
-        return None
-    acceptor = Upgrade(connection.server, connection, offer)
+    try:
+        offer = read_offer(head)
+        if offer is None:
+            return None
+        acceptor = Upgrade(connection.server, connection, offer)
+    except Refused as refused:
+        refused.head = head
+        raise
     del scope["method"]
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"

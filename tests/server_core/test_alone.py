@@ -91,6 +91,23 @@ def get(address: tuple[str, int], path: str) -> tuple[int, str]:
         return request.answer()
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_usr1_opens_the_access_log_anew(loop: str, tmp_path: Path) -> None:
+    log, rotated = tmp_path / "access.log", tmp_path / "access.log.1"
+    arguments = ("--access-log", str(log), "--access-log-format", "%U")
+    with started(APP, "--port", "0", "--loop", loop, *arguments) as process:
+        address = process.address()
+        assert get(address, "/facts?1")[0] == 200
+        log.rename(rotated)
+        process.signal(signal.SIGUSR1)
+        until(log.exists)
+        assert rotated.read_text() == "/facts\n", "what was collected is in the old file"
+        assert get(address, "/facts")[0] == 200
+        process.signal(signal.SIGTERM)
+        assert process.exit_code() == 0
+    assert log.read_text() == "/facts\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_it_serves_and_a_signal_stops_it_after_its_requests_with_0(number: int, loop: str) -> None:

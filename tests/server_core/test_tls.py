@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 import shutil
@@ -253,10 +254,11 @@ def test_http_1_1_is_what_is_agreed_on() -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_client_that_does_not_shake_hands_is_given_up_at_the_header_timeout(loop: str) -> None:
+def test_a_handshake_that_does_not_go_on_is_given_up_at_the_header_timeout(loop: str) -> None:
     async def scenario() -> None:
         async with serving(Teller(), **served_with(header_timeout=0.2)) as served:
             client = await served.connect()
+            client.send(b"\x16\x03\x01\x02\x00\x01")  # a record of 512 bytes begins, with a ClientHello
             assert await client.rest() == b""
             await until(lambda: served.heard.all("tls.handshake_failed"))
 
@@ -531,6 +533,42 @@ def test_a_client_that_never_begins_its_handshake_is_let_go_at_the_header_deadli
             silent = await served.connect()
             assert await silent.rest() == b""
             await until(lambda: served.heard.all("tls.handshake_failed"))
+            (failed,) = served.heard.all("tls.handshake_failed")
+            assert failed["error"] == "the client has not begun its handshake"
             assert (await (await served.connect(authority().client())).get()).status == 200
+
+    run(scenario(), loop=loop)
+
+
+def engines() -> int:
+    """How many ends of TLS connections there are in this process."""
+    return sum(isinstance(thing, ssl.SSLObject) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_nothing_of_tls_is_made_for_a_client_before_it_says_something(loop: str) -> None:
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with()) as served:
+            gc.collect()
+            before = engines()
+            silent, gone = await served.connect(), await served.connect()
+            await until(lambda: len(served.server.listeners.adopting) == 2)
+            gone.close()
+            await until(lambda: len(served.server.listeners.adopting) == 1)
+            assert engines() == before
+            silent.send(b"\x16")
+            await until(lambda: engines() == before + 1)
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_is_waited_for_when_the_server_gives_up_is_closed(loop: str) -> None:
+    async def scenario() -> None:
+        async with serving(Teller(), **served_with()) as served:
+            silent = await served.connect()
+            await until(lambda: served.server.listeners.adopting)
+            served.server.abort()
+            assert await silent.rest() == b""
 
     run(scenario(), loop=loop)

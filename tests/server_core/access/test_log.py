@@ -11,7 +11,8 @@ import pytest
 from server_core.access.log import chosen
 from server_core.http.exchange import Message, Receive, Send
 from server_core.settings import ServerSettings
-from tests.helpers.http import GET, Served, reflect, reply, run, serving, until
+from tests.helpers.bench import Bench
+from tests.helpers.http import GET, PARSERS, Served, reflect, reply, run, serving, until
 from tests.helpers.websocket import TEXT, close_frame, frame, handshake, next_frame
 
 
@@ -38,7 +39,7 @@ def test_a_served_request_is_one_line_with_its_figures(path: Path) -> None:
             served.server.sweep(served.server.now)
             first, second = path.read_text().splitlines()
             assert first == rf'192.0.2.7 "GET /a?\"b\\ HTTP/1.1" 200 {len(response.body)} + text/plain'
-            assert second.startswith('127.0.0.1 "- - HTTP/-" 400 ')
+            assert second.startswith('127.0.0.1 "GET / HTTP/1.1" 400 ')
 
     run(scenario())
 
@@ -144,6 +145,95 @@ def test_a_request_that_is_refused_in_its_body_is_one_line_with_its_target(path:
             assert (line["status"], line["target"]) == (400, "/up")
 
     run(scenario())
+
+
+REFUSED = [
+    (b"GET /no-host?q HTTP/1.1\r\nuser-agent: curl\r\n\r\n", '"GET /no-host?q HTTP/1.1" 400 "curl" /no-host'),
+    (b"CONNECT a.example:443 HTTP/1.1\r\nhost: x\r\n\r\n", '"CONNECT a.example:443 HTTP/1.1" 501 "-" a.example:443'),
+    (b"GET / HTTP/2.0\r\n\r\n", '"GET / HTTP/2.0" 505 "-" /'),
+    (b'GET /"\\ HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n', r'"GET /\"\\ HTTP/1.1" 400 "-" /\"\\'),
+    (b"GET / HTTP/1.1\r\nhost: x\r\na: \x1b[2J\r\nuser-agent: c\r\n\r\n", '"GET / HTTP/1.1" 400 "-" /'),
+    (b"GET / HTTP/1.1\r\nhost: x\r\na: b\nc: d\r\n\r\n", '"GET / HTTP/1.1" 400 "-" /'),
+    (b"GET / HTTP/1.1\r\nhost: x\r\n%b\r\n" % (b"a: b\r\n" * 101), '"GET / HTTP/1.1" 431 '),
+    (b"POST /up HTTP/1.1\r\nhost: x\r\nuser-agent: c\r\ncontent-length: 11\r\n\r\n", '"POST /up HTTP/1.1" 413 "c" /up'),
+    (b"GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\nuser-agent: c\r\n\r\n", '"GET / HTTP/1.1" 417 "c" /'),
+    (handshake().replace(b"version: 13", b"version: 12"), '"GET /ws?q=1 HTTP/1.1" 426 '),
+    (b'PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nforwarded: for="\r\n\r\nx', '"PUT / HTTP/1.1" 400 "-" /'),
+    (b"GET /\x1b[2J HTTP/1.1\r\nhost: x\r\n\r\n", '"- - HTTP/-" 400 "-" -'),
+    (b"GET / HTTP/1.1 200\r\nhost: x\r\n\r\n", '"- - HTTP/-" 400 "-" -'),
+    (b"GET /%b" % (b"x" * 9000), '"- - HTTP/-" 414 "-" -'),
+]
+
+
+@pytest.mark.parametrize("size", [1, 100_000], ids=["byte by byte", "whole"])
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(("request_bytes", "told"), REFUSED)
+def test_a_refused_request_is_told_by_its_line_if_that_is_well_formed(
+    request_bytes: bytes, told: str, parser: str, size: int, path: Path
+) -> None:
+    async def scenario() -> None:
+        form = '"%(r)s" %(s)s "%(a)s" %(U)s'
+        bench = Bench(
+            http=parser,
+            access_log=str(path),
+            access_log_format=form,
+            limit_body=10,
+            forwarded_headers="forwarded",
+            forwarded_allow_ips="*",
+        )
+        for at in range(0, len(request_bytes), size):
+            bench.transport.feed(request_bytes[at : at + size])
+        assert len(bench.statuses()) == 1, "and it is answered"
+        bench.server.close()
+        (line,) = path.read_text().splitlines()
+        assert line.startswith(told)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"), [(b"GET /slow HTTP/1.1\r\nhost: x\r\n", "GET /slow HTTP/1.1"), (b"GET /slo", "- - HTTP/-")]
+)
+def test_a_head_that_does_not_come_whole_is_told_by_its_line(begun: bytes, told: str, path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(access_log=str(path), access_log_format="%r %s", header_timeout=10.0)
+        await bench.feed(begun)
+        bench.sweep(12.0)
+        bench.server.close()
+        assert path.read_text() == f"{told} 408\n"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("field", "client"),
+    [
+        (b"x-forwarded-for: 192.0.2.9\r\nx-forwarded-host: a\r\nx-forwarded-port: 5", "192.0.2.9"),
+        (b"x-forwarded-for: nobody", "192.0.2.1"),
+    ],
+)
+def test_the_client_of_a_refused_request_is_whom_a_trusted_proxy_tells(field: bytes, client: str, path: Path) -> None:
+    async def scenario() -> None:
+        told = {"forwarded_headers": "x-forwarded-for,x-forwarded-host,x-forwarded-port", "request_id": "x-id"}
+        log = {"access_log": str(path), "access_log_format": "%h %L %s"}
+        for trusted, expected in (("192.0.2.1", client), ("192.0.2.2", "192.0.2.1")):
+            bench = Bench(forwarded_allow_ips=trusted, **told, **log)
+            await bench.feed(b"GET / HTTP/1.1\r\nhost: x:y\r\nx-id: 7\r\n%b\r\n\r\n" % field)
+            bench.server.close()
+            last = path.read_text().splitlines()[-1].split(" ")
+            assert (last[0], last[1] == "7", last[2]) == (expected, trusted == "192.0.2.1", "400")
+
+    asyncio.run(scenario())
+
+
+def test_a_line_that_is_too_long_is_told_as_far_as_a_text_may_be_long(path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(access_log=str(path), access_log_format="%r %s")
+        await bench.feed(b"GET /%b HTTP/1.1\r\nhost: x\r\n\r\n" % (b"x" * 20_000))
+        bench.server.close()
+        assert path.read_text() == f"GET /{'x' * 8191} HTTP/1.1 414\n"
+
+    asyncio.run(scenario())
 
 
 def test_a_websocket_is_one_line_when_it_ends(path: Path) -> None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
 from server_core.http.exchange import Message, Receive, Send
 from server_core.proxy.request_id import RequestIds, request_id_of
-from tests.helpers.http import GET, PARSERS, Client, parse_head, reply, run, serving
+from tests.helpers.bench import Bench, settle
+from tests.helpers.http import GET, PARSERS, Client, parse_head, parse_responses, reply, run, serving
 from tests.helpers.websocket import handshake
 
 MADE = re.compile(r"[0-9a-f]{32}")
@@ -154,7 +156,7 @@ def test_a_failure_names_the_request_to_the_client_and_to_the_log() -> None:
     run(scenario())
 
 
-def test_a_refusal_is_named_as_soon_as_the_request_has_a_name() -> None:
+def test_a_refusal_of_a_body_has_the_requests_name() -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -165,10 +167,89 @@ def test_a_refusal_is_named_as_soon_as_the_request_has_a_name() -> None:
             client.send(asked(b"abc").replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nff\r\n"))
             response = await client.response()
             assert (response.status, response.headers["x-request-id"]) == (413, "abc")
+            (refused,) = served.heard.all("request.refused")
+            assert refused["request_id"] == "abc"
+
+    run(scenario())
+
+
+BODY = b"post / HTTP/1.1\r\nx-request-id: abc\r\nhost: x\r\ncontent-length: 11\r\n\r\n"
+REFUSED = [
+    (asked(b"abc").replace(b"host", b"no-host"), 400, True),
+    (asked(b"abc").replace(b"host: x", b"host: x\r\nexpect: more"), 417, True),
+    (asked(b"abc").replace(b"HTTP/1.1", b"HTTP/1.2"), 505, True),
+    (asked(b"abc").replace(b"host: x", b'host: x\r\nforwarded: for="'), 400, True),
+    (BODY, 413, True),
+    (handshake(b"x-request-id: abc").replace(b"version: 13", b"version: 12"), 426, True),
+    (asked(b"abc").replace(b"host: x", b"host: x\r\nx-request-id: def\r\nhost: x"), 400, False),
+    (asked(b"two words").replace(b"host", b"no-host"), 400, False),
+    (asked(b"abc").replace(b"host: x", b"host: x\r\na: \x00"), 400, False),
+    (b"nonsense\r\n\r\n", 400, False),
+]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(("request_bytes", "status", "is_taken"), REFUSED)
+def test_a_refused_request_has_one_name_in_answer_log_and_access_log(
+    request_bytes: bytes, status: int, is_taken: bool, parser: str, is_trusted: bool, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        log = tmp_path / "access.log"
+        async with serving(
+            tell,
+            http=parser,
+            request_id="x-request-id",
+            limit_body=10,
+            forwarded_headers="forwarded",
+            forwarded_allow_ips="*" if is_trusted else "192.0.2.1",
+            access_log=str(log),
+            access_log_format="%L %s",
+        ) as served:
             client = await served.connect()
-            client.send(asked(b"abc").replace(b"host", b"no-host"))
+            before = (await client.get(asked(b"before"))).headers["x-request-id"]
+            client.send(request_bytes)
             response = await client.response()
-            assert (response.status, "x-request-id" in response.headers) == (400, False)
+            found = response.headers["x-request-id"]
+            if b"forwarded" in request_bytes and not is_trusted:
+                assert response.status == 200, "nobody has read it"
+                return
+            assert response.status == status
+            assert found == "abc" if is_taken and is_trusted else MADE.fullmatch(found)
+            (refused,) = served.heard.all("request.refused")
+            assert refused["request_id"] == found
+            served.server.sweep(served.server.now)
+            assert log.read_text() == f"{before} 200\n{found} {status}\n"
+
+    run(scenario())
+
+
+def test_a_request_that_takes_too_long_is_named_in_answer_and_log() -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def scenario() -> None:
+        bench = Bench(app, request_id="x-request-id", forwarded_allow_ips="*", request_timeout=1e-9)
+        await bench.feed(asked(b"abc"))
+        bench.sweep(1.0)
+        (response,) = parse_responses(bench.transport.written)
+        assert (response.status, response.headers["x-request-id"]) == (504, "abc")
+        assert [told["request_id"] for told in bench.heard.all("request.expired")] == ["abc"]
+        assert [told["request_id"] for told in bench.heard.all("request.refused")] == ["abc"]
+        await settle()
+
+    run(scenario())
+
+
+def test_a_head_that_does_not_come_whole_gets_a_name_of_its_own() -> None:
+    async def scenario() -> None:
+        bench = Bench(request_id="x-request-id", forwarded_allow_ips="*", header_timeout=10.0)
+        await bench.feed(asked(b"abc")[:-2])
+        bench.sweep(12.0)
+        (response,) = parse_responses(bench.transport.written)
+        assert response.status == 408
+        assert MADE.fullmatch(response.headers["x-request-id"])
 
     run(scenario())
 

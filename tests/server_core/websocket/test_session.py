@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import zlib
 from collections.abc import Awaitable, Callable
 
@@ -41,6 +42,8 @@ class Listener:
         self.returned = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        assert inspect.iscoroutinefunction(receive)
+        assert inspect.iscoroutinefunction(send)
         self.scope = scope
         self.told.append(await receive())
         await send(self.accept)
