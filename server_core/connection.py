@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from server_core.deadlines import Progress, check
 from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
 from server_core.extras import hint, trail
-from server_core.gathering import Gathering
+from server_core.gathering import NEXT_ANSWER, ONE_TURN, Gathering
 from server_core.http.call import Call
 from server_core.http.exchange import Exchange, Outlet
 from server_core.http.h1_reader import H1Reader
@@ -191,8 +191,8 @@ class Connection(Outlet):
             server.responses[call.status // 100] += 1
         else:
             out = writer.body(data, more)
-        if more or self._gathering is not None:
-            self._gather(out)
+        if more or self.reader.held or self._gathering is not None:
+            self._gather(out, ONE_TURN if more else NEXT_ANSWER)
         elif type(out) is tuple:
             self.progress.written_bytes += len(out[0]) + len(out[1])
             if self.server.vectored:
@@ -203,18 +203,18 @@ class Connection(Outlet):
             self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
-            if self._gathering is not None:
+            if self._gathering is not None and not self.reader.held:
                 self._gathering.flush()
                 self._gathering = None
             self.complete(call)
 
-    def _gather(self, out: bytes | tuple[bytes, bytes]) -> None:
-        """Write a part of a response that goes on, together with what else comes before the loop turns."""
+    def _gather(self, out: bytes | tuple[bytes, bytes], turns: int) -> None:
+        """Write a part of what goes on, together with what else comes before the loop has turned so often."""
         if self._gathering is None:
             self._gathering = Gathering(self._loop, self._write)
         for part in out if type(out) is tuple else (out,):
             if part:
-                self._gathering.add(part)  # type: ignore[arg-type]  # bytes, as above
+                self._gathering.add(part, turns)  # type: ignore[arg-type]  # bytes, as above
 
     def hint(self, exchange: Exchange, links: object) -> None:
         hint(self, exchange, links)
