@@ -33,7 +33,10 @@ from server_core.tap import Tap
 from server_core.traffic import FASTEST_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from server_core.http.file_part import FilePart
+    from server_core.proxy.request_id import RequestIds
     from server_core.server import Server
     from server_core.websocket.session import Session
 
@@ -51,7 +54,7 @@ class Connection(Outlet):
     __slots__ = (
         *("_base", "_discarded", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),
         *("build", "continued", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode", "peer"),
-        *("progress", "reader", "server", "since", "tap", "transport", "waiting", "writer"),
+        *("progress", "reader", "request_ids", "server", "since", "tap", "transport", "waiting", "writer"),
     )
 
     def __init__(self, server: Server, peer: object, own: object = None) -> None:
@@ -61,7 +64,8 @@ class Connection(Outlet):
         self.mode = OPEN
         self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
         self.writer = server.new_writer(server.heads)
-        self.build, self.start = build, self.writer.start
+        self.build = build
+        self.request_ids: RequestIds | None = None
         self._loop = server.loop
         self.head: Head | None = None
         self.exchange: Exchange | Session | None = None
@@ -178,6 +182,11 @@ class Connection(Outlet):
             exchange.wake()
 
     # The exchange's outlet
+
+    def start(self, status: object, headers: Iterable[object]) -> None:
+        self.writer.start(status, headers)
+        if self.request_ids is not None:
+            self.request_ids.add(self.writer, self.head.request_id)  # type: ignore[union-attr]  # begin() set it
 
     def respond(self, call: Call, data: bytes, more: bool) -> None:
         writer = self.writer

@@ -74,10 +74,11 @@ class Outlet:
     A base class and no Protocol, because a compiled exchange then calls it without a look-up (contrib/docs/DESIGN.md).
     """
 
-    __slots__ = ("start",)
+    __slots__ = ()
 
-    start: Callable[[object, Iterable[object]], None]
-    """Checks and holds a status and headers; ResponseError if they may not go out."""
+    def start(self, status: object, headers: Iterable[object]) -> None:
+        """Check and hold a status and headers; ResponseError if they may not go out."""
+        raise NotImplementedError
 
     def respond(self, call: Call, data: bytes, more: bool) -> None:
         """Frame and write a part of the body, after the head if that is still held."""

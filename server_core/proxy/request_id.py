@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from server_core.http.h1_heads import Defaults
@@ -40,7 +39,7 @@ class RequestIds:
     def attach(self, connection: Connection, trusted: bool) -> None:
         """Let all requests of a connection have ids."""
         connection.build = self._build_taken if trusted else self._build_made
-        connection.start = partial(self._start, connection)
+        connection.request_ids = self
 
     def make(self) -> str:
         """A new id."""
@@ -93,12 +92,6 @@ class RequestIds:
         scope = build(base, head, None)
         scope["state"] = {**(state or {}), STATE_KEY: request_id}
         return scope
-
-    def _start(self, connection: Connection, status: object, headers: Iterable[object]) -> None:
-        """As H1Writer.start(), with the id of the request that is answered, unless the application gave one."""
-        writer = connection.writer
-        writer.start(status, headers)
-        self.add(writer, connection.head.request_id)  # type: ignore[union-attr]  # begin() set it
 
 
 def request_id_of(scope: Mapping[str, object]) -> str | None:

@@ -1,0 +1,43 @@
+from server_core.deadlines cimport Progress
+from server_core.http.call cimport Call
+from server_core.http.exchange cimport Exchange, Outlet
+from server_core.http.h1_reader cimport H1Reader
+from server_core.http.h1_writer cimport H1Writer
+from server_core.http.wire cimport Head, Rules
+from server_core.tap cimport Tap
+from server_core.traffic cimport Traffic
+
+cdef class Connection(Outlet):
+    cdef dict _base
+    cdef Py_ssize_t _discarded
+    cdef object _gathering
+    cdef object _loop
+    cdef object _own
+    cdef int _streak
+    cdef object _tls
+    cdef bint _trusted
+    cdef public double body_wanted_at
+    cdef public object build
+    cdef public bint continued
+    cdef public object ending
+    cdef public Call exchange
+    cdef public bint fresh
+    cdef public bint full
+    cdef public bint half_closed
+    cdef public Head head
+    cdef public int mode
+    cdef public object peer
+    cdef public Progress progress
+    cdef public H1Reader reader
+    cdef public object request_ids
+    cdef public Traffic server
+    cdef public double since
+    cdef public Tap tap
+    cdef public object transport
+    cdef public int waiting
+    cdef public H1Writer writer
+
+    cpdef begin(self, Head head)
+    cpdef body(self, bytes data)
+    cpdef end(self)
+    cpdef complete(self, Call call)

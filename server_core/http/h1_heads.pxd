@@ -1,0 +1,18 @@
+cdef class Block:
+    cdef readonly bint chunked
+    cdef readonly bint close
+    cdef readonly bytes counted
+    cdef readonly frozenset given
+    cdef readonly bint is_plain
+    cdef readonly long long length
+    cdef readonly bytes plain
+    cdef readonly int status
+
+cdef class Defaults:
+    cdef readonly bytes end
+    cdef readonly tuple lines
+
+cdef class Heads:
+    cdef object _fixed
+    cdef frozenset _names
+    cdef readonly dict seen

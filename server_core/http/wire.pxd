@@ -1,0 +1,22 @@
+cdef class RequestLine:
+    cdef readonly bytes authority
+    cdef readonly dict extensions
+    cdef readonly bint is_known
+    cdef readonly bint is_plain
+    cdef readonly str method
+    cdef readonly dict scope
+    cdef readonly str target
+    cdef readonly str version
+
+cdef class Rules:
+    cdef readonly bint expects
+    cdef readonly bint keep_alive
+    cdef readonly long long length
+    cdef readonly bytes upgrade
+
+cdef class Head:
+    cdef public list fields
+    cdef public list forwarded
+    cdef public RequestLine line
+    cdef public str request_id
+    cdef public Rules rules
