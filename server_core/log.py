@@ -167,8 +167,10 @@ def _console() -> Callable[[dict[str, object]], str]:
     def render(event: dict[str, object]) -> str:
         blocks = [event.pop(key) for key in BLOCK_KEYS if key in event]
         lines = [line for block in blocks for line in str(block).rstrip().splitlines()]
-        event["timestamp"] = datetime.now().isoformat()
-        return "\n    ".join((draw(None, "", event), *map(printable, lines)))
+        # structlog takes the repr of a text with white space only, and there are escape sequences without any.
+        facts = {name: printable(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
+        facts["timestamp"] = datetime.now().isoformat()
+        return "\n    ".join((draw(None, "", facts), *map(printable, lines)))
 
     return render
 
