@@ -369,7 +369,9 @@ def mentions_tls(settings: ServerSettings) -> bool:
 
 def load_tls() -> None:
     """Have what the two below need in memory before it is needed, as code on the disk may be another by then."""
-    from server_core import tls  # noqa: F401 - in functions, because ssl takes 1 MB and most masters never need it
+    from server_core import tls  # in functions, because ssl takes 1 MB and most masters never need it
+
+    tls.load_late_imports()
 
 
 def tls_problem(settings: ServerSettings) -> tuple[str, str] | None:

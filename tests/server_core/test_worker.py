@@ -73,6 +73,17 @@ def test_a_collectors_threshold_that_the_application_sets_itself_is_kept() -> No
         assert worker.serving().get("/garbage") == (200, "50000 4321 True")
 
 
+@both_loops
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_a_worker_imports_nothing_once_the_application_is_there(loop: str, http: str) -> None:
+    with spawned("tests.apps.watched:app", loop=loop, http=http) as worker:
+        assert worker.serving().get("/") == (200, "")
+        assert worker.get("/") == (200, "")
+        loaded = worker.get("/all")[1].split()
+    assert {"server_core.server", "asyncio"} <= set(loaded), "the application does not tell"
+    assert {name.partition(".")[0] for name in loaded} & {"structlog", "click", "psutil", "supervisor_d"} == set()
+
+
 def test_an_unknown_order_is_passed_over() -> None:
     with spawned(APP) as worker:
         worker.serving().tell("dance", {"how": "tango"})
