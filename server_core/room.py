@@ -76,7 +76,8 @@ class Room:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._limit = server.settings.limit_connections
-        self._reserved_from = sys.maxsize
+        self._reserved_from: int | None = None
+        """The first descriptor of the reserve; None until somebody comes after a sweep."""
         self._allowed = sys.maxsize
         """Connections that leave the reserve alone, as far as it is known: their descriptors do not tell, because who
         comes for another gets a low one. Forgotten at each sweep, because the application's descriptors come and go."""
@@ -90,18 +91,26 @@ class Room:
         """Connections that had to make room."""
 
     def renew(self) -> None:
-        """Look at the limit again, which prlimit(1) can change at any moment; called by the sweep."""
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        is_known = limit != resource.RLIM_INFINITY
-        self._reserved_from = limit - min(RESERVE, limit // 8) if is_known else sys.maxsize
+        """Have the limit looked at again, which prlimit(1) can change at any moment; called by the sweep.
+
+        By the next who comes, so that a worker with nothing to do makes no system call for it.
+        """
+        self._reserved_from = None
         self._allowed = sys.maxsize
         self._search_at = 0.0
+
+    def _look(self) -> int:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        is_known = limit != resource.RLIM_INFINITY
+        self._reserved_from = first = limit - min(RESERVE, limit // 8) if is_known else sys.maxsize
+        return first
 
     # What the listeners tell
 
     def come(self, fd: int) -> None:
         server = self._server
-        excess = fd + 1 - self._reserved_from
+        reserved_from = self._reserved_from
+        excess = fd + 1 - (self._look() if reserved_from is None else reserved_from)
         if excess > 0:  # the kernel gives the lowest free one (open(2)), so that all below are taken
             if self._short.begins():
                 server.log("descriptors.short", connections=len(server.connections), descriptor=fd)

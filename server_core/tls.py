@@ -8,6 +8,7 @@ the old one keeps its connections, and a pair that cannot be used keeps the old 
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import ssl
 from collections.abc import Callable
@@ -75,6 +76,12 @@ def load(settings: ServerSettings) -> Tls | None:
         contexts = [_hooked(settings.ssl_context, context) for context in contexts]
     certificates = {context: certificate for context, (_, certificate) in zip(contexts, own, strict=False)}
     return Tls(contexts[0], certificates, {name: contexts[number] for name, number in by_name.items()})
+
+
+def load_late_imports() -> None:
+    """Have in memory what Python itself imports only when certificates are read (as of CPython 3.11)."""
+    codecs.lookup("latin-1")
+    ssl.cert_time_to_seconds("Jan  1 00:00:00 2000 GMT")  # by strptime(), which is in a module of its own
 
 
 def ending(settings: ServerSettings, now: float) -> list[Expiry]:

@@ -82,11 +82,13 @@ def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> Thre
     return thread
 
 
-def _import(settings: ServerSettings, log: Log, signals: EarlySignals) -> Application | None:
+def _import(
+    settings: ServerSettings, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
+) -> Application | None:
     """The application; None if SIGTERM came meanwhile, which ends the import. Raises BootError."""
     try:
         signals.interrupts = True
-        app = import_application(settings, log)
+        app = import_application(settings, log, to_be_forked=to_be_forked)
         signals.interrupts = False
     except (BootError, Terminated):
         if signals.terminated:
@@ -115,7 +117,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     signals.install()
     pipe.send("booted")
     loops.choose(spec.settings.loop)  # imports it, once for all
-    app = _import(spec.settings, log, signals)
+    app = _import(spec.settings, log, signals, to_be_forked=True)
     if app is None:
         return EXIT_OK
     reason = zygote.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)])

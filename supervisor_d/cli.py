@@ -10,9 +10,7 @@ from collections.abc import Mapping
 import click
 
 from supervisor_d.control.terminal import printable
-from supervisor_d.ctl import ctl
 from supervisor_d.errors import SupervisorError
-from supervisor_d.init.group import init
 from supervisor_d.launch import PROGRAM, complain, launch
 from supervisor_d.settings.flags import SettingsCommand
 from supervisor_d.settings.resolve import resolve
@@ -22,7 +20,25 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 
 class Program(click.Group):
-    """A group whose commands' own errors end the program with one line each and their exit code."""
+    """A group whose commands' own errors end the program with one line each and their exit code.
+
+    `ctl` and `init` are loaded when they are asked for, so that a master, which lives long, is not told how to draw
+    tables and write manifests.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "ctl", "init"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "ctl":
+            from supervisor_d.ctl import ctl
+
+            return ctl
+        if cmd_name == "init":
+            from supervisor_d.init.group import init
+
+            return init
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -90,10 +106,6 @@ def config(flags: Mapping[str, object], as_json: bool) -> None:
     widths = [max(len(printable(row[column])) for row in rows) for column in (0, 1)]
     for name, value, source in rows:
         click.echo(f"{name:{widths[0]}} = {printable(value):{widths[1]}}   {printable(source)}")
-
-
-cli.add_command(ctl)
-cli.add_command(init)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from server_core.contract import Figures
-from server_core.settings import tls_expiries
+from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
@@ -127,6 +127,8 @@ class Daemon:
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
+        if self._settings.daemon.config:
+            load_tls()  # certificates can come with a reload only where there is a file to name them
         self._oom_score.protect()
         self._closers.append(self._stacks.close)
         self._closers.append(self._scoreboard.close)

@@ -20,7 +20,7 @@ from typing import Final
 
 from server_core.websocket.deflate import Deflate, TooLarge
 from server_core.websocket.frames import Deliver, Ended, Out
-from server_core.websocket.messages import SENDABLE
+from server_core.websocket.messages import is_sendable
 
 try:
     from websockets.speedups import apply_mask
@@ -273,6 +273,6 @@ def _ended(payload: bytes) -> Ended:
     if not payload:
         return Ended(NO_CODE, "")
     code: int = _CODE.unpack_from(payload)[0] if len(payload) >= 2 else 0
-    if code not in SENDABLE:
+    if not is_sendable(code):
         raise Broken(PROTOCOL_ERROR, "a close frame without a code that may be sent")
     return Ended(code, _decoded(payload[2:]))

@@ -8,7 +8,6 @@ stores aligned eight-byte words.
 from __future__ import annotations
 
 import os
-import tempfile
 
 from server_core.contract import (
     LATENCY_BOUNDS_S,
@@ -36,6 +35,8 @@ def anonymous_file(name: str) -> int:
     """A new file that has no place on any disk where memfd_create(2) is known, else an unlinked temporary one."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC)
+    import tempfile  # here, because where it is not needed it brings 0.4 MB of random, shutil and the compressors
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

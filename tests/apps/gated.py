@@ -7,6 +7,10 @@ import os
 import sys
 import threading
 
+AT_IMPORT = gc.get_threshold()[0]
+if "OWN_GC_THRESHOLD" in os.environ:
+    gc.set_threshold(int(os.environ["OWN_GC_THRESHOLD"]))
+
 
 def tell(word):
     os.write(int(os.environ["GATE"]), word.encode())
@@ -59,7 +63,7 @@ async def serve(scope, receive, send):
         ctypes.PyDLL(None).pause()  # C code that keeps the interpreter lock until a signal comes
         await answer(send, b"let go")
     elif path == "/garbage":
-        await answer(send, f"{gc.get_threshold()[0]} {gc.get_freeze_count() > 0}".encode())
+        await answer(send, f"{AT_IMPORT} {gc.get_threshold()[0]} {gc.get_freeze_count() > 0}".encode())
     elif path == "/print":
         print("x" * 100_000, flush=True)
         await answer(send, b"printed")

@@ -22,6 +22,7 @@ from tests.bench.loaders import Wrk
 from tests.bench.process_tree import ProcessTree, free_port
 from tests.bench.report import RESULTS, growth
 from tests.bench.servers import SERVERS, Setup
+from tests.bench.single_figures import until_answered
 from tests.bench.venv import python_of
 
 CPUS = sorted(os.sched_getaffinity(0))
@@ -35,7 +36,7 @@ def serving(options: argparse.Namespace, place: Path, app: str, workers: int = 1
     command = SERVERS[options.server].command(setup)
     tree = ProcessTree(command, setup.port, core=core, output=place / "server.out")
     try:
-        tree.wait_until_listening()
+        until_answered(tree)  # a master listens before anybody of many workers answers
         yield tree
     finally:
         tree.end()

@@ -85,9 +85,13 @@ def reload_time(tree: ProcessTree) -> float:
 def memory_of_workers(tree: ProcessTree) -> float:
     """MiB of PSS of the whole tree with four workers that have answered 400 requests between them."""
     until_answered(tree)
-    until = time.monotonic() + 20
-    while len(tree.pids()) < 5 and time.monotonic() < until:
+    seen, since = tree.pids(), time.monotonic()
+    until = since + 20
+    # All are there when nobody has come for a second: how many processes a server has besides is its own affair.
+    while time.monotonic() < until and (len(seen) < 5 or time.monotonic() < since + 1):
         time.sleep(0.05)
+        if (pids := tree.pids()) != seen:
+            seen, since = pids, time.monotonic()
     for _ in range(400):
         ask(tree.port)
     return tree.pss_bytes() / 1024**2

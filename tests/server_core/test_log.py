@@ -84,8 +84,8 @@ def test_every_event_is_a_noun_and_a_participle_with_a_known_level_and_a_meaning
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_client_text_forges_no_line_and_steers_no_terminal(form: str) -> None:
-    forged = 'a\n{"event":"worker.orphaned"}\x1b[2J\r'
+@pytest.mark.parametrize("forged", ['a\n{"event":"worker.orphaned"}\x1b[2J\r', "/\x1b[2J"])
+def test_client_text_forges_no_line_and_steers_no_terminal(form: str, forged: str) -> None:
     with standard_error() as reader:
         a_log(form)("request.refused", status=400, reason=forged, client=forged)
         text = said(reader)

@@ -62,11 +62,27 @@ def test_a_parked_worker_accepts_no_more_until_it_is_told_to_serve_again() -> No
 
 
 @pytest.mark.parametrize(("settings", "threshold"), [({}, gc.get_threshold()[0]), ({"gc_threshold": 12345}, 12345)])
-def test_what_was_imported_is_frozen_and_the_collectors_threshold_is_a_setting(
+def test_the_collector_is_held_back_during_the_import_only_and_what_was_imported_is_frozen(
     settings: dict[str, object], threshold: int
 ) -> None:
     with spawned(APP, **settings) as worker:
-        assert worker.serving().get("/garbage") == (200, f"{threshold} True")
+        assert worker.serving().get("/garbage") == (200, f"50000 {threshold} True")
+
+
+def test_a_collectors_threshold_that_the_application_sets_itself_is_kept() -> None:
+    with spawned(APP, environ={"OWN_GC_THRESHOLD": "4321"}) as worker:
+        assert worker.serving().get("/garbage") == (200, "50000 4321 True")
+
+
+@both_loops
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_a_worker_imports_nothing_once_the_application_is_there(loop: str, http: str) -> None:
+    with spawned("tests.apps.watched:app", loop=loop, http=http) as worker:
+        assert worker.serving().get("/") == (200, "")
+        assert worker.get("/") == (200, "")
+        loaded = worker.get("/all")[1].split()
+    assert {"server_core.server", "asyncio"} <= set(loaded), "the application does not tell"
+    assert {name.partition(".")[0] for name in loaded} & {"structlog", "click", "psutil", "supervisor_d"} == set()
 
 
 def test_an_unknown_order_is_passed_over() -> None:
