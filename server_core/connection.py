@@ -14,12 +14,12 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from server_core.contract import LATENCY_BOUNDS_S
 from server_core.deadlines import Progress, check
 from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
 from server_core.extras import hint, trail
-from server_core.gathering import Gathering
-from server_core.http.exchange import Exchange
+from server_core.gathering import NEXT_ANSWER, ONE_TURN, Gathering
+from server_core.http.call import Call
+from server_core.http.exchange import Exchange, Outlet
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE
 from server_core.http.phases import AWAITING_START, COMPLETE
@@ -30,6 +30,7 @@ from server_core.pipeline import HIGH_WATER, hold_back, is_enough
 from server_core.pouring import Pour
 from server_core.refusal import fail, record_cut, refuse
 from server_core.tap import Tap
+from server_core.traffic import FASTEST_S
 
 if TYPE_CHECKING:
     from server_core.http.file_part import FilePart
@@ -43,16 +44,14 @@ STREAK_LIMIT: Final = 32
 """Parts of a response's body that are written before the loop has a turn. Chosen: of 64 KiB each they take about 1 ms
 to write, and a turn for each 32 costs 0.3 us a part (measured, 2 cores, CPython 3.11, a transport to nowhere)."""
 
-FASTEST_S: Final = LATENCY_BOUNDS_S[0]
 
-
-class Connection(asyncio.Protocol):
+class Connection(Outlet):
     """The protocol of one accepted socket."""
 
     __slots__ = (
         *("_base", "_discarded", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),
         *("build", "continued", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode", "peer"),
-        *("progress", "reader", "server", "since", "start", "tap", "transport", "waiting", "writer"),
+        *("progress", "reader", "server", "since", "tap", "transport", "waiting", "writer"),
     )
 
     def __init__(self, server: Server, peer: object, own: object = None) -> None:
@@ -87,7 +86,8 @@ class Connection(asyncio.Protocol):
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
         self.tap = Tap(self.transport)
         self.ending = Ending(self.transport, self._loop, self._tls is not None)
-        self._base = template("https" if self._tls else "http", client, own, self.server.root_path)
+        scheme, has_state = "https" if self._tls else "http", self.server.state is not None
+        self._base = template(scheme, client, own, self.server.root_path, has_state=has_state)
         self.server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
 
     # The exchange's outlet
 
-    def respond(self, exchange: Exchange | Session, data: bytes, more: bool) -> None:
+    def respond(self, call: Call, data: bytes, more: bool) -> None:
         writer = self.writer
         out: bytes | tuple[bytes, bytes]
         if writer.is_held:
@@ -187,12 +187,12 @@ class Connection(asyncio.Protocol):
             keep_alive = rules.keep_alive
             if keep_alive and (server.announcing or self.half_closed or rules.expects):
                 keep_alive = may_keep(self)
-            out = writer.first(data, more, exchange.line, keep_alive, server.defaults)
-            server.responses[exchange.status // 100] += 1
+            out = writer.first(data, more, call.line, keep_alive, server.defaults)
+            server.responses[call.status // 100] += 1
         else:
             out = writer.body(data, more)
-        if more or self._gathering is not None:
-            self._gather(out)
+        if more or self.reader.held or self._gathering is not None:
+            self._gather(out, ONE_TURN if more else NEXT_ANSWER)
         elif type(out) is tuple:
             self.progress.written_bytes += len(out[0]) + len(out[1])
             if self.server.vectored:
@@ -203,18 +203,18 @@ class Connection(asyncio.Protocol):
             self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
-            if self._gathering is not None:
+            if self._gathering is not None and not self.reader.held:
                 self._gathering.flush()
                 self._gathering = None
-            self.complete(exchange)
+            self.complete(call)
 
-    def _gather(self, out: bytes | tuple[bytes, bytes]) -> None:
-        """Write a part of a response that goes on, together with what else comes before the loop turns."""
+    def _gather(self, out: bytes | tuple[bytes, bytes], turns: int) -> None:
+        """Write a part of what goes on, together with what else comes before the loop has turned so often."""
         if self._gathering is None:
             self._gathering = Gathering(self._loop, self._write)
         for part in out if type(out) is tuple else (out,):
             if part:
-                self._gathering.add(part)  # type: ignore[arg-type]  # bytes, as above
+                self._gathering.add(part, turns)  # type: ignore[arg-type]  # bytes, as above
 
     def hint(self, exchange: Exchange, links: object) -> None:
         hint(self, exchange, links)
@@ -254,33 +254,33 @@ class Connection(asyncio.Protocol):
         if self.tap.is_shut and not is_enough(self):
             self.tap.open()
 
-    def finished(self, exchange: Exchange | Session) -> None:
-        if self.exchange is exchange:
+    def finished(self, call: Call) -> None:
+        if self.exchange is call:
             self.exchange = None
-            if exchange.phase is not COMPLETE:
-                record_cut(self, exchange)
+            if call.phase is not COMPLETE:
+                record_cut(self, call)
                 if self.mode == OPEN:
                     self.close()  # the client has hung up, and the application took notice
         else:
-            self.server.background.discard(exchange)
+            self.server.background.discard(call)
             self.server.check_drained()
 
-    def failed(self, exchange: Exchange | Session, error: BaseException) -> None:
-        fail(self, exchange, error)
+    def failed(self, call: Call, error: BaseException) -> None:
+        fail(self, call, error)
 
     # Ends
 
-    def complete(self, exchange: Exchange | Session) -> None:
+    def complete(self, call: Call) -> None:
         """The response is written; the application may still run."""
         server = self.server
-        duration = monotonic() - exchange.started_at
-        if duration <= FASTEST_S:
+        duration = monotonic() - call.started_at
+        if duration <= FASTEST_S:  # count_duration(), without the call
             server.latency[0] += 1
             server.latency_sum_s += duration
         else:
             server.count_duration(duration)
         if server.access_log is not None:
-            server.access_log.record_response(exchange, duration, self.writer)
+            server.access_log.record_response(call, duration, self.writer)
         if self.writer.close:
             if is_last_word(self):
                 self.close()
@@ -288,7 +288,7 @@ class Connection(asyncio.Protocol):
                 self.shut()
             return
         self.since = server.now
-        if exchange.received:
+        if call.received:
             if self.reader.held or self.half_closed or self.tap.is_shut:
                 self._next()
             else:

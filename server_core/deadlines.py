@@ -18,8 +18,7 @@ from server_core.settings import ServerSettings
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
-    from server_core.http.exchange import Exchange
-    from server_core.websocket.session import Session
+    from server_core.http.call import Call
 
 
 class Progress:
@@ -78,7 +77,7 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
         connection.close_if_idle()
 
 
-def _check_request(connection: Connection, exchange: Exchange | Session, now: float, settings: ServerSettings) -> None:
+def _check_request(connection: Connection, exchange: Call, now: float, settings: ServerSettings) -> None:
     if settings.request_timeout and monotonic() - exchange.started_at > settings.request_timeout:
         expire(connection, exchange)
     elif connection.body_wanted_at and exchange.is_waiting and not exchange.received:

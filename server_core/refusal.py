@@ -17,8 +17,7 @@ from server_core.peer import address
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
-    from server_core.http.exchange import Exchange
-    from server_core.websocket.session import Session
+    from server_core.http.call import Call
 
 
 def refuse(connection: Connection, refused: Refused) -> None:
@@ -70,7 +69,7 @@ def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> 
     return {"type": "http", "client": told or address(peer), "server": None, "headers": fields, "state": state}
 
 
-def expire(connection: Connection, exchange: Exchange | Session) -> None:
+def expire(connection: Connection, exchange: Call) -> None:
     """End a request that has taken longer than it may, and cancel its application: 504 if nothing has gone out.
 
     Else a reset, because one who does not read could not be told otherwise, and would be waited for once more.
@@ -86,19 +85,19 @@ def expire(connection: Connection, exchange: Exchange | Session) -> None:
         task.cancel()
 
 
-def has_begun(connection: Connection, exchange: Exchange | Session) -> bool:
+def has_begun(connection: Connection, exchange: Call) -> bool:
     """Whether a part of its response has gone out, so that no other can be sent in its place."""
     return exchange.status != 0 and not connection.writer.is_held
 
 
-def record_cut(connection: Connection, exchange: Exchange | Session) -> None:
+def record_cut(connection: Connection, exchange: Call) -> None:
     """Tell the access log of an exchange that is over, if it has no complete response."""
     log = connection.server.access_log
     if log is not None and exchange.phase is not COMPLETE:
         log.record_cut(exchange, connection.writer)
 
 
-def fail(connection: Connection, exchange: Exchange | Session, error: BaseException) -> None:
+def fail(connection: Connection, exchange: Call, error: BaseException) -> None:
     """Say 500 for an application that raised, or end its response visibly incomplete."""
     if not exchange.gone or not is_disconnect(error):
         connection.server.blame(exchange, error)

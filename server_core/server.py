@@ -15,21 +15,21 @@ import socket
 import sys
 import time
 import traceback
-from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
 from functools import partial
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from server_core.access.entry import Place
 from server_core.access.log import open_log
 from server_core.admission import Admission
 from server_core.arrival import first_byte
 from server_core.connection import Connection
-from server_core.contract import LATENCY_BOUNDS_S, InFlight
+from server_core.contract import InFlight
 from server_core.errors import UsageError
-from server_core.http.exchange import Application, Exchange
+from server_core.http.call import Call
+from server_core.http.exchange import Application
 from server_core.http.field_names import FieldNames
 from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_heads import Heads
@@ -45,6 +45,7 @@ from server_core.proxy.request_id import request_id_of
 from server_core.room import Room
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
+from server_core.traffic import Traffic
 from server_core.websocket.channel import Channel
 from server_core.websocket.session import Session
 from server_core.websocket.upgrade import upgrade
@@ -71,12 +72,11 @@ class ServerFigures(NamedTuple):
     latency: tuple[int, ...]
 
 
-class Server:
+class Server(Traffic):
     """Serves `app` on the listeners it is given. Every method is for the loop's thread, but in_flight()."""
 
     swept_after_s = 0.0
     """Time between the last two sweeps."""
-    latency_sum_s = 0.0
     _drained: asyncio.Future[None] | None = None
     _closes_until = 0.0
     _on_left: Callable[[], object] | None = None
@@ -94,6 +94,7 @@ class Server:
         place: Place | None = None,
         loads: Loads | None = None,
     ) -> None:
+        super().__init__(loop.time())
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
         self.settings, self.log = settings, log
@@ -105,16 +106,11 @@ class Server:
         self.lines = RequestLines(self.root_path, self.new_parser().knows)
         self.connections: dict[Connection | Channel, None] = {}
         """Open connections, in the order of their making."""
-        self.background: set[Exchange | Session] = set()
+        self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
-        self.responses = [0] * 10  # by the first digit of their status
         self.new_task = _task_factory(loop)
-        self.requests_total, self.max_requests = 0, _with_jitter(settings)
-        self.draining = self.announcing = False
-        """Whether responses say Connection: close, so that clients move to another worker."""
+        self.max_requests = _with_jitter(settings)
         self.heads = Heads(_fixed_defaults(settings))
-        self.now = loop.time()
-        self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._on_max_requests = on_max_requests
         self.room = Room(self)
         self.listeners = self._new_listeners(loads)
@@ -151,7 +147,7 @@ class Server:
         `own` is the address that the client connected to, where it is not the socket's. A TLS handshake has the
         deadline of a request's head, its first byte and the rest each. Its shutdown lasts until everything is taken.
         """
-        new = partial(Connection, self, peer, own)
+        new = cast("Callable[[], asyncio.Protocol]", partial(Connection, self, peer, own))  # one in all but its base
         try:
             if tls is None:
                 await self.loop.connect_accepted_socket(new, sock)
@@ -180,11 +176,11 @@ class Server:
 
     # What connections ask and tell
 
-    def blame(self, exchange: Exchange | Session, error: BaseException) -> None:
+    def blame(self, exchange: Call, error: BaseException) -> None:
         """Log what an application raised."""
         self.log("request.failed", **self.facts(exchange), traceback="".join(traceback.format_exception(error)))
 
-    def facts(self, exchange: Exchange | Session) -> dict[str, object]:
+    def facts(self, exchange: Call) -> dict[str, object]:
         """What the log says of a request."""
         facts = {"method": exchange.line.method, "path": exchange.scope["path"]}
         if self.origin.request_ids is not None:
@@ -202,11 +198,6 @@ class Server:
     def reach_max_requests(self) -> None:
         if self._on_max_requests is not None:
             self._on_max_requests(f"max-requests {self.max_requests} reached")
-
-    def count_duration(self, duration: float) -> None:
-        """How long a response took, in seconds."""
-        self.latency[bisect_left(LATENCY_BOUNDS_S, duration)] += 1
-        self.latency_sum_s += duration  # 25 ns (CPython 3.11, an AMD EPYC core)
 
     def count_upgrade(self, session: Session) -> None:
         """A WebSocket is accepted; the access log has it when it ends."""
@@ -327,11 +318,9 @@ class Server:
     def in_flight(self) -> list[InFlight]:
         """Unfinished requests, oldest first; may be called from another thread."""
         running = [connection.exchange for connection in list(self.connections)]
-        exchanges = [exchange for exchange in running if exchange is not None]  # has no task yet in an eager first step
-        exchanges.extend(list(self.background))
-        return sorted(
-            InFlight(exchange.started_at, exchange.line.method, str(exchange.scope["path"])) for exchange in exchanges
-        )
+        calls: list[Call] = [call for call in running if call is not None]  # has no task yet in an eager first step
+        calls.extend(list(self.background))
+        return sorted(InFlight(call.started_at, call.line.method, str(call.scope["path"])) for call in calls)
 
     def reopen(self) -> None:
         """Reopen the access log's file."""

@@ -13,7 +13,7 @@ import socket
 import sys
 from dataclasses import replace
 
-from server_core import loops, zygote
+from server_core import loops, signal_stack, zygote
 from server_core.adapters import Application
 from server_core.conduct import Worker
 from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
@@ -67,6 +67,7 @@ def _let_stacks_be_told(spec: WorkerSpec) -> None:
         raise ContractError(f"spec: no descriptor {spec.stacks_fd} or {spec.scoreboard_fd}: {error}") from error
     faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
     faulthandler.register(STACKS_SIGNAL, file=spec.stacks_fd, all_threads=True, chain=False)
+    signal_stack.widen()
 
 
 def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> ThreadBeat:

@@ -81,9 +81,9 @@ def environment(name: str) -> Atom:
 REFERER: Final = text("fields.get(b'referer')")
 USER_AGENT: Final = text("fields.get(b'user-agent')")
 CLIENT: Final = text("pair[0] if (pair := scope['client']) else None")
-METHOD: Final = safe("line_method")
-PATH: Final = text("line_scope.get('raw_path')")
-PROTOCOL: Final = safe("PROTOCOLS[line_version]")
+METHOD: Final = safe("line.method")
+PATH: Final = text("line.scope.get('raw_path')")
+PROTOCOL: Final = safe("PROTOCOLS[line.version]")
 STATUS: Final = number("status")
 BYTES: Final = number("size")
 COMMON_BYTES: Final = safe("size or '-'")
@@ -91,10 +91,10 @@ SECONDS: Final = number("int(duration_s)")
 MILLISECONDS: Final = number("int(duration_s * 1e3)")
 MICROSECONDS: Final = number("int(duration_s * 1e6)")
 DURATION: Final = mixed("{duration_s:.6f}")
-REQUEST: Final = mixed("{line_method} {ESCAPED[line_target]} HTTP/{line_version}")
+REQUEST: Final = mixed("{line.method} {ESCAPED[line.target]} HTTP/{line.version}")
 REQUEST_ID: Final = text("scope['state'].get('request_id') if 'state' in scope else None")
 USER: Final = text("user(given) if (given := fields.get(b'authorization')) else None")
-HOST: Final = text("host(line_authority or fields.get(b'host'))")
+HOST: Final = text("host(line.authority or fields.get(b'host'))")
 PID: Final = number("pid")
 PORT: Final = text("port_of(scope['server'])")
 
@@ -107,7 +107,7 @@ NAMED: Final[Mapping[str, Atom]] = {
     "r": REQUEST,
     "m": METHOD,
     "U": PATH,
-    "q": text("line_scope.get('query_string', b'')"),
+    "q": text("line.scope.get('query_string', b'')"),
     "H": PROTOCOL,
     "s": STATUS,
     "B": BYTES,
@@ -122,8 +122,8 @@ NAMED: Final[Mapping[str, Atom]] = {
     # uvicorn's
     "client_addr": text("address_of(scope['client'])"),
     "request_line": REQUEST,
-    "full_path": text("line_target"),
-    "http_version": safe("line_version"),
+    "full_path": text("line.target"),
+    "http_version": safe("line.version"),
     "status_code": safe("status_phrase(status)"),
     # ours, which are the keys of a JSON line, too
     "timestamp": mixed("{UTC_TIMES[int(ended_at)]}{int(ended_at % 1 * 1e6):06d}Z"),
@@ -134,7 +134,7 @@ NAMED: Final[Mapping[str, Atom]] = {
     "type": text("scope['type']"),
     "client": CLIENT,
     "method": METHOD,
-    "target": text("line_target"),
+    "target": text("line.target"),
     "protocol": PROTOCOL,
     "status": STATUS,
     "bytes": BYTES,
@@ -161,7 +161,7 @@ LETTERS: Final[Mapping[str, Atom]] = {
     "m": METHOD,
     "p": PORT,
     "P": PID,
-    "q": text("marked(line_scope.get('query_string', b''))"),
+    "q": text("marked(line.scope.get('query_string', b''))"),
     "r": REQUEST,
     "s": STATUS,
     "t": safe("COMMON_TIMES[int(ended_at - duration_s)]"),

@@ -17,7 +17,7 @@ NEVER_ANSWERED: Final = 499
 SECONDS_KEPT: Final = 64
 """Texts of seconds that are kept. Chosen: requests that end now began in one of a few seconds."""
 
-UNREAD: Final = RequestLine("-", "-", None, True, "-", {}, {})
+UNREAD: Final = RequestLine("-", "-", "-", {}, {})
 """Stands for the request line of a request that was refused, and had none that was well-formed."""
 
 PROTOCOLS: Final = {f"{major}.{minor}": f"HTTP/{major}.{minor}" for major in range(10) for minor in range(10)}

@@ -30,7 +30,6 @@ from server_core.access.entry import (
 )
 from server_core.access.text import ESCAPED, NOTHING, QUOTED, escaped, quote
 from server_core.http.h1_writer import H1Writer
-from server_core.http.wire import RequestLine
 from server_core.log import REQUEST_KEYS
 
 AUTO: Final = "auto"
@@ -65,20 +64,17 @@ ATOM: Final = re.compile(
 )
 """Apache's < and > ask for the first or the last of several internal redirects, and there are none."""
 
-LINE: Final = [f"line_{name}" for name in RequestLine._fields]
-
 GIVEN: Final = {
-    **dict.fromkeys(LINE, f"{', '.join(LINE)} = served.line"),
+    "line": "line = served.line",
     "scope": "scope = served.scope",
     "status": f"status = served.status or {NEVER_ANSWERED}",
-    "size": "size = 0 if line_method == 'HEAD' or status in BODILESS else served.sent_bytes",
+    "size": "size = 0 if line.method == 'HEAD' or status in BODILESS else served.sent_bytes",
     "end": "end = CUT if is_cut else CLOSED if writer is None or writer.close else KEPT",
     "ended_at": "ended_at = time()",
     "fields": "fields = dict(scope['headers'])",
     "sent_fields": "sent_fields = by_name(writer.noted) if writer is not None else {}",
 }
-"""The names that atoms are expressions over, besides the function's arguments, and what gives them; in this order. The
-request line is taken apart at once, which takes as long as one look into a named tuple."""
+"""The names that atoms are expressions over, besides the function's arguments, and what gives them; in this order."""
 
 Write = Callable[[Served, float, bool, "H1Writer | None"], str]
 """(what ended, its duration in seconds, whether it was cut, who wrote its response) -> line with newline."""

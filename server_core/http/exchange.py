@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Final, Protocol
 
+from server_core.http.call import Call
 from server_core.http.file_part import FilePart, open_path, take_file
 from server_core.http.phases import (
     AWAITING_START,
@@ -67,86 +68,72 @@ class Flow(Protocol):
         """Write what stands behind the file, and end the response if nothing more is to come."""
 
 
-class Outlet(Protocol):
-    """Where an exchange's response goes, and where its request comes from."""
+class Outlet:
+    """Where an exchange's response goes, and where its request comes from.
 
-    @property
-    def start(self) -> Callable[[object, Iterable[object]], None]:
-        """Checks and holds a status and headers; ResponseError if they may not go out."""
+    A base class and no Protocol, because a compiled exchange then calls it without a look-up (contrib/docs/DESIGN.md).
+    """
 
-    def respond(self, exchange: Exchange, data: bytes, more: bool) -> None:
+    __slots__ = ("start",)
+
+    start: Callable[[object, Iterable[object]], None]
+    """Checks and holds a status and headers; ResponseError if they may not go out."""
+
+    def respond(self, call: Call, data: bytes, more: bool) -> None:
         """Frame and write a part of the body, after the head if that is still held."""
+        raise NotImplementedError
 
     def hint(self, exchange: Exchange, links: object) -> None:
         """Send links ahead of the response, if that has not gone out and the client would understand."""
+        raise NotImplementedError
 
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         """Write trailer fields behind the body, for a client that asked for them."""
+        raise NotImplementedError
 
     def pour(self, exchange: Exchange, part: FilePart, more: bool) -> Flow:
         """Begin to send a file in place of a part of the body; what stands before it is written."""
+        raise NotImplementedError
 
     def is_full(self) -> bool:
         """Whether the client takes the response more slowly than the application makes it."""
+        raise NotImplementedError
 
     def future(self) -> asyncio.Future[None]:
         """A future of the loop."""
+        raise NotImplementedError
 
     def wanted(self, exchange: Exchange) -> None:
         """The application waits for the body."""
+        raise NotImplementedError
 
     def taken(self) -> None:
         """The application has taken what there was of the body."""
+        raise NotImplementedError
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, call: Call) -> None:
         """The application has returned, or failed before its response was complete."""
+        raise NotImplementedError
 
-    def failed(self, exchange: Exchange, error: BaseException) -> None:
+    def failed(self, call: Call, error: BaseException) -> None:
         """The application raised, or left its response incomplete. Called before finished()."""
+        raise NotImplementedError
 
 
-class Exchange:
+class Exchange(Call):
     """One request, from its head to the return of the application."""
 
-    __slots__ = (
-        "_outlet",
-        "_waiters",
-        "answered",
-        "body",
-        "gone",
-        "hung_up",
-        "line",
-        "phase",
-        "received",
-        "scope",
-        "sent_bytes",
-        "started_at",
-        "status",
-        "task",
-    )
+    __slots__ = ("_outlet", "answered", "hung_up")
 
-    close_code = None
-    """An exchange has none; a session, which stands in the same places, has."""
+    phase: Phase
 
     def __init__(self, outlet: Outlet, scope: dict[str, object], line: RequestLine, received: bool, now: float) -> None:
+        self._begin(scope, line, received, now, AWAITING_START)
         self._outlet = outlet
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self.scope = scope
-        self.line = line
-        self.started_at = now
-        self.task: asyncio.Task[None] | None = None
-        self.body = b""
-        self.received = received
-        """The request's body is complete."""
         self.answered = False
-        """Its end was handed to the application."""
-        self.gone = False
-        """The client is not there any more, as far as the application is concerned."""
+        """The end of the request's body was handed to the application."""
         self.hung_up = False
         """The client will send nothing more: receive() calls it a disconnect, send() tries nevertheless."""
-        self.phase: Phase = AWAITING_START
-        self.status = 0
-        self.sent_bytes = 0
 
     async def run(self, app: Application) -> None:
         """Run the application to its end; whatever it does, the outlet hears of it."""
@@ -158,18 +145,6 @@ class Exchange:
             self._outlet.failed(self, error)
         self.task = None
         self._outlet.finished(self)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the application waits in receive() or send()."""
-        return bool(self._waiters)
-
-    def wake(self) -> None:
-        """Let everybody who waits look again."""
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
 
     def leave(self) -> None:
         """The client is gone."""
@@ -196,7 +171,7 @@ class Exchange:
                 return {"type": "http.disconnect"}
             if not self.received:
                 self._outlet.wanted(self)
-            await self._wait()
+            await self.wait(self._outlet.future())
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
@@ -266,7 +241,7 @@ class Exchange:
         self.phase = POURING
         try:
             while pour.flow():
-                await self._wait()
+                await self.wait(self._outlet.future())
                 if self.gone:
                     raise ClientDisconnected("the client has closed the connection")
         finally:
@@ -278,17 +253,9 @@ class Exchange:
     async def _room(self) -> None:
         """Return when the client has taken enough of what was written."""
         while self._outlet.is_full():
-            await self._wait()
+            await self.wait(self._outlet.future())
             if self.gone:
                 raise ClientDisconnected("the client has closed the connection")
-
-    async def _wait(self) -> None:
-        waiter = self._outlet.future()
-        if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
-        await waiter
 
 
 def _as_bytes(data: object) -> bytes:

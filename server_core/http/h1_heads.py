@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from typing import Final, NamedTuple, cast
+from collections.abc import Container, Sequence
+from typing import Final, cast
 
 from server_core.http.h1_rules import REMEMBERED
 from server_core.http.phases import ResponseError
@@ -13,44 +13,48 @@ BLOCK_LIMIT: Final = 1024
 """Longest head that is remembered, in bytes; REMEMBERED of them are at most 2 MB. Chosen; no evidence."""
 
 
-class Block(NamedTuple):
-    """A status and headers, checked, as bytes: most responses of an application have one of a few."""
+class Block:
+    """A status and headers, checked, as bytes: most responses of an application have one of a few. Never changed."""
 
-    plain: bytes
-    counted: bytes
-    """The same with its content-length, if the application gave one."""
-    length: int
-    """The content-length, or -1."""
-    status: int
-    chunked: bool
-    close: bool
-    given: frozenset[bytes]
-    """Names of the defaults that the application gave itself."""
-    is_plain: bool
-    """Whether nothing but the length has to be compared before it can go out."""
+    __slots__ = ("chunked", "close", "counted", "given", "is_plain", "length", "plain", "status")
+
+    def __init__(
+        self, plain: bytes, status: int, length: int, *, chunked: bool, close: bool, given: frozenset[bytes]
+    ) -> None:
+        self.plain = plain
+        self.counted = plain + b"content-length: %d\r\n" % length
+        """The same with its content-length, if the application gave one."""
+        self.length = length
+        """The content-length, or -1."""
+        self.status = status
+        self.chunked = chunked
+        self.close = close
+        self.given = given
+        """Names of the defaults that the application gave itself."""
+        self.is_plain = length >= 0 and not close and not given and status not in (204, 304)
+        """Whether nothing but the length has to be compared before it can go out."""
 
     def with_line(self, line: bytes) -> Block:
-        """The same with one field more. Not by _replace(), which takes more than twice as long."""
-        return Block(self.plain + line, self.counted + line, *self[2:])
+        """The same with one field more, which is none of the defaults'."""
+        return Block(
+            self.plain + line, self.status, self.length, chunked=self.chunked, close=self.close, given=self.given
+        )
 
 
-class Defaults(NamedTuple):
-    """The fields that every response gets unless the application gave one of the name."""
+class Defaults:
+    """The fields that every response gets unless the application gave one of the name. Never changed."""
 
-    lines: tuple[tuple[bytes, bytes], ...]
-    """Lower-cased names and lines."""
-    end: bytes
-    """All the lines, and the end of the head."""
+    __slots__ = ("end", "lines")
+
+    def __init__(self, lines: tuple[tuple[bytes, bytes], ...]) -> None:
+        self.lines = lines
+        """Lower-cased names and lines."""
+        self.end = b"".join(line for _, line in lines) + b"\r\n"
+        """All the lines, and the end of the head."""
 
     def without(self, names: Container[bytes]) -> bytes:
         """The lines but those of these names, and the end of the head."""
         return b"".join(line for name, line in self.lines if name not in names) + b"\r\n"
-
-
-def defaults_of(lines: Iterable[tuple[bytes, bytes]]) -> Defaults:
-    """Defaults from names and lines."""
-    lines = tuple(lines)
-    return Defaults(lines, b"".join(line for _, line in lines) + b"\r\n")
 
 
 class Heads:
@@ -80,10 +84,10 @@ class Heads:
     def defaults(self, date: bytes) -> Defaults:
         """What is sent besides from now on; without a date if that is empty."""
         dated = [(b"date", b"date: %b\r\n" % date)] if date else []
-        return defaults_of([*dated, *self._fixed])
+        return Defaults((*dated, *self._fixed))
 
 
-NO_BLOCK: Final = Block(b"", b"", -1, 0, False, False, frozenset(), False)
+NO_BLOCK: Final = Block(b"", 0, -1, chunked=False, close=False, given=frozenset())
 """Before the first response there is none."""
 
 
@@ -111,6 +115,4 @@ def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
         raise ResponseError("headers: content-length and transfer-encoding exclude each other")
     given = defaults.intersection(cast("tuple[bytes, bytes]", pair)[0].lower() for pair in key[1:])
     plain = b"".join(text)
-    is_plain = length >= 0 and not close and not given and status not in (204, 304)
-    counted = plain + b"content-length: %d\r\n" % length
-    return Block(plain, counted, length, int(plain[9:12]), CODING in kinds, close, given, is_plain)
+    return Block(plain, int(plain[9:12]), length, chunked=CODING in kinds, close=close, given=given)

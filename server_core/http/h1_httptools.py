@@ -60,7 +60,7 @@ class HttptoolsHeaders:
             # llhttp judges the framing fields itself and says nothing of why: the rules find the better status
             self.special = self._names.sort(head).special
             raise Refused(400, "malformed header fields") from error
-        if b" \r" in head or b"\t" in head:
+        if head.find(b" \r") >= 0 or head.find(b"\t") >= 0:  # `in` makes and drops an exception (CPython 3.11)
             self._strip()
         return fields
 

@@ -85,7 +85,7 @@ class RequestLines:
         raw_path, _, query_string = target.partition(b"?")
         scope: dict[str, object] = {"raw_path": raw_path, "query_string": query_string}
         name, number = method.decode("ascii"), version[5:].decode("ascii")
-        return RequestLine(name, number, None, True, target.decode("ascii"), scope, {})
+        return RequestLine(name, number, target.decode("ascii"), scope, {})
 
     def _parse(self, line: bytes) -> RequestLine:
         method, target, version = _take_apart(line)
@@ -110,12 +110,11 @@ class RequestLines:
         return RequestLine(
             method.decode("ascii"),
             version[5:].decode("ascii"),
-            authority,
-            self._knows(method),
             target.decode("ascii"),
             scope,
             EXTENSIONS[version],
-            version == b"HTTP/1.1" and method != b"HEAD",
+            authority=authority,
+            is_known=self._knows(method),
         )
 
     def _resolve(self, method: bytes, target: bytes) -> tuple[bytes, bytes | None]:

@@ -196,5 +196,5 @@ FAILURE: Final = b"Internal Server Error\n"
 
 PLAIN_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
-NO_LINE: Final = RequestLine("GET", "1.1", None, True, "-", {}, {})
+NO_LINE: Final = RequestLine("GET", "1.1", "-", {}, {})
 """Stands for the request line of a request that is refused."""

@@ -15,24 +15,24 @@ from server_core.http.wire import Head
 Address = tuple[str, int | None]
 
 
-def template(scheme: str, client: Address | None, server: Address | None, root_path: str) -> dict[str, object]:
-    """What all requests of one connection have in common."""
-    return {
-        "type": "http",
-        "asgi": None,
-        "server": server,
-        "client": client,
-        "scheme": scheme,
-        "root_path": root_path,
-        "headers": None,
-    }
+def template(
+    scheme: str, client: Address | None, server: Address | None, root_path: str, *, has_state: bool
+) -> dict[str, object]:
+    """What all requests of one connection have in common, and a place for all that each has of its own.
+
+    The places are why no scope grows while it is filled, which would cost as much as the filling.
+    """
+    own = dict.fromkeys(("asgi", "http_version", "method", "path", "raw_path", "query_string", "headers", "extensions"))
+    base = {"type": "http", "server": server, "client": client, "scheme": scheme, "root_path": root_path, **own}
+    return {**base, "state": None} if has_state else base
 
 
 def build(base: dict[str, object], head: Head, state: Mapping[str, object] | None) -> dict[str, object]:
     """The scope of one request."""
-    scope = base | head.line.scope
+    line = head.line
+    scope = base | line.scope
     scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
-    scope["extensions"] = head.line.extensions.copy()
+    scope["extensions"] = line.extensions.copy()
     scope["headers"] = head.fields
     if state is not None:
         scope["state"] = dict(state)

@@ -7,7 +7,7 @@ and end. There are no event objects: one request would cost four of them, and ea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 CHUNKED: Final = -1
 """Value of Head.length for a body whose length only its last chunk tells."""
@@ -36,34 +36,50 @@ def body_too_large() -> Refused:
     return Refused(413, "request body too large")
 
 
-class RequestLine(NamedTuple):
-    """A checked request line, and everything that can be said from it alone."""
+class RequestLine:
+    """A checked request line, and everything that can be said from it alone. Shared, and never changed."""
 
-    method: str
-    version: str
-    authority: bytes | None
-    """The host of an absolute-form target, which wins over the Host field (RFC 9112 section 3.2.2)."""
-    is_known: bool
-    """Whether the header parser knows the method; if not, it is shown another one."""
-    target: str
-    scope: dict[str, object]
-    """The part of an ASGI scope that this line decides; copied, never handed out."""
-    extensions: dict[str, object]
-    """The ASGI extensions that a response to it may use; copied, never handed out."""
-    is_plain: bool = False
-    """Whether the version is 1.1 and the method not HEAD, so that a response needs no second thought."""
+    __slots__ = ("authority", "extensions", "is_known", "is_plain", "method", "scope", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        version: str,
+        target: str,
+        scope: dict[str, object],
+        extensions: dict[str, object],
+        *,
+        authority: bytes | None = None,
+        is_known: bool = True,
+    ) -> None:
+        self.method = method
+        self.version = version
+        self.target = target
+        self.scope = scope
+        """The part of an ASGI scope that this line decides; copied, never handed out."""
+        self.extensions = extensions
+        """The ASGI extensions that a response to it may use; copied, never handed out."""
+        self.authority = authority
+        """The host of an absolute-form target, which wins over the Host field (RFC 9112 section 3.2.2)."""
+        self.is_known = is_known
+        """Whether the header parser knows the method; if not, it is shown another one."""
+        self.is_plain = version == "1.1" and method != "HEAD"
+        """Whether a response to it needs no second thought."""
 
 
-class Rules(NamedTuple):
-    """What the fields that mean something to the server come to."""
+class Rules:
+    """What the fields that mean something to the server come to. Shared, and never changed."""
 
-    length: int
-    """Bytes of the body, or CHUNKED."""
-    keep_alive: bool
-    expects: bool
-    """The client waits for 100 Continue."""
-    upgrade: bytes
-    """The protocols offered in Upgrade, or nothing."""
+    __slots__ = ("expects", "keep_alive", "length", "upgrade")
+
+    def __init__(self, length: int, keep_alive: bool, expects: bool, upgrade: bytes) -> None:
+        self.length = length
+        """Bytes of the body, or CHUNKED."""
+        self.keep_alive = keep_alive
+        self.expects = expects
+        """The client waits for 100 Continue."""
+        self.upgrade = upgrade
+        """The protocols offered in Upgrade, or nothing."""
 
 
 class Head:

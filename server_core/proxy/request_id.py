@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from server_core.http.h1_heads import Defaults, defaults_of
+from server_core.http.h1_heads import Defaults
 from server_core.http.scope import build
 from server_core.http.wire import Head
 
@@ -64,7 +64,7 @@ class RequestIds:
     def defaults(self, defaults: Defaults, request_id: str) -> Defaults:
         """The default fields of a response with its id, for which they hold an empty place."""
         own = self.line(request_id)
-        return defaults_of((name, own if name == self.name else line) for name, line in defaults.lines)
+        return Defaults(tuple((name, own if name == self.name else line) for name, line in defaults.lines))
 
     def _build_made(self, base: dict[str, object], head: Head, state: Mapping[str, object] | None) -> dict[str, object]:
         return self._build(base, head, state, self.make())

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, Protocol
 
+from server_core.http.call import Call
 from server_core.http.exchange import Application, ClientDisconnected, Message
 from server_core.http.phases import AWAITING_START, COMPLETE, ResponseError
 from server_core.http.wire import RequestLine
@@ -85,57 +86,27 @@ class Acceptor(Protocol):
         """Accept it. ResponseError if it may not be accepted so, ClientDisconnected if nobody is there."""
 
 
-class Session:
-    """One WebSocket. What is public and not said here is as in an Exchange, in whose place it stands."""
+class Session(Call):
+    """One WebSocket."""
 
     __slots__ = (
-        "_acceptor",
-        "_channel",
-        "_code",
-        "_door",
-        "_ending",
-        "_inbox",
-        "_reason",
-        "_told",
-        "_waiters",
-        "body",
-        "gone",
-        "line",
-        "owes",
-        "phase",
-        "queued",
-        "received",
-        "scope",
-        "sent_bytes",
-        "started_at",
-        "status",
-        "task",
+        *("_acceptor", "_channel", "_code", "_door", "_ending", "_inbox", "_reason", "_told"),
+        *("owes", "queued"),
     )
 
     def __init__(self, door: Door, acceptor: Acceptor, scope: dict[str, object], line: RequestLine, now: float) -> None:
+        self._begin(scope, line, True, now, CONNECTING)
         self._door = door
         self._acceptor = acceptor
         self._channel: Channel | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
         self._inbox: deque[bytes | str] = deque()
         self._told = False
         self._code, self._reason = ABNORMAL, ""
         self._ending = False
-        self.scope = scope
-        self.line = line
-        self.started_at = now
-        self.task: asyncio.Task[None] | None = None
-        self.body = b""
-        self.received = True
-        self.gone = False
-        """The application can send nothing more, and is told so."""
         self.owes = False
         """Whether the application has taken a message, and has neither sent anything nor asked for another since."""
-        self.phase: Mapping[str, object] = CONNECTING
         self.queued = 0
         """Bytes that wait for the application."""
-        self.status = 0
-        self.sent_bytes = 0
 
     async def run(self, app: Application) -> None:
         """Run the application to its end; whatever it does, the connection hears of it."""
@@ -163,18 +134,6 @@ class Session:
 
     # What the connection tells
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the application waits in receive() or send()."""
-        return bool(self._waiters)
-
-    def wake(self) -> None:
-        """Let everybody who waits look again."""
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
-
     def finish(self, code: int, reason: str) -> None:
         """No message will follow those that wait. Those are still delivered, and can be answered, before the end."""
         self._ending = True
@@ -194,7 +153,7 @@ class Session:
         if self.phase is OPEN and not self.gone:
             self._inbox.append(data)
             self.queued += len(data) + MESSAGE_COST
-            if self._waiters:
+            if self.is_waiting:
                 self.wake()
 
     # What the application calls
@@ -284,10 +243,5 @@ class Session:
                 raise ClientDisconnected("the WebSocket is closed")
 
     async def _wait(self) -> None:
-        waiter = (self._channel or self._door).future()
-        if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
         self.owes = False
-        await waiter
+        await self.wait((self._channel or self._door).future())

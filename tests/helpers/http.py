@@ -237,6 +237,7 @@ class PipeTransport(asyncio.Transport):
         super().__init__()
         self.connection = connection
         self.written = b""
+        self.writes = 0
         self.is_shut = False
         self._closing = False
         self.is_reading_paused = False
@@ -257,6 +258,7 @@ class PipeTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_shut
         self.written += bytes(data)
+        self.writes += 1
 
     def writelines(self, list_of_data: object) -> None:
         for data in list_of_data:  # type: ignore[attr-defined]  # two buffers

@@ -16,7 +16,7 @@ from server_core.peer import TO_READ, queued_bytes
 from server_core.pipeline import DEPTH, HIGH_WATER
 from tests.helpers.bench import Bench, settle
 from tests.helpers.certificates import authority, localhost
-from tests.helpers.http import GET, PARSERS, Served, reply, run, serving, until
+from tests.helpers.http import GET, PARSERS, Served, parse_responses, reply, run, serving, until
 
 LOOPS = ("asyncio", "uvloop")
 ENDS = b"\r\n\r\n" * 40
@@ -245,3 +245,43 @@ def test_whoever_waits_for_reading_to_go_on_gets_every_answer(pipelined: list[by
         assert bench.statuses() == [200] * expected
 
     asyncio.run(scenario())
+
+
+def test_the_answers_of_a_pipeline_leave_together() -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await reply(send, str(scope["path"]).encode())
+
+    async def scenario() -> None:
+        bench = Bench(app)
+        bench.transport.feed(b"".join(map(numbered, range(8))))
+        while bench.transport.written.count(b"HTTP/1.1 200") < 8:
+            await settle()
+        assert bench.transport.writes == 1
+        assert [answer.body for answer in parse_responses(bench.transport.written)] == [b"/%d" % n for n in range(8)]
+        bench.transport.feed(numbered(8))
+        while bench.transport.written.count(b"HTTP/1.1 200") < 9:
+            await settle()
+        assert bench.transport.writes == 2, "one that stands alone does not wait"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_answer_does_not_wait_for_the_next_one_of_a_pipeline(loop: str) -> None:
+    gate = asyncio.Event()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/1":
+            await gate.wait()
+        await reply(send, str(scope["path"]).encode())
+
+    async def scenario() -> None:
+        async with serving(app) as served:
+            client = await served.connect()
+            client.send(numbered(0) + numbered(1) + numbered(2))
+            assert (await client.response()).body == b"/0"
+            gate.set()
+            assert (await client.response()).body == b"/1"
+            assert (await client.response()).body == b"/2"
+
+    run(scenario(), loop=loop)

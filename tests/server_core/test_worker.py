@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from server_core.contract import EXIT_BOOT_FAILED, MESSAGE_LIMIT, STACKS_SIGNAL, encode
+from server_core.process import UNHEEDED
 from tests.helpers.worker import DEADLINE_S, ROOT, spawned, until
 
 APP = "tests.apps.gated:app"
@@ -251,6 +252,23 @@ def test_signals_of_a_terminal_or_an_operator_do_not_touch_a_worker(loop: str) -
         ):
             worker.signal(number)
         assert worker.get("/") == (200, "ok")
+        worker.tell("drain", {"timeout_s": 5, "final": True})
+        worker.expect("draining", "drained")
+        assert worker.exit_code() == 0
+
+
+@both_loops
+def test_signals_that_come_at_one_stroke_leave_a_worker_s_memory_alone(loop: str) -> None:
+    with spawned(APP, loop=loop) as worker:
+        worker.serving()
+        for _ in range(3):
+            worker.signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
+            for number in (*UNHEEDED, signal.SIGTERM, STACKS_SIGNAL):
+                worker.signal(number)
+            worker.signal(signal.SIGCONT)
+            assert worker.get("/") == (200, "ok")
+        worker.expect("recycle")
         worker.tell("drain", {"timeout_s": 5, "final": True})
         worker.expect("draining", "drained")
         assert worker.exit_code() == 0

@@ -277,7 +277,7 @@ def test_whatever_an_application_puts_into_its_scope_there_is_a_line(broken: dic
 
 
 def test_an_error_of_our_own_is_not_mistaken_for_the_application_s() -> None:
-    unknown = Ended(line=line(b"GET / HTTP/1.1")._replace(version="9"), scope=scope())
+    unknown = Ended(line=RequestLine("GET", "9", "/", {}, {}), scope=scope())
     with pytest.raises(KeyError, match="9"):
         written("%H", unknown)
 

@@ -11,10 +11,7 @@ from server_core.http.h1_writer import H1Writer
 from server_core.http.phases import ResponseError
 from server_core.http.wire import RequestLine
 
-LINES = [
-    RequestLine(method, version, None, True, "/", {}, {})
-    for method, version in product(("GET", "HEAD"), ("1.1", "1.0"))
-]
+LINES = [RequestLine(method, version, "/", {}, {}) for method, version in product(("GET", "HEAD"), ("1.1", "1.0"))]
 HEADERS: list[list[tuple[bytes, bytes]]] = [
     [],
     [(b"content-length", b"10")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server_core.http.field_names import FieldNames
-from server_core.http.h1_heads import defaults_of
+from server_core.http.h1_heads import Defaults
 from server_core.http.h1_httptools import HttptoolsHeaders
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_rules import RequestLines
@@ -43,7 +43,7 @@ class Caught:
         assert self.head is not None
 
 
-DEFAULTS = defaults_of([(b"date", b"date: now\r\n"), (b"server", b"server: us\r\n")])
+DEFAULTS = Defaults(((b"date", b"date: now\r\n"), (b"server", b"server: us\r\n")))
 
 
 def head_of(line: str, fields: dict[str, str], *, more: str = "") -> Head:

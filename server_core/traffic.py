@@ -1,0 +1,53 @@
+"""What one server's connections read and count with each request: the part of a server that the fast path touches.
+
+Apart from the rest of the server because a compiled connection then reads it without a look-up. No judgement is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Final
+
+from server_core.access.log import AccessLog
+from server_core.contract import LATENCY_BOUNDS_S
+from server_core.http.exchange import Application
+from server_core.http.h1_heads import Defaults
+
+FASTEST_S: Final = LATENCY_BOUNDS_S[0]
+
+
+class Traffic:
+    """One object for all connections of a server."""
+
+    __slots__ = (
+        *("access_log", "announcing", "app", "defaults", "draining", "latency", "latency_sum_s"),
+        *("max_requests", "new_task", "now", "requests_total", "responses", "state", "vectored"),
+    )
+
+    access_log: AccessLog | None
+    app: Application
+    defaults: Defaults
+    """The fields that every response gets, the date among them."""
+    new_task: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    state: Mapping[str, object] | None
+    """What the lifespan left for all requests."""
+    vectored: bool
+    """Whether a transport's writelines() tells when its buffer is full."""
+    max_requests: int
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        """loop.time() of the last sweep: the coarse clock of all deadlines."""
+        self.draining = self.announcing = False
+        """Whether responses say Connection: close, so that clients move to another worker."""
+        self.requests_total = 0
+        self.responses = [0] * 10  # by the first digit of their status
+        self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self.latency_sum_s = 0.0
+
+    def count_duration(self, duration: float) -> None:
+        """How long a response took, in seconds."""
+        self.latency[bisect_left(LATENCY_BOUNDS_S, duration)] += 1
+        self.latency_sum_s += duration  # 25 ns (CPython 3.11, an AMD EPYC core)
