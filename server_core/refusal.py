@@ -70,11 +70,17 @@ def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> 
 
 
 def expire(connection: Connection, exchange: Call) -> None:
-    """End a request that has taken longer than it may: 504 if nothing has gone out; cancel its application."""
+    """End a request that has taken longer than it may, and cancel its application: 504 if nothing has gone out.
+
+    Else a reset, because one who does not read could not be told otherwise, and would be waited for once more.
+    """
     server, duration_s = connection.server, round(monotonic() - exchange.started_at, 3)
     server.log("request.expired", **server.facts(exchange), duration_s=duration_s)
     task = exchange.task
-    refuse(connection, Refused(504, "request timed out"))
+    if has_begun(connection, exchange):
+        cut(connection, by_reset=True)
+    else:
+        refuse(connection, Refused(504, "request timed out"))
     if task is not None:
         task.cancel()
 
@@ -107,10 +113,10 @@ def fail(connection: Connection, exchange: Call, error: BaseException) -> None:
         cut(connection)
 
 
-def cut(connection: Connection) -> None:
-    """End an incomplete response so that it cannot pass for a whole one."""
+def cut(connection: Connection, *, by_reset: bool = False) -> None:
+    """End an incomplete response so that it cannot pass for a whole one; by a reset where nothing else would do."""
     connection.flush()
     connection.mode = SHUT
     if connection.exchange is not None:
         connection.exchange.leave()
-    connection.ending.cut(connection.writer.ends_by_close)
+    connection.ending.cut(by_reset or connection.writer.ends_by_close)

@@ -130,7 +130,7 @@ class ServerSettings:
         kind=SECONDS,
         section="timeouts",
         check=off_or_at_least(1),
-        help="Longest time from a request's head to its response's end; then 504, or a visible cut; 0 is none.",
+        help="Longest time from a request's head to its response's end; then 504, or a reset; 0 is none.",
     )
     write_timeout: float = option(
         30.0,
