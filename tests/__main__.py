@@ -1,27 +1,60 @@
-"""`python -m tests`: everything a change must pass, in the order in which it fails fastest."""
+"""`python -m tests`: everything a change must pass, in the order in which it fails fastest.
+
+The suite runs twice: on the modules as they are, and, where there is a C compiler, with the way of a request compiled
+in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words on the command line are pytest's.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Final
 
-STEPS = (
+STEPS: Final = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("pytest", "-q"),
 )
 
+BACKEND: Final = Path(__file__).parents[1] / "contrib" / "backend" / "compiling.py"
+
+
+def backend() -> ModuleType:
+    """The build backend, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("compiling", BACKEND)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*step: str) -> int:
+    """The exit code of a tool, whose output is told."""
+    print("==", *step, flush=True)
+    return subprocess.run([sys.executable, "-m", *step], check=False).returncode
+
 
 def main() -> int:
     """0 if every step passed; the first failing step's exit code otherwise, with its output as the last thing told."""
+    compiling = backend()
+    compiling.clean()
     for step in STEPS:
-        print("==", *step, flush=True)
-        more = sys.argv[1:] if step[0] == "pytest" else []
-        code = subprocess.run([sys.executable, "-m", *step, *more], check=False).returncode
-        if code:
+        if code := run(*step, *(sys.argv[1:] if step[0] == "pytest" else [])):
             return code
-    return 0
+    if missing := compiling.lacks():
+        print(f"== not run compiled: there is {missing}", flush=True)
+        return 0
+    print("== compiled", flush=True)
+    try:
+        code = subprocess.run([sys.executable, str(BACKEND)], check=False).returncode
+        return code or run("pytest", "-q", *sys.argv[1:])
+    finally:
+        compiling.clean()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""What is compiled is declared in full, is what runs, and is installed either way."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.__main__ import BACKEND, backend
+
+ROOT = Path(__file__).parents[1]
+DECLARATIONS = sorted((ROOT / "server_core").rglob("*.pxd"))
+FIELD = re.compile(r"^    cdef (?:(?:public|readonly) )?[\w ]+? (\w+)$", re.MULTILINE)
+CLASS = re.compile(r"^cdef class (\w+)[^:]*:\n((?:    .*\n|\n)*)", re.MULTILINE)
+
+
+def fields_in_c(declaration: Path) -> dict[str, set[str]]:
+    """The attributes of each class that a .pxd declares."""
+    return {name: set(FIELD.findall(body)) for name, body in CLASS.findall(declaration.read_text() + "\n")}
+
+
+def slots(source: Path) -> dict[str, set[str]]:
+    """The attributes of each class that a module gives slots."""
+    found = {}
+    for node in ast.parse(source.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__":
+                    found[node.name] = set(eval(ast.unparse(statement.value), {}))  # a tuple of texts
+    return found
+
+
+@pytest.mark.parametrize("declaration", DECLARATIONS, ids=lambda path: path.stem)
+def test_a_class_has_the_same_attributes_in_python_and_in_c(declaration: Path) -> None:
+    declared = fields_in_c(declaration)
+    in_python = slots(declaration.with_suffix(".py"))
+    assert declared == {name: in_python[name] for name in declared}
+
+
+def test_all_that_is_declared_is_of_one_form() -> None:
+    """Half of it compiled is what an interrupted build would leave; the halves would not fit together."""
+    forms = set()
+    for other in DECLARATIONS:
+        name = ".".join(other.relative_to(ROOT).with_suffix("").parts)
+        forms.add(Path(inspect.getfile(import_module(name))).suffix)
+    assert len(forms) == 1
+
+
+@pytest.mark.parametrize("said", ["yes", "", "2"])
+def test_a_setting_that_is_none_is_refused_by_name(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISOR_D_COMPILE", said)
+    with pytest.raises(SystemExit, match=f"SUPERVISOR_D_COMPILE: must be auto, 1 or 0, not '{said}'"):
+        backend().is_wanted()
+
+
+def test_without_a_compiler_it_is_done_without_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    monkeypatch.setenv("SUPERVISOR_D_COMPILE", "auto")
+    assert not backend().is_wanted()
+    monkeypatch.setenv("SUPERVISOR_D_COMPILE", "1")
+    with pytest.raises(SystemExit, match="there is no C compiler"):
+        backend().is_wanted()
+
+
+def test_version_says_which_form_runs() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "supervisor_d", "--version"], capture_output=True, text=True, check=True
+    )
+    form = "plain Python" if inspect.getfile(import_module("server_core.connection")).endswith(".py") else "compiled"
+    assert f", {form} (" in told.stdout
+
+
+def test_the_backend_is_where_the_project_says() -> None:
+    assert 'backend-path = ["contrib/backend"]' in (ROOT / "pyproject.toml").read_text()
+    assert BACKEND.is_file()
