@@ -38,7 +38,9 @@ async def shake_hands(
         await loop.connect_accepted_socket(lambda: stream, sock)
         await shaken
     except BaseException:
-        if not stream.is_closing():
+        if stream._below is None:
+            sock.close()  # no transport has come to own it
+        elif not stream.is_closing():
             stream.abort()
         raise
     finally:
@@ -270,8 +272,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             self._lower.close()
 
     def abort(self) -> None:
-        if self._below is not None:
-            self._below.abort()
+        self._lower.abort()
 
     def is_closing(self) -> bool:
         return self._state in (_CLOSING, _LOST) or (self._below is not None and self._below.is_closing())
