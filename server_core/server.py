@@ -24,7 +24,6 @@ from typing import Final, NamedTuple, cast
 from server_core.access.entry import Place
 from server_core.access.log import open_log
 from server_core.admission import Admission
-from server_core.arrival import first_byte
 from server_core.connection import Connection
 from server_core.contract import InFlight
 from server_core.errors import UsageError
@@ -45,6 +44,7 @@ from server_core.proxy.request_id import request_id_of
 from server_core.room import Room
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
+from server_core.tls_stream import shake_hands
 from server_core.traffic import Traffic
 from server_core.websocket.channel import Channel
 from server_core.websocket.session import Session
@@ -144,25 +144,19 @@ class Server(Traffic):
     async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None, own: object = None) -> None:
         """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
 
-        `own` is the address that the client connected to, where it is not the socket's. A TLS handshake has the
-        deadline of a request's head, its first byte and the rest each. Its shutdown lasts until everything is taken.
+        `own` is the address that the client connected to, where it is not the socket's. The TLS handshake has the
+        deadline of a request's head.
         """
         new = cast("Callable[[], asyncio.Protocol]", partial(Connection, self, peer, own))  # one in all but its base
         try:
             if tls is None:
                 await self.loop.connect_accepted_socket(new, sock)
             else:
-                await first_byte(self.loop, sock, self.settings.header_timeout)
-                await self.loop.connect_accepted_socket(
-                    new,
-                    sock,
-                    ssl=tls.context,
-                    ssl_handshake_timeout=self.settings.header_timeout,
-                    ssl_shutdown_timeout=self.settings.write_timeout,
-                )
+                await shake_hands(self.loop, tls.context, new, sock, self.settings.header_timeout)
         except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
-            sock.close()
-            if tls is not None:
+            if tls is None:
+                sock.close()
+            else:
                 self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
     async def _adopt_accepted(self, sock: socket.socket, peer: object) -> None:

@@ -68,7 +68,10 @@ def extensions() -> list[Extension]:
             ".".join(source.with_suffix("").parts),
             [str(source)],
             optional=setting() != "1",
-            extra_compile_args=["-O2", "-g0"],  # a tenth of the size without debugging information, and half of the time
+            extra_compile_args=[
+                "-O2",
+                "-g0",
+            ],  # a tenth of the size without debugging information, and half of the time
         )
         for source in sources
     ]

@@ -11,7 +11,6 @@ import asyncio
 import socket
 from typing import Final
 
-from server_core.arrival import readable
 from server_core.log import Log
 from server_core.proxy.peers import parse_trusted
 from server_core.proxy.protocol import LONGEST, Header, NotProxied, read_header
@@ -63,7 +62,7 @@ class Gate:
             try:
                 seen = sock.recv(LONGEST, socket.MSG_PEEK)
             except BlockingIOError:
-                await readable(self._loop, sock)
+                await self._readable(sock)
                 continue
             if not seen:
                 if data:
@@ -74,6 +73,14 @@ class Gate:
             if header is not None:
                 return header
 
+    async def _readable(self, sock: socket.socket) -> None:
+        readable = self._loop.create_future()
+        self._loop.add_reader(sock.fileno(), _resolve, readable)
+        try:
+            await readable
+        finally:
+            self._loop.remove_reader(sock.fileno())
+
     def _refuse(self, peer: object, reason: str) -> None:
         self._refused += 1
         now = self._loop.time()
@@ -81,3 +88,8 @@ class Gate:
             self._log("proxy.refused", reason=reason, client=str(peer), times=self._refused)
             self._quiet_until = now + QUIET_S
             self._refused = 0
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -534,7 +534,7 @@ def test_a_client_that_never_begins_its_handshake_is_let_go_at_the_header_deadli
             assert await silent.rest() == b""
             await until(lambda: served.heard.all("tls.handshake_failed"))
             (failed,) = served.heard.all("tls.handshake_failed")
-            assert failed["error"] == "the client has not begun its handshake"
+            assert failed["error"] == "the TLS handshake took too long"
             assert (await (await served.connect(authority().client())).get()).status == 200
 
     run(scenario(), loop=loop)
