@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.forms import Environment, forms
 from tests.bench.loads import LOADS, contestants
 from tests.bench.machine import described
-from tests.bench.process_tree import Failed, free_port
+from tests.bench.process_tree import Failed
 from tests.bench.race import race
-from tests.bench.servers import SERVERS, Setup
+from tests.bench.servers import SERVERS
 from tests.bench.single_figures import FIGURES, measure
 from tests.bench.venv import python_of
 
@@ -64,17 +65,18 @@ def main() -> None:
     wanted = [] if options.only_report else chosen(options.loads, [*LOADS, *FIGURES])
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         place = Path(directory)
+        environment = Environment(python, place, forms(place, python) if wanted else {})
         os.environ["BENCH_FILE"] = str(place / "file.bin")
         (place / "file.bin").write_bytes(b"x" * 102_400)
         for name in wanted:
             print(f"{name} ...", file=sys.stderr, flush=True)
             if name in LOADS:
                 load = LOADS[name]
-                found = race(load, contestants(load, names), python, place, options.rounds, options.seconds, CPUS)
+                found = race(load, contestants(load, names), environment, options.rounds, options.seconds, CPUS)
                 keep(options.results, "loads", name, found, options)
                 print(report.row(name, load.title, found), flush=True)
             else:
-                figures = single(name, names, python, place, options)
+                figures = single(name, names, environment, options)
                 keep(options.results, "figures", name, figures, options)
                 print(report.figure_row(name, figures), flush=True)
     if options.report or options.only_report:
@@ -82,7 +84,7 @@ def main() -> None:
 
 
 def single(
-    name: str, names: list[str], python: Path, place: Path, options: argparse.Namespace
+    name: str, names: list[str], environment: Environment, options: argparse.Namespace
 ) -> dict[str, dict[str, object]]:
     """A figure of every server that has one, in alternating rounds."""
     figure = FIGURES[name]
@@ -96,10 +98,8 @@ def single(
             row = found.setdefault(server, {"values": []})
             if "error" in row:
                 continue
-            setup = Setup(python, figure.app, free_port())
-            core = CPUS[0] if setup.workers == 1 and name in ("idle", "start") else None
             try:
-                value = measure(figure, server, setup, core, place / f"{server.replace('/', ' ')}.out")
+                value = measure(figure, server, environment, CPUS)
                 row["values"].append(value)  # type: ignore[attr-defined]  # a list, as made above
             except Failed as error:
                 row["error"] = str(error)

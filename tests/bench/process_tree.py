@@ -30,9 +30,11 @@ def free_port() -> int:
 class ProcessTree:
     """A server and all its descendants; in a session of its own, so that all can be ended."""
 
-    def __init__(self, command: Sequence[str], port: int, *, core: int | None, output: Path, **more: str) -> None:
+    def __init__(
+        self, command: Sequence[str], port: int, *, core: int | None, output: Path, root: Path = ROOT, **more: str
+    ) -> None:
         pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
-        environment = dict(os.environ, PYTHONPATH=str(ROOT), **more)
+        environment = dict(os.environ, PYTHONPATH=str(root), **more)
         self.port = port
         self.output = output
         self.began_at = time.monotonic()
@@ -44,7 +46,7 @@ class ProcessTree:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                cwd=ROOT,
+                cwd=root,
             )
 
     @property

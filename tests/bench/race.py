@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from tests.bench.forms import Environment
 from tests.bench.loads import Load
 from tests.bench.process_tree import Failed, ProcessTree, free_port
 from tests.bench.servers import SERVERS, Setup
@@ -33,10 +34,11 @@ def told(answer: tuple[int, bytes]) -> str:
 
 
 def race(
-    load: Load, names: list[str], python: Path, place: Path, rounds: int, seconds: float, cpus: list[int]
+    load: Load, names: list[str], environment: Environment, rounds: int, seconds: float, cpus: list[int]
 ) -> dict[str, dict[str, object]]:
     """{server: {"rounds": [...], "pss_bytes"} or {"error"}}; who fails once is out."""
-    base = Setup(python, load.app, 0, workers=load.workers)
+    place = environment.place
+    base = Setup(environment.python, load.app, 0, workers=load.workers)
     if load.needs == "tls":
         pair = Authority(place).pair("localhost")
         base = replace(base, certificate=Path(pair.certificate), key=Path(pair.key))
@@ -49,7 +51,10 @@ def race(
             setup = replace(base, port=free_port())
             if load.needs == "access log":
                 setup = replace(setup, access_log=place / f"{name}.access.log")
-            trees[name] = ProcessTree(SERVERS[name].command(setup), setup.port, core=core, output=output)
+            server = SERVERS[name]
+            trees[name] = ProcessTree(
+                server.command(setup), setup.port, core=core, output=output, root=environment.roots[server.form]
+            )
             prepare(load, name, trees[name], found, loader_core)
         for _ in range(rounds):
             for name in [name for name in names if "error" not in found[name]]:

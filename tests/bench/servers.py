@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.bench.forms import INSTALLED, PLAIN
+
 NGINX: Final = """
 daemon off; worker_processes 1; pid {directory}/pid; error_log stderr error;
 events {{ worker_connections 20000; }}
@@ -118,18 +120,21 @@ def nginx(setup: Setup) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One contestant. `can` is what it is asked for besides plain HTTP; `is_floor` answers nothing but hello."""
+    """One contestant. `can` is what it is asked for besides plain HTTP; `is_floor` answers nothing but hello; `form` is
+    one of ours."""
 
     command: Command
     can: frozenset[str] = frozenset()
     is_floor: bool = False
+    form: str = PLAIN
 
 
 ALL: Final = frozenset(("websocket", "tls", "access log", "workers", "reload"))
 
 SERVERS: Final[Mapping[str, Server]] = {
-    "supervisor-d": Server(ours(), ALL | {"preload"}),
-    "supervisor-d h11": Server(ours("--http", "h11"), frozenset({"h11"})),
+    "supervisor-d": Server(ours(), ALL | {"preload"}, form=INSTALLED),
+    "supervisor-d h11": Server(ours("--http", "h11"), frozenset({"h11"}), form=INSTALLED),
+    "supervisor-d plain": Server(ours(), ALL | {"preload"}),
     "uvicorn": Server(uvicorn("--http", "httptools", "--ws", "websockets-sansio"), ALL - {"reload"}),
     "uvicorn h11": Server(uvicorn("--http", "h11"), frozenset({"h11"})),
     "granian": Server(granian, ALL),
@@ -140,4 +145,4 @@ SERVERS: Final[Mapping[str, Server]] = {
     "uvloop + httptools": Server(floor("httptools"), is_floor=True),
     "nginx return 200": Server(nginx, is_floor=True),
 }
-OURS: Final = ("supervisor-d", "supervisor-d h11")
+OURS: Final = ("supervisor-d", "supervisor-d h11", "supervisor-d plain")

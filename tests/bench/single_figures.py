@@ -11,10 +11,10 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
-from tests.bench.process_tree import Failed, ProcessTree
+from tests.bench.forms import Environment
+from tests.bench.process_tree import Failed, ProcessTree, free_port
 from tests.bench.servers import SERVERS, Setup
 
 IDLE: Final = 10_000
@@ -136,10 +136,14 @@ FIGURES: Final[Mapping[str, Figure]] = {
 }
 
 
-def measure(figure: Figure, name: str, setup: Setup, core: int | None, output: Path) -> float:
+def measure(figure: Figure, name: str, environment: Environment, cpus: list[int]) -> float:
     """One figure of one server that is started for it, and ended."""
-    changed = replace(setup, app=figure.app, **figure.change)  # type: ignore[arg-type]  # from the table above
-    tree = ProcessTree(SERVERS[name].command(changed), changed.port, core=core, output=output)
+    server = SERVERS[name]
+    setup = replace(Setup(environment.python, figure.app, free_port()), **figure.change)  # type: ignore[arg-type]  # the table
+    output = environment.place / f"{name.replace('/', ' ')}.out"
+    core = cpus[0] if setup.workers == 1 else None
+    root = environment.roots[server.form]
+    tree = ProcessTree(server.command(setup), setup.port, core=core, output=output, root=root)
     try:
         return figure.measure(tree)
     except subprocess.SubprocessError as error:

@@ -9,8 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.process_tree import ROOT
-
 PINNED = (
     *("uvicorn==0.54.0", "gunicorn==27.0.1", "granian[uvloop]==2.8.7", "hypercorn[uvloop]==0.18.0", "fastpysgi==0.6"),
     *("uvloop==0.23.0", "httptools==0.9.0", "h11==0.16.0", "websockets==17.4", "wsproto==1.3.2"),
@@ -30,7 +28,4 @@ def python_of(directory: Path | None) -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", *PINNED], check=True)
         mark.touch()
-    # pip compiled the peers. We run from this tree, which PYTHONDONTWRITEBYTECODE would have compiled at each start.
-    ours = [str(ROOT / name) for name in ("server_core", "supervisor_d", "tests/bench")]
-    subprocess.run([str(python), "-m", "compileall", "-q", *ours], check=True)
     return python
