@@ -1,4 +1,9 @@
+cdef class Defaults:
+    cdef readonly bytes end
+    cdef readonly tuple lines
+
 cdef class Block:
+    cdef readonly Defaults behind
     cdef readonly bint chunked
     cdef readonly bint close
     cdef readonly bytes counted
@@ -7,10 +12,9 @@ cdef class Block:
     cdef readonly long long length
     cdef readonly bytes plain
     cdef readonly int status
+    cdef readonly bytes whole
 
-cdef class Defaults:
-    cdef readonly bytes end
-    cdef readonly tuple lines
+    cpdef renew(self, Defaults defaults)
 
 cdef class Heads:
     cdef object _fixed

@@ -14,9 +14,15 @@ BLOCK_LIMIT: Final = 1024
 
 
 class Block:
-    """A status and headers, checked, as bytes: most responses of an application have one of a few. Never changed."""
+    """A status and headers, checked, as bytes: most responses of an application have one of a few.
 
-    __slots__ = ("chunked", "close", "counted", "given", "is_plain", "length", "plain", "status")
+    Shared, and never changed but for what ends with the second: the whole head with the defaults of that time.
+    """
+
+    __slots__ = (
+        *("behind", "chunked", "close", "counted", "given", "is_plain", "length", "plain", "status"),
+        "whole",
+    )
 
     def __init__(
         self, plain: bytes, status: int, length: int, *, chunked: bool, close: bool, given: frozenset[bytes]
@@ -33,6 +39,13 @@ class Block:
         """Names of the defaults that the application gave itself."""
         self.is_plain = length >= 0 and not close and not given and status not in (204, 304)
         """Whether nothing but the length has to be compared before it can go out."""
+        self.behind: Defaults | None = None
+        self.whole = b""
+        """The head of a plain one with the defaults that stand `behind` it."""
+
+    def renew(self, defaults: Defaults) -> None:
+        """Put other defaults behind it: there is a new date once a second."""
+        self.behind, self.whole = defaults, self.counted + defaults.end
 
     def with_line(self, line: bytes) -> Block:
         """The same with one field more, which is none of the defaults'."""

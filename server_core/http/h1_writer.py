@@ -76,7 +76,9 @@ class H1Writer:
         if block.is_plain and size == block.length and keep_alive and line.is_plain and not more and size <= JOIN_LIMIT:
             self.is_held = self.close = False
             self._framing = _ENDED
-            return block.counted + defaults.end + data
+            if block.behind is not defaults:
+                block.renew(defaults)
+            return block.whole + data
         head = self._head(size, more, line, keep_alive, defaults)
         data = self.body(data, more)
         if len(data) > JOIN_LIMIT:
