@@ -1,7 +1,7 @@
-"""The listening sockets of one server: joined, left, and one accept per wake-up.
+"""The listening sockets of one server: joined, left, and as many accepts per wake-up as are fair.
 
-Greedy accepting gives one worker of several nearly all of a burst. So there is one accept per wake-up, and before it a
-rest while others have fewer connections (loads.py).
+Greedy accepting gives one worker of several nearly all of a burst. So a wake-up takes a few, more where others have
+more or there are none, and rests before it while others have fewer (loads.py).
 
 A joined server watches its queues unless there is a reason not to. Reasons are named and independent of each other:
 each is held and released by its name, and as long as there is one no queue is watched at all, because a queue with
@@ -23,7 +23,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
 from server_core import handshakes
-from server_core.loads import Loads
+from server_core.loads import Loads, pause_s, share
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 """Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
@@ -236,15 +236,16 @@ class Listeners:
             self._crowd.close()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take one connection off a queue that is not empty, unless others should have it first."""
-        if self._loads is not None and not self._is_rested:
-            pause_s = self._loads.pause_s()
-            if pause_s:
-                self._is_rested = True
-                self.hold(OTHERS_TURN, pause_s)
+        """Take connections off a queue that is not empty, unless others should have the next one first."""
+        lead = self._loads.lead() if self._loads is not None else None
+        wait_s = 0.0 if self._is_rested else pause_s(lead)
+        self._is_rested = wait_s > 0
+        if wait_s:
+            self.hold(OTHERS_TURN, wait_s)
+            return
+        for _ in range(share(lead)):
+            if self._take(listener) is not Taken.ONE or self._reasons:
                 return
-        self._is_rested = False
-        self._take(listener)
 
     def _take(self, listener: socket.socket) -> Taken:
         """Take one connection off the queue."""

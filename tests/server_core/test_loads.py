@@ -10,7 +10,7 @@ import pytest
 
 from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
 from server_core.errors import ContractError
-from server_core.loads import PAUSE_MAX_S, PAUSE_S, Loads
+from server_core.loads import AT_ONCE, LEVEL, PAUSE_MAX_S, PAUSE_S, Loads, pause_s, share
 
 BEAT_S = 1.0
 
@@ -43,46 +43,60 @@ def worker(fd: int) -> Iterator[Worker]:
         loads.close()
 
 
+def test_a_worker_alone_takes_many_at_once(worker: Worker) -> None:
+    assert share(worker(1, 1000).lead()) == AT_ONCE
+
+
+def test_who_has_fewer_catches_up_and_no_more(worker: Worker) -> None:
+    first, second, third = worker(1, 3), worker(2, 8), worker(3, 9)
+    assert [share(loads.lead()) for loads in (first, second, third)] == [5, LEVEL, LEVEL]
+    first.store(8)
+    assert share(first.lead()) == LEVEL
+    second.store(1000)
+    third.store(1000)
+    assert share(first.lead()) == AT_ONCE
+
+
 def test_a_worker_alone_never_waits(worker: Worker) -> None:
-    assert worker(1, 1000).pause_s() == 0.0
+    assert pause_s(worker(1, 1000).lead()) == 0.0
 
 
 def test_the_least_loaded_never_waits_and_the_others_do_in_proportion(worker: Worker) -> None:
     first, second, third = worker(1, 3), worker(2, 5), worker(4, 3)
-    assert first.pause_s() == third.pause_s() == 0.0
-    assert second.pause_s() == pytest.approx(2 * PAUSE_S)
+    assert pause_s(first.lead()) == pause_s(third.lead()) == 0.0
+    assert pause_s(second.lead()) == pytest.approx(2 * PAUSE_S)
 
 
 def test_no_worker_waits_longer_than_the_longest_pause(worker: Worker) -> None:
     worker(1, 0)
-    assert worker(2, 10_000).pause_s() == PAUSE_MAX_S
+    assert pause_s(worker(2, 10_000).lead()) == PAUSE_MAX_S
 
 
 def test_a_worker_that_does_not_accept_makes_nobody_wait(worker: Worker) -> None:
     leaving, busy = worker(1, 0), worker(2, 9)
-    assert busy.pause_s() > 0
+    assert pause_s(busy.lead()) > 0
     leaving.withdraw()
-    assert busy.pause_s() == 0.0
+    assert pause_s(busy.lead()) == 0.0
     leaving.beat(time.monotonic())
-    assert busy.pause_s() == 0.0, "a beat does not bring it back"
+    assert pause_s(busy.lead()) == 0.0, "a beat does not bring it back"
     leaving.store(0)
-    assert busy.pause_s() > 0
+    assert pause_s(busy.lead()) > 0
 
 
 def test_a_worker_whose_loop_stands_still_makes_nobody_wait(worker: Worker) -> None:
     hung, busy = worker(1, 0), worker(2, 9)
     hung.beat(time.monotonic() - 2.5 * BEAT_S)
-    assert busy.pause_s() == 0.0
+    assert pause_s(busy.lead()) == 0.0
     hung.beat(time.monotonic())
-    assert busy.pause_s() > 0
+    assert pause_s(busy.lead()) > 0
 
 
 def test_a_slot_beyond_the_highest_in_use_is_not_looked_at(worker: Worker, fd: int) -> None:
     busy = worker(2, 9)
     worker(7, 0)
-    assert busy.pause_s() == 0.0
+    assert pause_s(busy.lead()) == 0.0
     os.pwrite(fd, LOAD.pack(7, 0.0), load_offset(0))
-    assert busy.pause_s() > 0
+    assert pause_s(busy.lead()) > 0
 
 
 @pytest.mark.parametrize("slot", [0, -1, 4096])

@@ -15,6 +15,7 @@ from server_core import ending
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.http.exchange import Message, Receive, Send
 from server_core.listeners import UNSENT_BYTES
+from server_core.loads import AT_ONCE
 from server_core.server import Server
 from server_core.settings import ServerSettings
 from tests.helpers.http import GET, PARSERS, Client, Heard, Served, reflect, reply, run, serving, turn, until
@@ -99,7 +100,7 @@ def test_an_adopted_socket_is_served_without_any_listener(loop: str) -> None:
     run(scenario(), loop=loop)
 
 
-def test_one_wake_up_accepts_one_connection() -> None:
+def test_one_wake_up_accepts_so_many_that_others_get_their_turn() -> None:
     class Crowded:
         """A listener with a crowd before it."""
 
@@ -116,7 +117,7 @@ def test_one_wake_up_accepts_one_connection() -> None:
         async with serving(reflect) as served:
             crowd = Crowded()
             served.server.listeners.accept(crowd)  # type: ignore[arg-type]  # all of a socket that is needed
-            assert crowd.accepted == 1
+            assert crowd.accepted == AT_ONCE
 
     run(scenario())
 
