@@ -1,7 +1,7 @@
 """Our server and others side by side: python -m tests.bench [--loads ...] [--servers ...] [--rounds N] [--seconds S].
 
-Each load starts every server that can take part, one worker each, pinned to one core; the loader has another. The
-servers take turns in alternating rounds, and medians are compared: CPU microseconds per request of the whole process
+Each round starts every server that can take part, one after the other, one worker each, pinned to one core; the loader
+has another. Medians of the rounds are compared: CPU microseconds per request of the whole process
 tree, because that hardly moves with a machine's noise; requests per second, latencies and memory besides. Servers whose
 answers differ are not compared. What is measured is kept per load in a JSON file, so that a run can be made in pieces;
 `--report` writes the page and the plot from it.

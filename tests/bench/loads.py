@@ -45,6 +45,7 @@ def _load(title: str, app: str, loader: Loader, needs: str = "", **more: object)
 LOADS: Final[Mapping[str, Load]] = {
     "hello": _load("hello", "hello", Wrk(), floors=True),
     "browser": _load("hello, ten browser headers", "hello", Wrk(headers=BROWSER), floors=True),
+    "varied": _load("the same, one field new each time", "hello", Wrk(headers=BROWSER, lua="varied")),
     "post-1k": _load("POST 1 KiB, echoed", "echo", Wrk(lua="post_1k")),
     "post-1m": _load("POST 1 MiB, read", "swallow", Wrk(8, lua="post_1m")),
     "large": _load("100 KiB response", "large", Wrk()),

@@ -14,7 +14,13 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-COLOURS = {"supervisor-d": "#1b7837", "uvicorn": "#8da0cb", "granian": "#fc8d62", "gunicorn": "#e5c494"}
+COLOURS = {
+    "supervisor-d": "#1b7837",
+    "supervisor-d plain": "#7fbf7b",
+    "uvicorn": "#8da0cb",
+    "granian": "#fc8d62",
+    "gunicorn": "#e5c494",
+}
 OTHERS = {"hypercorn": "#b3b3b3", "fastpysgi": "#ffd92f"}
 
 

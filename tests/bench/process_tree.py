@@ -97,13 +97,6 @@ class ProcessTree:
         told = self.output.read_text(errors="replace").strip().splitlines()
         raise Failed(f"does not listen: {told[-1] if told else 'said nothing'}")
 
-    def pause(self) -> None:
-        """Let it do nothing while it is not its turn: one that polls when it is idle takes half of the core."""
-        os.killpg(self._process.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        os.killpg(self._process.pid, signal.SIGCONT)
-
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

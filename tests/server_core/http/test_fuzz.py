@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -332,3 +333,49 @@ def decode(pieces: Sequence[bytes], limit: int) -> object:
     except Refused as refused:
         return refused.status
     return body, None
+
+
+FEW_LINES = (
+    *(b"GET / HTTP/1.1", b"POST /other?q HTTP/1.1", b"QUERY / HTTP/1.1", b"GET http://y/ HTTP/1.1"),
+    *(b"GET / HTTP/1.0", b"HEAD / HTTP/1.1"),
+)
+FEW_FIELDS = (
+    (b"host: x", b""),
+    (b"host: x\r\nconnection: keep-alive", b""),
+    (b"host: x\r\nx-forwarded-for: 1.2.3.4\r\naccept: */*", b""),
+    (b"host: x\r\ncontent-length: 3", b"abc"),
+    (b"host: x\r\ntransfer-encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n"),
+    (b"Host: x\r\nname:  value \t", b""),
+)
+
+
+@fuzzed
+@given(
+    st.lists(st.tuples(st.sampled_from(FEW_LINES), st.sampled_from(FEW_FIELDS)), min_size=2, max_size=8),
+    st.lists(st.floats(0, 1), max_size=4),
+)
+def test_fields_that_are_recognised_come_to_what_they_came_to(
+    requests: list[tuple[bytes, tuple[bytes, bytes]]], places: list[float]
+) -> None:
+    """Few lines and few fields, so that a connection mostly sees again what it saw last, or all but the line."""
+    agree(b"".join(b"%b\r\n%b\r\n\r\n%b" % (line, *fields) for line, fields in requests), places, Limits())
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_what_a_request_is_given_is_its_own_although_it_was_recognised(parser: str) -> None:
+    kept: list[Head] = []
+
+    class Spoiler(Recorder):
+        def begin(self, head: Head) -> None:
+            super().begin(head)
+            head.fields.append((b"added", b"by the application"))
+            head.forwarded = []
+            kept.append(head)
+
+    spoiler, seam = Spoiler(), a_parser(parser, Limits())
+    reader = H1Reader(seam, RequestLines("", seam.knows), ServerSettings(), spoiler)
+    for _ in range(3):
+        reader.feed(b"GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 1.2.3.4\r\n\r\n")
+        reader.next()
+    asked = [request.fields for request in spoiler.story.requests]
+    assert asked == [[(b"host", b"x"), (b"x-forwarded-for", b"1.2.3.4")]] * 3
