@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.bench.forms import Environment, forms
 from tests.bench.loaders import Wrk
 from tests.bench.process_tree import ProcessTree, free_port
 from tests.bench.report import RESULTS, growth
@@ -30,11 +31,12 @@ POST = 'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
 
 
 @contextmanager
-def serving(options: argparse.Namespace, place: Path, app: str, workers: int = 1) -> Iterator[ProcessTree]:
-    setup = Setup(python_of(options.environment), f"tests.bench.apps:{app}", free_port(), workers=workers)
+def serving(options: argparse.Namespace, environment: Environment, app: str, workers: int = 1) -> Iterator[ProcessTree]:
+    setup = Setup(environment.python, f"tests.bench.apps:{app}", free_port(), workers=workers)
     core = CPUS[0] if workers == 1 else None
-    command = SERVERS[options.server].command(setup)
-    tree = ProcessTree(command, setup.port, core=core, output=place / "server.out")
+    server = SERVERS[options.server]
+    output, root = environment.place / "server.out", environment.roots[server.form]
+    tree = ProcessTree(server.command(setup), setup.port, core=core, output=output, root=root)
     try:
         until_answered(tree)  # a master listens before anybody of many workers answers
         yield tree
@@ -83,21 +85,22 @@ def main() -> None:
         rows.append((title, value))
 
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        place = Path(directory)
+        place, python = Path(directory), python_of(options.environment)
+        environment = Environment(python, place, forms(place, python))
         for number in (1, 10, 100, 1000, 10_000):
-            with serving(options, place, "hello") as tree, idle(tree.port, max(0, number - 64)):
+            with serving(options, environment, "hello") as tree, idle(tree.port, max(0, number - 64)):
                 tell(f"{number:,} connections", cost(tree, Wrk(min(number, 64)), options, core))
         for number in (1, 10, 50, 90):
             fields = tuple(f"X-Field-{field}: value of field {field}" for field in range(number))
-            with serving(options, place, "hello") as tree:
+            with serving(options, environment, "hello") as tree:
                 tell(f"{number} header fields", cost(tree, Wrk(headers=fields), options, core))
         for size in (0, 1024, 16_384, 262_144, 1_048_576):
             script = place / "post.lua"
             script.write_text(POST.format(size=size))
-            with serving(options, place, "swallow") as tree:
+            with serving(options, environment, "swallow") as tree:
                 tell(f"{size:,} bytes of body", cost(tree, Wrk(16, lua=str(script)), options, core))
         for workers in (1, 2, 4, 8):
-            with serving(options, place, "hello", workers) as tree:
+            with serving(options, environment, "hello", workers) as tree:
                 tell(f"{workers} workers, unpinned", cost(tree, Wrk(64), options, None))
     print("\n".join(growth(rows)))
     kept = json.loads(options.results.read_text()) if options.results.exists() else {}
