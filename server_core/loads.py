@@ -1,9 +1,9 @@
 """Who holds how many connections: what lets a worker leave the next one to somebody who has fewer.
 
 Workers share their listeners, and all of them wake up for a new connection. The fastest one to accept would be the
-busiest one as often as not, because its loop is turning already. So a worker that holds more connections than the
-least loaded one waits a moment, in proportion, before it accepts; by then the others have had their chance. It never
-waits for longer than that: a connection that nobody else has taken is its own.
+busiest one as often as not, because its loop is turning already. So a worker that holds a few connections more than
+the least loaded one waits a moment, in proportion, before it accepts; by then the others have had their chance. It
+never waits for longer than that: a connection that nobody else has taken is its own.
 
 Counted are only workers that accept and whose loop beats: a hung one with few connections must not slow the others.
 
@@ -21,7 +21,7 @@ from server_core.contract import LOAD, LOADS_BYTES, LOADS_OFFSET, SLOTS_MAX
 from server_core.errors import ContractError
 
 PAUSE_S: Final = 0.0005
-"""Waited for each connection more than the least loaded worker has."""
+"""Waited for each connection by which a worker is too far ahead."""
 
 PAUSE_MAX_S: Final = 0.005
 """Both measured elsewhere: 64 connections at once come to 16 each on 4 workers, 7 % slower than a greedy accept."""
@@ -31,10 +31,10 @@ AT_ONCE: Final = 16
 turn cost a worker alone 145 us of CPU time for each connection, 16 cost 79 (python -m tests.bench --loads
 new-connection, both versions in turn, uvloop 0.23)."""
 
-LEVEL: Final = 4
-"""Taken at once by who has not more than the least loaded other worker. Measured with 4 workers, python -m
-tests.bench.fairness: with 1, 2 and 4 the busiest of them had 27, 25 and 25 % of 64 at once, and new connections came in
-at 0.72, 0.80 and 0.96 of the rate of workers that do not share."""
+AHEAD: Final = 3
+"""Connections by which a worker may be ahead of the least loaded other one before it waits. Measured with 4 workers,
+python -m tests.bench.fairness: with one accept a turn and no lead at all new connections came in at 0.72 of the rate of
+workers that do not share, with this at 0.90; the busiest had 27 % of 64 at once in both cases."""
 
 STALE_BEATS: Final = 2
 """Beats after which a worker is taken for hung, as in heartbeat.SILENT_BEATS: one may be late on a busy machine."""
@@ -101,9 +101,9 @@ class Loads:
 
 def pause_s(lead: int | None) -> float:
     """How long a worker with this lead leaves the next connection to others."""
-    return min(PAUSE_MAX_S, PAUSE_S * lead) if lead is not None and lead > 0 else 0.0
+    return min(PAUSE_MAX_S, PAUSE_S * (lead - AHEAD + 1)) if lead is not None and lead >= AHEAD else 0.0
 
 
 def share(lead: int | None) -> int:
-    """How many a worker with this lead takes at once: until it has caught up, and a few if it has."""
-    return AT_ONCE if lead is None else max(LEVEL, min(AT_ONCE, -lead))
+    """How many a worker with this lead takes at once: until it has caught up with the others, and is as far ahead."""
+    return AT_ONCE if lead is None else max(1, min(AT_ONCE, AHEAD - lead))

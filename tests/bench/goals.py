@@ -24,8 +24,6 @@ GOALS: Final = (
     Goal("hello", "nginx return 200", 1.6),
     Goal("browser", "uvicorn", 0.50),
     Goal("browser", "granian", 0.65),
-    Goal("varied", "uvicorn", 0.50),
-    Goal("varied", "granian", 0.65),
     Goal("post-1k", "uvicorn", 0.50),
     Goal("post-1k", "granian", 0.33),
     Goal("access-log", "uvicorn", 0.42),

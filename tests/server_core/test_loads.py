@@ -10,7 +10,7 @@ import pytest
 
 from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
 from server_core.errors import ContractError
-from server_core.loads import AT_ONCE, LEVEL, PAUSE_MAX_S, PAUSE_S, Loads, pause_s, share
+from server_core.loads import AHEAD, AT_ONCE, PAUSE_MAX_S, PAUSE_S, Loads, pause_s, share
 
 BEAT_S = 1.0
 
@@ -47,14 +47,20 @@ def test_a_worker_alone_takes_many_at_once(worker: Worker) -> None:
     assert share(worker(1, 1000).lead()) == AT_ONCE
 
 
-def test_who_has_fewer_catches_up_and_no_more(worker: Worker) -> None:
+def test_who_has_fewer_catches_up_and_a_little_more(worker: Worker) -> None:
     first, second, third = worker(1, 3), worker(2, 8), worker(3, 9)
-    assert [share(loads.lead()) for loads in (first, second, third)] == [5, LEVEL, LEVEL]
+    assert [share(loads.lead()) for loads in (first, second, third)] == [5 + AHEAD, 1, 1]
     first.store(8)
-    assert share(first.lead()) == LEVEL
+    assert share(first.lead()) == AHEAD
     second.store(1000)
     third.store(1000)
     assert share(first.lead()) == AT_ONCE
+
+
+def test_a_small_lead_is_no_reason_to_wait(worker: Worker) -> None:
+    worker(1, 10)
+    assert pause_s(worker(2, 10 + AHEAD - 1).lead()) == 0.0
+    assert pause_s(worker(3, 10 + AHEAD).lead()) == PAUSE_S
 
 
 def test_a_worker_alone_never_waits(worker: Worker) -> None:
@@ -62,7 +68,7 @@ def test_a_worker_alone_never_waits(worker: Worker) -> None:
 
 
 def test_the_least_loaded_never_waits_and_the_others_do_in_proportion(worker: Worker) -> None:
-    first, second, third = worker(1, 3), worker(2, 5), worker(4, 3)
+    first, second, third = worker(1, 3), worker(2, 3 + AHEAD + 1), worker(4, 3)
     assert pause_s(first.lead()) == pause_s(third.lead()) == 0.0
     assert pause_s(second.lead()) == pytest.approx(2 * PAUSE_S)
 
