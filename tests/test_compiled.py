@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 from importlib import import_module
 from pathlib import Path
 
@@ -74,6 +77,21 @@ def test_version_says_which_form_runs() -> None:
     )
     form = "plain Python" if inspect.getfile(import_module("server_core.connection")).endswith(".py") else "compiled"
     assert f", {form} (" in told.stdout
+
+
+def test_a_source_archive_holds_what_a_build_from_it_needs(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("server_core", "supervisor_d", "contrib/backend"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    code = "import compiling; compiling.build_sdist('out')"
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "contrib" / "backend")}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    (archive,) = (tmp_path / "out").iterdir()
+    with tarfile.open(archive) as packed:
+        inside = {name.partition("/")[2] for name in packed.getnames()}
+    needed = {str(BACKEND.relative_to(ROOT)), *(str(path.relative_to(ROOT)) for path in DECLARATIONS)}
+    assert needed <= inside
 
 
 def test_the_backend_is_where_the_project_says() -> None:

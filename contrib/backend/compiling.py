@@ -102,11 +102,10 @@ class Wheel(bdist_wheel):
 class SourceArchive(sdist):
     """sdist, with what a build from it needs besides the modules."""
 
-    def add_defaults(self) -> None:
-        super().add_defaults()
-        self.filelist.extend(
-            [str(Path(__file__).resolve().relative_to(ROOT)), *map(str, Path("server_core").rglob("*.pxd"))]
-        )
+    def make_distribution(self) -> None:
+        self.filelist.append(str(Path(__file__).resolve().relative_to(ROOT)))
+        self.filelist.extend(map(str, Path("server_core").rglob("*.pxd")))
+        super().make_distribution()
 
 
 def get_requires_for_build_wheel(config_settings: object = None) -> list[str]:

@@ -37,10 +37,11 @@ def main(target: str) -> None:
                 axes.barh(at, costs[name] / dearest, height, color=colour)
                 axes.text(costs[name] / dearest + 0.005, at, f"{costs[name]:.1f}", va="center", fontsize=6)
     axes.set_yticks([position + 0.4 for position in range(len(told))], list(told), fontsize=8)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("CPU per request, relative to the dearest (figures: microseconds); less is better")
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
-    axes.legend(handles, list(colours), loc="upper center", bbox_to_anchor=(0.5, 1.06), ncol=len(colours), fontsize=8)
+    axes.legend(handles, list(colours), loc="upper center", bbox_to_anchor=(0.5, 1.04), ncol=len(colours), fontsize=8)
     figure.tight_layout()
     figure.savefig(target, dpi=110)
 

@@ -165,7 +165,11 @@ def write(kept: Mapping[str, Mapping[str, object]], python: Path) -> None:
     }.items():
         text = text.replace(f"<!-- {mark} -->", "\n".join(lines))
     PAGE.write_text(text)
-    shown = {LOADS[name].title: costs(cast(Found, found["servers"])) for name, found in loads.items() if name in LOADS}
+    shown = {
+        LOADS[name].title: costs(cast(Found, found["servers"]))
+        for name, found in loads.items()
+        if name in LOADS and name != "h11"
+    }
     subprocess.run(
         [str(python), "-m", "tests.bench.plot", str(PLOT)], input=json.dumps(shown), text=True, check=True, cwd=ROOT
     )
