@@ -37,7 +37,7 @@ async def shake_hands(
     try:
         await loop.connect_accepted_socket(lambda: stream, sock)
         await shaken
-    except BaseException:
+    except BaseException:  # cancelled, too: the server gives everything up
         if stream._below is None:
             sock.close()  # no transport has come to own it
         elif not stream.is_closing():
