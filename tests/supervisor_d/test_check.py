@@ -70,9 +70,10 @@ def test_an_application_that_cannot_boot_exits_with_3_and_its_own_reason(
 
 
 def test_an_application_that_is_never_ready_exits_with_3_and_its_stacks(tmp_path: Path) -> None:
-    done = run_check(tmp_path, "import threading\nthreading.Event().wait()", "--boot-timeout", "1")
+    # In 5 s even a machine that runs three suites at once has come as far as the application; in 1 s it had not.
+    done = run_check(tmp_path, "import threading\nthreading.Event().wait()", "--boot-timeout", "5")
     assert done.returncode == 3
-    assert "the application was not ready within boot-timeout (1 s); its threads:" in done.stderr
+    assert "the application was not ready within boot-timeout (5 s); its threads:" in done.stderr
     assert 'app.py", line 2 in <module>' in done.stderr
 
 
