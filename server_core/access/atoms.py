@@ -126,8 +126,8 @@ NAMED: Final[Mapping[str, Atom]] = {
     "http_version": safe("line.version"),
     "status_code": safe("status_phrase(status)"),
     # ours, which are the keys of a JSON line, too
-    "timestamp": mixed("{UTC_TIMES[int(ended_at)]}{int(ended_at % 1 * 1e6):06d}Z"),
-    "local_time": mixed("{LOCAL_TIMES[int(ended_at)]}{int(ended_at % 1 * 1e6):06d}"),
+    "timestamp": mixed("{UTC_TIMES[int(ended_at)]}{'%06d' % (ended_at % 1 * 1e6)}Z"),
+    "local_time": mixed("{LOCAL_TIMES[int(ended_at)]}{'%06d' % (ended_at % 1 * 1e6)}"),
     "slot": number("slot"),
     "generation": number("generation"),
     "pid": PID,
@@ -144,7 +144,7 @@ NAMED: Final[Mapping[str, Atom]] = {
     "request_id": REQUEST_ID,
     "referer": REFERER,
     "user_agent": USER_AGENT,
-    "close_code": optional("served.close_code"),
+    "close_code": optional("(served.close_code if scope['type'] == 'websocket' else None)"),
 }
 """What %(NAME)s can be."""
 

@@ -98,8 +98,12 @@ class Layout:
         names |= {"COMMON_TIMES": COMMON_TIMES, "UTC_TIMES": UTC_TIMES, "LOCAL_TIMES": LOCAL_TIMES}
         names |= {"CUT": CUT, "CLOSED": CLOSED, "KEPT": KEPT, "PROTOCOLS": PROTOCOLS}
         names |= {"ESCAPED": ESCAPED, "QUOTED": QUOTED, "nothing": self.nothing}
-        names |= {name: self.nothing if value is None else str(value) for name, value in place._asdict().items()}
-        exec(compile(self.source(), "<access-log-format>", "exec"), names)
+        fixed = {name: self.nothing if value is None else str(value) for name, value in place._asdict().items()}
+        names |= fixed
+        source = self.source()
+        for name, text in fixed.items():  # where they stand alone they become part of the text around them
+            source = re.sub(rf"(?<!{{){{{name}}}(?!}})", text, source)
+        exec(compile(source, "<access-log-format>", "exec"), names)
         return cast(Write, names["write"])
 
     def source(self) -> str:

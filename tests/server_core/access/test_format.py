@@ -295,6 +295,11 @@ def test_a_request_that_was_cut_says_so() -> None:
     assert json.loads(written("json", never, cut=True))["complete"] is False
 
 
+def test_a_place_is_told_where_an_atom_asks_for_it_and_nowhere_else() -> None:
+    line = written("{slot} %(slot)s {%(pid)s} {{pid}} %(generation)s", Ended(scope=scope()))
+    assert line == "{slot} 3 {4711} {{pid}} 2", line
+
+
 def test_only_what_is_asked_for_is_looked_at() -> None:
     source = read("%h %m").source()
     assert "fields" not in source
