@@ -289,7 +289,7 @@ class Connection(Outlet):
         else:
             server.count_duration(duration)
         if server.access_log is not None:
-            server.access_log.record_response(call, duration, self.writer)
+            server.access_log.record_response(call, duration, self.writer, self.head)
         if self.writer.close:
             if is_last_word(self):
                 self.close()

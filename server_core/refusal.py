@@ -94,7 +94,7 @@ def record_cut(connection: Connection, exchange: Call) -> None:
     """Tell the access log of an exchange that is over, if it has no complete response."""
     log = connection.server.access_log
     if log is not None and exchange.phase is not COMPLETE:
-        log.record_cut(exchange, connection.writer)
+        log.record_cut(exchange, connection.writer, connection.head)
 
 
 def fail(connection: Connection, exchange: Call, error: BaseException) -> None:

@@ -11,7 +11,7 @@ from server_core.access.entry import UNREAD, Place, Served, Timed, Unread
 from server_core.access.format import AUTO, read
 from server_core.access.sink import Sink
 from server_core.http.h1_writer import H1Writer, NotingWriter
-from server_core.http.wire import Refused
+from server_core.http.wire import Head, Refused
 from server_core.log import Log, is_terminal
 from server_core.settings import ServerSettings
 
@@ -50,10 +50,10 @@ class AccessLog:
         self.reopen = sink.reopen
         self.close = sink.close
 
-    def record_response(self, served: Served, duration_s: float, writer: H1Writer) -> None:
-        """A response is complete."""
+    def record_response(self, served: Served, duration_s: float, writer: H1Writer, head: Head | None) -> None:
+        """A response is complete, and `head` is its request's."""
         lines = self._sink.lines  # as sink.add() does, without its call: this is for every request
-        lines.append(self._write(served, duration_s, False, writer))
+        lines.append(self._write(served, duration_s, False, writer, head))
         if len(lines) >= self._sink.batch_lines:
             self.flush()
 
@@ -66,15 +66,15 @@ class AccessLog:
         """
         if served is None:
             line = UNREAD if refused.head is None else refused.head.line
-            self._add(self._write(Unread(scope, refused.status, sent_bytes, line), 0.0, False, None))
+            self._add(self._write(Unread(scope, refused.status, sent_bytes, line), 0.0, False, None, None))
         else:
             served.status, served.sent_bytes = refused.status, sent_bytes
-            self._add(self._write(served, monotonic() - served.started_at, False, None))
+            self._add(self._write(served, monotonic() - served.started_at, False, None, None))
 
-    def record_cut(self, served: Timed, writer: H1Writer) -> None:
+    def record_cut(self, served: Timed, writer: H1Writer, head: Head | None) -> None:
         """A request ended without a complete response: its client left, or the application broke it off."""
-        self._add(self._write(served, monotonic() - served.started_at, True, writer))
+        self._add(self._write(served, monotonic() - served.started_at, True, writer, head))
 
     def record_session(self, served: Timed) -> None:
         """An accepted WebSocket has ended."""
-        self._add(self._write(served, monotonic() - served.started_at, False, None))
+        self._add(self._write(served, monotonic() - served.started_at, False, None, None))

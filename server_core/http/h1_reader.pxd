@@ -5,7 +5,6 @@ cimport cython
 cdef class H1Reader:
     cdef object _body_limit
     cdef object _chunked
-    cdef tuple _fields
     cdef Py_ssize_t _fields_limit
     cdef list _forwarded
     cdef Head _head

@@ -30,7 +30,6 @@ class H1Reader:
     __slots__ = (
         "_body_limit",
         "_chunked",
-        "_fields",
         "_fields_limit",
         "_forwarded",
         "_head",
@@ -62,9 +61,7 @@ class H1Reader:
         self._remaining = 0
         self._scanned = 0
         self._last = b""
-        """All behind the line of the head that was parsed last, if that was well."""
-        self._fields: tuple[tuple[bytes, bytes], ...] = ()
-        """Its fields."""
+        """All behind the line of the head that was parsed last, if that was well: it had the lasting fields."""
         self._forwarded: Fields = []
         self.held = b""
         """Bytes that were fed and not yet read: a partial head, or what follows a complete request."""
@@ -95,7 +92,7 @@ class H1Reader:
         try:
             line = self._seen.get(first) or self._lines.get(first)
             if rest == self._last and line.version == head.line.version and line.authority is None:
-                head.fields, head.forwarded = list(self._fields), self._forwarded
+                head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:
                 self._parse(line, data, rest)
         except Refused as refused:
@@ -127,8 +124,8 @@ class H1Reader:
         if line.authority is not None:
             fields = overrule_host(line.authority, fields)
         elif len(rest) <= LAST_LIMIT:
-            self._last, self._fields = rest, tuple(fields)
-        head.fields = fields
+            self._last = rest
+        head.renew(fields, tuple(fields) if self._last else ())
 
     def _is_for_later(self, data: bytes, end: int) -> bool:
         """Whether there is no head to read here, but at most the beginning of one, or empty lines before one."""

@@ -15,8 +15,13 @@ cdef class Rules:
     cdef readonly bytes upgrade
 
 cdef class Head:
+    cdef dict _by_name
     cdef public list fields
     cdef public list forwarded
+    cdef public tuple lasting
     cdef public RequestLine line
     cdef public str request_id
     cdef public Rules rules
+
+    cpdef renew(self, list fields, tuple lasting)
+    cpdef dict by_name(self)

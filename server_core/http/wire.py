@@ -88,15 +88,34 @@ class Head:
     One that a refusal carries has a line, fields and forwarded, which are empty where they were not read.
     """
 
-    __slots__ = ("fields", "forwarded", "line", "request_id", "rules")
+    __slots__ = ("_by_name", "fields", "forwarded", "lasting", "line", "request_id", "rules")
 
     line: RequestLine
     fields: Fields
+    """Handed out to the application, which may do with it what it likes."""
     rules: Rules
     forwarded: Fields
     """What proxies may have added, in the order of the fields; whether it is believed is not decided here."""
     request_id: str
     """What the request is called; not set where requests have no ids, and before one is begun."""
+
+    def __init__(self) -> None:
+        self.lasting: tuple[tuple[bytes, bytes], ...] = ()
+        """The fields again, where the next request may well have the same; else nothing."""
+        self._by_name: dict[bytes, bytes] | None = None
+
+    def renew(self, fields: Fields, lasting: tuple[tuple[bytes, bytes], ...]) -> None:
+        """These are the fields from now on."""
+        self.fields, self.lasting, self._by_name = fields, lasting, None
+
+    def by_name(self) -> dict[bytes, bytes]:
+        """The fields by their names, of several the last; made once for all requests with the same fields."""
+        if self._by_name is None:
+            found = dict(self.lasting or self.fields)
+            if not self.lasting:
+                return found
+            self._by_name = found
+        return self._by_name
 
 
 class HeaderParser(Protocol):

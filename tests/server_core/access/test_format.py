@@ -62,7 +62,7 @@ FULL = Ended(
 def written(form: str, ended: Ended | Unread = FULL, *, cut: bool = False, duration_s: float = 1.234567) -> str:
     writer = NotingWriter(Heads([]))
     writer.start(200, [(b"X-Served-By", b"me"), (b"content-type", b"text/plain")])
-    text = read(form).writer(PLACE)(ended, duration_s, cut, writer)
+    text = read(form).writer(PLACE)(ended, duration_s, cut, writer, None)
     assert text.endswith("\n")
     return text[:-1]
 

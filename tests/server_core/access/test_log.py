@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -56,6 +57,41 @@ def test_a_served_request_is_one_line_with_its_figures(path: Path) -> None:
 )
 def test_auto_follows_the_log_on_standard_error_and_is_combined_elsewhere(settings: dict[str, str], form: str) -> None:
     assert chosen(ServerSettings(**settings)) == form  # type: ignore[arg-type]  # two texts
+
+
+@pytest.mark.parametrize("http", PARSERS)
+def test_fields_are_the_clients_own_each_time_whatever_an_application_makes_of_them(path: Path, http: str) -> None:
+    async def app(scope: Message, _receive: Receive, send: Send) -> None:
+        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        if scope["path"] == "/meddle":
+            headers[:] = [(name, value + b" (meddled with)") for name, value in headers]
+        await reply(send, b"ok")
+
+    async def scenario() -> None:
+        form = "%(s)s %(m)s %(U)s %({user-agent}i)s %(f)s"
+        async with serving(app, access_log=str(path), access_log_format=form, http=http) as served:
+            client = await served.connect()
+            mine = b"User-Agent: mine\r\nUser-Agent: last\r\n"
+            for target, fields in (
+                (b"/", mine),
+                (b"/meddle", mine),
+                (b"/", mine),
+                (b"/", b"Referer: /b\r\n"),
+                (b"/", b""),
+            ):
+                await client.get(b"GET %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (target, fields))
+            await client.get(b"GET http://x/ HTTP/1.1\r\nHost: x\r\n%b\r\n" % mine)
+            served.server.sweep(served.server.now)
+            assert path.read_text().splitlines() == [
+                "200 GET / last -",
+                "200 GET /meddle last -",
+                "200 GET / last -",
+                "200 GET / - /b",
+                "200 GET / - -",
+                "200 GET / last -",
+            ]
+
+    run(scenario())
 
 
 def test_the_lines_of_a_drain_are_written_before_it_ends(path: Path) -> None:
