@@ -7,6 +7,8 @@ from server_core.http.wire cimport Head, Rules
 from server_core.tap cimport Tap
 from server_core.traffic cimport Traffic
 
+cimport cython
+
 cdef class Connection(Outlet):
     cdef dict _base
     cdef Py_ssize_t _discarded
@@ -40,4 +42,5 @@ cdef class Connection(Outlet):
     cpdef begin(self, Head head)
     cpdef body(self, bytes data)
     cpdef end(self)
+    @cython.locals(server=Traffic, duration=double)
     cpdef complete(self, Call call)

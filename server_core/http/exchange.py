@@ -184,7 +184,9 @@ class Exchange(Call):
             raise ClientDisconnected("the client has closed the connection")
         if kind == START:
             status = message["status"]
-            self._outlet.start(status, message.get("headers", ()))  # type: ignore[arg-type]  # checked there
+            # `in` and then the value: two look-ups take half of the time of one get() in the compiled form
+            headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - as said
+            self._outlet.start(status, headers)  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised
             trailers = "trailers" in message and message["trailers"]
             self.phase = phase[START][0 if trailers else 1]
@@ -192,10 +194,10 @@ class Exchange(Call):
         if kind != BODY:
             await self._extend(kind, message)
             return
-        data = message.get("body", b"")
+        data = message["body"] if "body" in message else b""  # noqa: SIM401 - as above
         if type(data) is not bytes:
             data = _as_bytes(data)
-        more = message.get("more_body", False)
+        more = "more_body" in message and message["more_body"]
         self.sent_bytes += len(data)
         following, last = phase[BODY]
         if more:

@@ -20,7 +20,7 @@ cdef class H1Reader:
     cdef int _state
     cdef public bytes held
 
-    @cython.locals(end=Py_ssize_t, line_end=Py_ssize_t, first=bytes, rest=bytes, head=Head, line=RequestLine)
+    @cython.locals(end=Py_ssize_t, line_end=Py_ssize_t, is_same=bint, last=bytes, head=Head, line=RequestLine)
     cpdef feed(self, bytes data)
     cdef _parse(self, RequestLine line, bytes data, bytes rest)
     cpdef next(self)

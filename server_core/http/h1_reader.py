@@ -76,27 +76,30 @@ class H1Reader:
             return
         if self.held:
             data = self.held + data
-        end = data.find(_HEAD_END, self._scanned) + 4
-        if (end <= 4 or data[0] == 13) and self._is_for_later(data, end):
-            return
+        last = self._last
         line_end = data.find(b"\r")
+        is_same = line_end > 0 and last != b"" and data.startswith(last, line_end)
+        if is_same:
+            end = line_end + len(last)
+        else:
+            end = data.find(_HEAD_END, self._scanned) + 4
+            if (end <= 4 or data[0] == 13) and self._is_for_later(data, end):
+                return
         if line_end > self._line_limit or end > self._head_limit:
             raise self.told(self._fault(data[:end]) or Refused(431, "request head too large"), data[:end])
         if end != len(data):
             self.held = data[end:]
-            data = data[:end]
         elif self.held:
             self.held = b""
-        first, rest = data[:line_end], data[line_end:]
         head = self._head
         try:
-            line = self._seen.get(first) or self._lines.get(first)
-            if rest == self._last and line.version == head.line.version and line.authority is None:
+            line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
+            if is_same and line.version == head.line.version and line.authority is None:
                 head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:
-                self._parse(line, data, rest)
+                self._parse(line, data[:end], data[line_end:end])
         except Refused as refused:
-            raise self.told(self._reason(data, refused), data) from refused
+            raise self.told(self._reason(data[:end], refused), data[:end]) from refused
         head.line = line
         if head.rules.length == 0:
             self._state = _DONE
@@ -186,6 +189,8 @@ class H1Reader:
         elif len(data) < self._remaining:
             self._remaining -= len(data)
             body, rest = data, None
+        elif len(data) == self._remaining:
+            body, rest = data, b""
         else:
             body, rest = data[: self._remaining], data[self._remaining :]
         if body:

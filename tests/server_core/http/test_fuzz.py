@@ -338,6 +338,7 @@ def decode(pieces: Sequence[bytes], limit: int) -> object:
 FEW_LINES = (
     *(b"GET / HTTP/1.1", b"POST /other?q HTTP/1.1", b"QUERY / HTTP/1.1", b"GET http://y/ HTTP/1.1"),
     *(b"GET / HTTP/1.0", b"HEAD / HTTP/1.1"),
+    *(b"", b"\r\nGET / HTTP/1.1", b"GET / HTTP/1.1\r", b"GET /\r\nhost: x"),
 )
 FEW_FIELDS = (
     (b"host: x", b""),
