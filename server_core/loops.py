@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Coroutine
 from typing import TypeVar, cast
 
+from server_core import task_set
 from server_core.errors import UsageError
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ def run(
     one `sys.exit()` in an application's background task would drop every other client's request. Here the loop is
     entered again, and `on_exit` is told: it decides how to end in good order. (An error of `main` itself is raised.)
     """
+    task_set.lighten()
     with asyncio.Runner(loop_factory=factory) as runner:
         loop = runner.get_loop()
         task = loop.create_task(main(loop))

@@ -1,0 +1,5 @@
+cdef class Entrance:
+    cdef object _discard
+    cdef set _references
+
+    cpdef add(self, task)
