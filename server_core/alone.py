@@ -16,7 +16,6 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from server_core import loops
@@ -24,6 +23,7 @@ from server_core.access.log import OFF
 from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
 from server_core.log import EVENTS, Log, setup
+from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.service import Ending, Service, import_application

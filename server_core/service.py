@@ -11,7 +11,6 @@ import gc
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from server_core.access.entry import Place
@@ -25,6 +24,7 @@ from server_core.loads import Loads
 from server_core.log import Log
 from server_core.probe import probe
 from server_core.proxy.request_id import STATE_KEY
+from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.settings import ServerSettings

@@ -11,7 +11,6 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from server_core.access import values
@@ -31,6 +30,7 @@ from server_core.access.entry import (
 from server_core.access.text import ESCAPED, NOTHING, QUOTED, escaped, quote
 from server_core.http.h1_writer import H1Writer
 from server_core.log import REQUEST_KEYS
+from server_core.records import dataclass
 
 AUTO: Final = "auto"
 JSON: Final = "json"

@@ -16,10 +16,10 @@ import os
 import select
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from server_core.contract import ListenerSpec
+from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import ListenerError
 from supervisor_d.host import newcomers, standard_streams, unix_path
