@@ -52,10 +52,10 @@ def _init(fields: tuple[dataclasses.Field[object], ...]) -> object:
 
     def __init__(self: object, *given: object, **named: object) -> None:
         if len(given) > len(by_place):
-            raise TypeError(f"{type(self).__name__} takes {len(by_place)} values by place, not {len(given)}")
+            raise TypeError(f"{type(self).__name__}: takes {len(by_place)} positional arguments, not {len(given)}")
         for name, value in zip(by_place, given, strict=False):
             if name in named:
-                raise TypeError(f"{type(self).__name__}: {name!r} is given twice")
+                raise TypeError(f"{type(self).__name__}: multiple values for argument {name!r}")
             named[name] = value
         for name in names:
             if name in named:
@@ -65,10 +65,10 @@ def _init(fields: tuple[dataclasses.Field[object], ...]) -> object:
             elif name in factories:
                 value = factories[name]()
             else:
-                raise TypeError(f"{type(self).__name__}: {name!r} is missing")
+                raise TypeError(f"{type(self).__name__}: missing argument {name!r}")
             object.__setattr__(self, name, value)
         if named:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(map(repr, named))}")
+            raise TypeError(f"{type(self).__name__}: unexpected keyword argument {next(iter(named))!r}")
 
     return __init__
 
