@@ -34,6 +34,7 @@ from server_core.process import EarlySignals, Terminated, finish_streams
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.settings import ServerSettings
+from server_core.shedding import shed
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -127,6 +128,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
         pipe.send("unforkable", {"reason": reason})
         signals.block()
         return _serve(spec, pipe, log, signals, app)
+    shed()
     pipe.send("preloaded")
     try:
         signals.interrupts = True
