@@ -39,10 +39,17 @@ class Described:
         return 7
 
 
+class Loose:
+    name: str
+    marks: list[str] = field(default_factory=list)
+
+
 STANDARD = {cls: dataclasses.dataclass(frozen=True, slots=True)(cls) for cls in (Spot, Described)}
 STANDARD[Named] = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(Named)
+STANDARD[Loose] = dataclasses.dataclass(slots=True)(Loose)
 OURS = {cls: records.dataclass(frozen=True, slots=True)(cls) for cls in (Spot, Described)}
 OURS[Named] = records.dataclass(frozen=True, slots=True, kw_only=True)(Named)
+OURS[Loose] = records.dataclass(slots=True)(Loose)
 
 
 @records.dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ def outcome(call: Callable[[], object]) -> object:
         return type(error)
 
 
-@pytest.mark.parametrize("cls", [Spot, Named, Described])
+@pytest.mark.parametrize("cls", [Spot, Named, Described, Loose])
 @pytest.mark.parametrize(
     "act",
     [
@@ -84,6 +91,7 @@ def outcome(call: Callable[[], object]) -> object:
         lambda cls: setattr(cls(name="a"), "name", 2),
         lambda cls: delattr(cls(name="a"), "name"),
         lambda cls: setattr(cls(1), "colour", 2),
+        lambda cls: cls.__hash__ is None,
         lambda cls: dataclasses.asdict(cls(1)),
         lambda cls: repr(dataclasses.replace(cls(1), y=5)),
         lambda cls: repr(dataclasses.replace(cls(name="a"), size=5)),
@@ -116,16 +124,17 @@ def test_it_cannot_be_changed() -> None:
         Kept(1).x = 2  # type: ignore[misc]  # that is what is tested
 
 
-def test_what_is_not_frozen_is_the_standard_librarys() -> None:
-    @records.dataclass(slots=True)
-    class Loose:
-        x: int
+def test_one_that_is_not_frozen_can_be_changed() -> None:
+    spot = OURS[Loose]("a")
+    spot.name = "b"
+    assert spot == OURS[Loose]("b")
 
-    @records.dataclass
+
+@pytest.mark.parametrize("asked", [{}, {"frozen": True}, {"slots": True, "order": True}, {"slots": True, "eq": False}])
+def test_whatever_asks_for_something_else_is_the_standard_librarys(asked: dict[str, bool]) -> None:
+    @records.dataclass(**asked)
     class Plain:
         x: int
 
-    loose = Loose(1)
-    loose.x = 2
-    assert (loose, Plain(1)) == (Loose(2), Plain(1))
-    assert "__init__" in Loose.__dict__
+    assert "test_whatever" in Plain.__init__.__qualname__
+    assert Plain(1).x == 1
