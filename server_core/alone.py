@@ -16,14 +16,15 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from server_core import loops
 from server_core.access.log import OFF
 from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
+from server_core.http import parsers
 from server_core.log import EVENTS, Log, setup
+from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.service import Ending, Service, import_application
@@ -203,6 +204,7 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
     for expiry in tls_expiries(settings, time.time()):
         log(expiry.event, **expiry.facts)
     loop_name, factory = loops.choose(settings.loop)
+    parsers.choose(settings.http)
     with contextlib.closing(open_listener(place)) as listener, unlinked_afterwards(place.uds):
         application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)
         alone = Alone(application, settings, log)

@@ -11,13 +11,13 @@ import importlib
 import inspect
 import os
 import sys
-from dataclasses import dataclass
 from types import ModuleType
 from typing import cast
 
 from server_core.adapters import Application, adapt, kind_of
 from server_core.errors import BootError, UsageError, application_traceback
 from server_core.kinds import parse_app
+from server_core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

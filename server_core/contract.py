@@ -47,9 +47,10 @@ import json
 import signal
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple
 
+from server_core.records import dataclass
 from server_core.settings import ServerSettings
 
 EXIT_BOOT_FAILED: Final = 3

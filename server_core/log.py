@@ -15,9 +15,10 @@ import json
 import os
 import select
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+from server_core.records import dataclass
 
 PATIENCE_MS: Final = 50
 """How long one line waits for its reader; half of what a signal to the master may wait for (chosen)."""

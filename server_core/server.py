@@ -26,15 +26,14 @@ from server_core.access.log import open_log
 from server_core.admission import Admission
 from server_core.connection import Connection
 from server_core.contract import InFlight
-from server_core.errors import UsageError
+from server_core.http import parsers
 from server_core.http.call import Call
 from server_core.http.exchange import Application
 from server_core.http.field_names import FieldNames
-from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
-from server_core.http.wire import Head, HeaderParser
+from server_core.http.wire import Head
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
@@ -49,11 +48,6 @@ from server_core.traffic import Traffic
 from server_core.websocket.channel import Channel
 from server_core.websocket.session import Session
 from server_core.websocket.upgrade import upgrade
-
-try:
-    from server_core.http.h1_httptools import HttptoolsHeaders
-except ImportError:  # no wheel for this platform: h11 is plain Python
-    HttptoolsHeaders = None  # type: ignore[assignment,misc]  # the absence is the value
 
 SPREAD_MAX_S: Final = 5.0
 """How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
@@ -102,7 +96,10 @@ class Server(Traffic):
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
         self.origin = Origin(settings)
-        self.parser, self.new_parser = _choose_parser(settings)
+        names = FieldNames(names_to_know(settings), settings.underscore_headers)
+        self.parser = parsers.choose(settings.http)
+        longest = settings.limit_header_bytes + settings.limit_request_line
+        self.new_parser = parsers.maker(self.parser, names, longest)
         self.lines = RequestLines(self.root_path, self.new_parser().knows)
         self.connections: dict[Connection | Channel, None] = {}
         """Open connections, in the order of their making."""
@@ -342,17 +339,6 @@ def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
     asyncio's own does not in CPython 3.12.1 and 3.13.0 (tested), so that nothing would bound it. uvloop's does.
     """
     return not isinstance(loop, asyncio.BaseEventLoop)
-
-
-def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
-    """The parser's name and what makes one for a connection. UsageError if it was asked for and cannot be had."""
-    names = FieldNames(names_to_know(settings), settings.underscore_headers)
-    if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
-        limit = settings.limit_header_bytes + settings.limit_request_line
-        return "h11", partial(H11Headers, names, limit)
-    if HttptoolsHeaders is None:
-        raise UsageError("http: httptools cannot be imported; auto or h11 would be accepted")
-    return "httptools", partial(HttptoolsHeaders, names)
 
 
 def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:

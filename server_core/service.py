@@ -11,7 +11,6 @@ import gc
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from server_core.access.entry import Place
@@ -20,11 +19,13 @@ from server_core.application import load
 from server_core.contract import CLEAN_UP_S, GIVE_UP_S
 from server_core.errors import BootError
 from server_core.heartbeat import LoopBeat
+from server_core.late_imports import import_late
 from server_core.lifespan import Lifespan
 from server_core.loads import Loads
 from server_core.log import Log
 from server_core.probe import probe
 from server_core.proxy.request_id import STATE_KEY
+from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.settings import ServerSettings
@@ -62,6 +63,7 @@ def import_application(settings: ServerSettings, log: Log, *, to_be_forked: bool
     began_at = time.monotonic()
     with contextlib.nullcontext() if to_be_forked else _few_collections():
         app = load(settings.app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+        import_late()
     gc.collect()
     gc.freeze()
     if settings.gc_threshold:

@@ -5,7 +5,7 @@ Length: it is one table, and cut in two it would have to be read twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from server_core.kinds import (
@@ -22,6 +22,7 @@ from server_core.kinds import (
     URL_PATH,
     URL_PREFIX,
 )
+from server_core.records import dataclass
 
 if TYPE_CHECKING:
     from server_core.certificates import Expiry

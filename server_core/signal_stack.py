@@ -20,9 +20,12 @@ _kept: mmap.mmap | None = None
 
 
 def widen() -> None:
-    """Replace the calling thread's alternate signal stack by one with room for every signal. OSError if that fails."""
+    """Replace the main thread's alternate signal stack by one with room for every signal. OSError if that fails.
+
+    In a process that was forked from one that has it, it is there already (sigaltstack(2)).
+    """
     global _kept
-    if sys.platform != "linux":
+    if sys.platform != "linux" or _kept is not None:
         return
     import ctypes  # 0.2 MB of a worker's own memory (CPython 3.11), and nothing else here needs it
 

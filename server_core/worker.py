@@ -26,6 +26,7 @@ from server_core.errors import (
     UsageError,
 )
 from server_core.heartbeat import ThreadBeat
+from server_core.http import parsers
 from server_core.loads import Loads
 from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
@@ -33,6 +34,7 @@ from server_core.process import EarlySignals, Terminated, finish_streams
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.settings import ServerSettings
+from server_core.shedding import shed
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -111,6 +113,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     _let_stacks_be_told(spec)
     os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
+    parsers.choose(spec.settings.http)
     signals = EarlySignals()
     if not spec.preload:
         return _serve(spec, pipe, log, signals, app)
@@ -125,6 +128,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
         pipe.send("unforkable", {"reason": reason})
         signals.block()
         return _serve(spec, pipe, log, signals, app)
+    shed()
     pipe.send("preloaded")
     try:
         signals.interrupts = True

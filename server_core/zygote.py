@@ -19,11 +19,11 @@ import socket
 import stat
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from server_core.pipe import MasterGone, Pipe
+from server_core.records import dataclass
 
 TASKS: Final = Path("/proc/self/task")
 DESCRIPTORS: Final = Path("/proc/self/fd")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.policy.status import DaemonState, Status
 from supervisor_d.vocabulary import Instant
 

@@ -14,11 +14,11 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from server_core import contract
 from server_core.contract import Message, WorkerSpec
 from server_core.option import plain
+from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import BootError, SpawnError
 from supervisor_d.host.heartbeat import socket_pair

@@ -28,7 +28,13 @@ LENGTH_WITH_A_REASON = 400
 """With a line that begins with "Length:" in the module's docstring."""
 FUNCTION_LENGTH = 40
 
-SHARED = ("server_core.contract", "server_core.settings", "server_core.option", "server_core.log")
+SHARED = (
+    "server_core.contract",
+    "server_core.settings",
+    "server_core.option",
+    "server_core.log",
+    "server_core.records",
+)
 """What the daemon may use of the server core."""
 
 ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
@@ -88,7 +94,7 @@ def refusal_in_the_server(importer: str, imported: str) -> str | None:
 
 
 def refusal_in_policy(imported: str) -> str | None:
-    if is_in(imported, "supervisor_d.policy", "supervisor_d.vocabulary", "supervisor_d.errors"):
+    if is_in(imported, "supervisor_d.policy", "supervisor_d.vocabulary", "supervisor_d.errors", "server_core.records"):
         return None
     if imported.split(".")[0] in sys.stdlib_module_names:
         return None if not is_in(imported, "time", "random", "os", "socket", "logging", "asyncio") else "policy is pure"
@@ -142,6 +148,7 @@ def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> Non
         ("supervisor_d.control.view", "supervisor_d.policy.status.Status"),
         ("supervisor_d.master", "supervisor_d.policy.supervisor"),
         ("supervisor_d.policy.slot", "collections.abc.Mapping"),
+        ("supervisor_d.policy.slot", "server_core.records.dataclass"),
         ("supervisor_d.__main__", "supervisor_d.cli.main"),
     ],
 )

@@ -14,7 +14,6 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from server_core.access import values
@@ -35,6 +34,7 @@ from server_core.access.text import ESCAPED, NOTHING, QUOTED, Harmless, escaped,
 from server_core.http.h1_writer import H1Writer
 from server_core.http.wire import Head
 from server_core.log import REQUEST_KEYS
+from server_core.records import dataclass
 
 AUTO: Final = "auto"
 JSON: Final = "json"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
+
+from server_core.records import dataclass
 
 Network = tuple[bytes, bytes]
 """The first and the last address of a network."""

@@ -6,11 +6,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-from websockets.exceptions import InvalidHeader, NegotiationError
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.headers import build_extension, parse_extension
-
-from server_core.http.wire import Refused
+from server_core.websocket.offers import agree
 
 WINDOW_BITS: Final = 12
 MEM_LEVEL: Final = 5
@@ -23,7 +19,6 @@ zlib 1.2.13), microseconds and what is left of the size: prose 293 and 0.410 aga
 against 157 and 0.225; a text of six words 1,948 and 0.114 against 165 and 0.133, which is what would hold up everybody
 else."""
 
-_DEFLATE: Final = ServerPerMessageDeflateFactory(server_max_window_bits=WINDOW_BITS, client_max_window_bits=WINDOW_BITS)
 _TAIL: Final = b"\0\0\xff\xff"
 """RFC 7692 7.2.1: a sender removes these four bytes from the end of each message, a receiver appends them."""
 
@@ -89,21 +84,8 @@ def negotiate(offers: Iterable[bytes]) -> tuple[bytes, Deflate] | None:
 
     Refused if the header is malformed; an offer that cannot be met, or of something else, is passed over.
     """
-    try:
-        offered = [extension for value in offers for extension in parse_extension(value.decode("latin-1"))]
-    except InvalidHeader as error:
-        raise Refused(400, "malformed Sec-WebSocket-Extensions") from error
-    for name, parameters in offered:
-        if name == _DEFLATE.name:
-            try:
-                answer, agreed = _DEFLATE.process_request_params(parameters, ())
-            except NegotiationError:
-                continue
-            deflate = Deflate(
-                agreed.remote_max_window_bits,
-                agreed.local_max_window_bits,
-                fresh_in=agreed.remote_no_context_takeover,
-                fresh_out=agreed.local_no_context_takeover,
-            )
-            return build_extension([(_DEFLATE.name, answer)]).encode("ascii"), deflate
-    return None
+    agreed = agree(offers, WINDOW_BITS)
+    if agreed is None:
+        return None
+    deflate = Deflate(agreed.bits_in, agreed.bits_out, fresh_in=agreed.fresh_in, fresh_out=agreed.fresh_out)
+    return agreed.answer, deflate

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from server_core.records import dataclass
 from supervisor_d.control.protocol import Refused, Reply
 from supervisor_d.control.view import View
 from supervisor_d.vocabulary import Fact, Origin, Slot, Ticket

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
 import h11
+
+from server_core.records import dataclass
 
 REQUEST_LIMIT: Final = 8192
 """Bytes of a whole request, head and body. Ours are below 300; chosen as nginx' and Tomcat's default head size."""

@@ -8,10 +8,11 @@ bytes, and points in time, which only people read, are ISO 8601 in UTC: a monoto
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from server_core.contract import Figures, ListenerSpec
+from server_core.records import dataclass
 from supervisor_d.policy.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
 from supervisor_d.vocabulary import Instant, Origin, Pid, Slot
 

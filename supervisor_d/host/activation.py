@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.errors import ListenerError
 from supervisor_d.settings.address import Address, InheritedAddress, NamedAddress
 

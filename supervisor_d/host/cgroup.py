@@ -8,10 +8,10 @@ Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.settings.capacity import Mount, lineage, read, unescape
 
 NEARLY_FULL: Final = 0.9

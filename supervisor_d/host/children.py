@@ -12,9 +12,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from server_core.contract import MESSAGE_LIMIT, WorkerSpec
+from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
 from supervisor_d.host.interpreter import worker_command

@@ -12,10 +12,10 @@ import socket
 import stat
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.control.place import PATH_LIMIT, is_abstract, socket_address
 from supervisor_d.errors import ControlSocketError
 from supervisor_d.host.directory_lock import locked

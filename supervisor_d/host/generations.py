@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.settings.capacity import Explanation, usable_cpus

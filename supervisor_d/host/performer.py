@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
-import psutil
-
 from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
+from server_core.records import dataclass
 from server_core.settings import tls_expiries
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
@@ -61,7 +59,7 @@ from supervisor_d.vocabulary import (
 
 T = TypeVar("T")
 
-REFUSALS: Final = (OSError, SupervisorError, psutil.Error)
+REFUSALS: Final = (OSError, SupervisorError)
 
 
 class Door(Protocol):

@@ -13,9 +13,9 @@ import os
 import socket
 import stat
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from server_core.records import dataclass
 from supervisor_d.host.directory_lock import locked
 
 

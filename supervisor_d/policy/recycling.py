@@ -13,8 +13,9 @@ an operator's request, which ends with the traceback. During a reload nothing is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from server_core.records import dataclass
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk, Failure
 from supervisor_d.policy.lifecycle import LEAVING

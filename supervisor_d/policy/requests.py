@@ -6,8 +6,9 @@ met now but soon will be are kept: a reload during a reload, a restart during a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from server_core.records import dataclass
 from supervisor_d.errors import EXIT_OK
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk

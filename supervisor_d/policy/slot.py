@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.policy.lifecycle import COMING, VACANT, Cause, next_state
 from supervisor_d.policy.status import LastExit, SlotState, SlotStatus
 from supervisor_d.vocabulary import Generation, Instant, Observation, Pid, Slot

@@ -7,8 +7,8 @@ Field names are an interface (DESIGN.md section 3): fields may be added, never r
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from server_core.records import dataclass
 from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
 
 

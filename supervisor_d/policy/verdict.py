@@ -7,9 +7,10 @@ life, whichever is worse: trouble that hits both (a database that is down) must 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from server_core.records import dataclass
 from supervisor_d.vocabulary import Observation, Slot
 
 ENOUGH_REQUESTS: Final = 20

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from server_core.option import Kind
+from server_core.records import dataclass
 
 UNIX_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: sun_path holds 108 with the final NUL (unix(7))."""

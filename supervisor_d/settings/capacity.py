@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from server_core.records import dataclass
 
 V2_CONTROLLERS = ""
 """The v2 hierarchy names no controllers in /proc/self/cgroup: its line is `0::/path`."""

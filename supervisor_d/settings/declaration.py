@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from server_core.option import (
     BYTES,
@@ -20,6 +19,7 @@ from server_core.option import (
     option,
     parse_text,
 )
+from server_core.records import dataclass
 from server_core.settings import ServerSettings
 from supervisor_d.settings.address import ACCEPTS, ADDRESS, check_unix_path, parse_address
 

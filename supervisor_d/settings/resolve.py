@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from server_core.option import plain
+from server_core.records import dataclass
 from server_core.settings import ServerSettings
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.application_name import name_of

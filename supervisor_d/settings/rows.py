@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from server_core.option import Option, declared
+from server_core.records import dataclass
 from server_core.settings import ServerSettings
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 

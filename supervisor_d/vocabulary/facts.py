@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from server_core.records import dataclass
 from supervisor_d.vocabulary.values import Change, Generation, Observation, Origin, Pid, Slot, Terms, Ticket
 
 

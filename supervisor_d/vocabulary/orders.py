@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from server_core.records import dataclass
 from supervisor_d.vocabulary.values import Generation, Slot, Ticket
 
 

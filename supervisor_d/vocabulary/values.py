@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import NewType
 
 from server_core.contract import TERMINATE_GRACE_S as TERMINATE_GRACE_S
+from server_core.records import dataclass
 
 Instant = NewType("Instant", float)
 """A monotonic instant in seconds."""
