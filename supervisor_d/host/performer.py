@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
+import psutil
+
 from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
 from server_core.records import dataclass
 from server_core.settings import tls_expiries
@@ -59,7 +61,7 @@ from supervisor_d.vocabulary import (
 
 T = TypeVar("T")
 
-REFUSALS: Final = (OSError, SupervisorError)
+REFUSALS: Final = (OSError, SupervisorError, psutil.Error)
 
 
 class Door(Protocol):
