@@ -76,7 +76,8 @@ class ListenerSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds.
+    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds, `watch_s` that of
+    the looks that its second thread takes at them.
 
     With `preload` it imports the application and then forks other workers instead of serving, if it can be forked. In
     the spec of a forked worker `stacks_fd` is not valid: the descriptor came with the order to fork.
@@ -89,6 +90,7 @@ class WorkerSpec:
     scoreboard_fd: int
     stacks_fd: int
     beat_s: float
+    watch_s: float
     settings: ServerSettings
     preload: bool = False
 

@@ -4,8 +4,15 @@ The loop's beat is one timer, re-armed; in the same call it does what is due onc
 over its deadlines, the figures). When the loop is blocked its instant grows old while the thread's does not; when C
 code holds the interpreter, or the process is stopped, both do.
 
-The thread costs one poll(2) per beat. That poll watches the pipe, too, so that a worker whose loop is blocked still
-notices that its master is gone, and ends itself after the time that a drain would have had.
+The thread sleeps in poll(2). That watches the pipe, too, so that a worker whose loop is blocked still notices that its
+master is gone, and ends itself after the time that a drain would have had. While the loop beats nobody asks for the
+thread's instant, so that it sleeps for several beats at a time: soon enough to have noticed a silence, and to beat
+with the loop's own interval, before the master looks for the reason.
+
+What is left to an idle worker is the loop's timer. On uvloop that takes two epoll_wait(2): a TimerHandle closes its
+uv_timer_t once it has run, and libuv does not sleep before it has finished a close. Rejected: a timerfd, whose read(2)
+is a second call, too; an edge-triggered one would need none, but could only be put into libuv's own epoll set behind
+its back. asyncio's loop makes one call.
 """
 
 from __future__ import annotations
@@ -95,9 +102,12 @@ class ThreadBeat:
     blocked: the thread keeps that mask, so that every signal goes to the main thread.
     """
 
-    def __init__(self, scoreboard: Scoreboard, *, pipe_fd: int, beat_s: float, orphan_timeout_s: float) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, *, pipe_fd: int, beat_s: float, watch_s: float, orphan_timeout_s: float
+    ) -> None:
         self._scoreboard = scoreboard
         self._beat_s = beat_s
+        self._watch_s = watch_s
         self._orphan_timeout_s = orphan_timeout_s
         self._in_flight: Callable[[], list[InFlight]] | None = None
         self._poll = select.poll()
@@ -112,22 +122,27 @@ class ThreadBeat:
         self._in_flight = in_flight
 
     def _run(self) -> None:
-        wait_ms = int(self._beat_s * 1000)
         deadline: float | None = None
         while True:
             now = time.monotonic()
-            self._scoreboard.beat_thread(now)
-            self._tell_in_flight(now)
+            rest_s = self.beat(now)
             if deadline is None:
-                if self._poll.poll(wait_ms):
+                if self._poll.poll(int(rest_s * 1000)):
                     self._poll.unregister(self._pipe_fd)
                     deadline = time.monotonic() + self._orphan_timeout_s
             elif now >= deadline:
                 os._exit(EXIT_INTERNAL)  # the main thread had its time; nothing else can end a blocked process
             else:
-                self._poll.poll(int(min(self._beat_s, deadline - now) * 1000) + 1)
+                self._poll.poll(int(min(rest_s, deadline - now) * 1000) + 1)
 
-    def _tell_in_flight(self, now: float) -> None:
+    def beat(self, now: float) -> float:
+        """One beat of the thread, which calls it; how long it may rest until its next one."""
+        self._scoreboard.beat_thread(now)
         beat_at = self._scoreboard.loop_beat_at()
-        if self._in_flight is not None and beat_at and now - beat_at > SILENT_BEATS * self._beat_s:
+        if not beat_at:
+            return self._beat_s  # no loop yet
+        if now - beat_at <= SILENT_BEATS * self._beat_s:
+            return self._watch_s
+        if self._in_flight is not None:
             self._scoreboard.store_in_flight(self._in_flight())
+        return self._beat_s

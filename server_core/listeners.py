@@ -20,6 +20,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final, Protocol
 
 from server_core import handshakes
@@ -237,7 +238,7 @@ class Listeners:
 
     def accept(self, listener: socket.socket) -> None:
         """Take connections off a queue that is not empty, unless others should have the next one first."""
-        lead = self._loads.lead() if self._loads is not None else None
+        lead = self._loads.lead(partial(self._waiting, listener)) if self._loads is not None else None
         wait_s = 0.0 if self._is_rested else pause_s(lead)
         self._is_rested = wait_s > 0
         if wait_s:
@@ -246,6 +247,13 @@ class Listeners:
         for _ in range(share(lead)):
             if self._take(listener) is not Taken.ONE or self._reasons:
                 return
+
+    def _waiting(self, listener: socket.socket) -> int:
+        """How many are in the queue; 0 where the kernel tells only whether there is somebody, or a sandbox nothing."""
+        try:
+            return handshakes.waiting(listener) if listener.family != socket.AF_UNIX else 0
+        except OSError:
+            return 0
 
     def _take(self, listener: socket.socket) -> Taken:
         """Take one connection off the queue."""

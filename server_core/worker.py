@@ -78,6 +78,7 @@ def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> Thre
         scoreboard,
         pipe_fd=pipe.fileno(),
         beat_s=spec.beat_s,
+        watch_s=spec.watch_s,
         orphan_timeout_s=spec.settings.graceful_timeout + GIVE_UP_S,
     )
     thread.start()

@@ -137,6 +137,7 @@ def spec(settings: Settings, terms: Terms, scoreboard: int, stacks: int) -> Work
         scoreboard_fd=scoreboard,
         stacks_fd=stacks,
         beat_s=terms.beat_s,
+        watch_s=terms.watch_s,
         settings=settings.server,
     )
 

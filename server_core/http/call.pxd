@@ -15,3 +15,4 @@ cdef class Call:
 
     cpdef _begin(self, dict scope, RequestLine line, bint received, double now, dict phase)
     cpdef wake(self)
+    cpdef wait(self, waiter)

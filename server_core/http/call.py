@@ -57,10 +57,10 @@ class Call:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Return when somebody has called wake()."""
+    def wait(self, waiter: asyncio.Future[None]) -> asyncio.Future[None]:
+        """To be awaited: done when somebody has called wake(). No coroutine, which would be one more on each way."""
         if self._waiters is None:
             self._waiters = [waiter]
         else:
             self._waiters.append(waiter)
-        await waiter
+        return waiter

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from server_core.http.exchange import is_disconnect
 from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
 from server_core.websocket.frames import FrameMachine
 from server_core.websocket.messages import INTERNAL_ERROR
-from server_core.websocket.session import Session
+from server_core.websocket.session import Link, Session
 
 if TYPE_CHECKING:
     from server_core.server import Server
@@ -59,8 +59,8 @@ _OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
 """In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
 
 
-class Channel(asyncio.Protocol):
-    """The protocol of one accepted WebSocket."""
+class Channel(Link):
+    """The protocol (asyncio.Protocol) of one accepted WebSocket."""
 
     __slots__ = (
         "_farewell",
@@ -112,7 +112,7 @@ class Channel(asyncio.Protocol):
         # nothing would bound its buffer. uvloop's transports, which are no subclasses of asyncio's, call it.
         self._vectored = not isinstance(transport, asyncio.Transport)
         self._server.connections[self] = None
-        transport.set_protocol(self)
+        transport.set_protocol(cast(asyncio.Protocol, self))
         if held:
             self._held = held
             self._server.loop.call_soon(self._read_held)  # the application is told of the acceptance first

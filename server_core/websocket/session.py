@@ -63,26 +63,51 @@ class Door(Wire, Protocol):
         """Write a part of its body."""
 
 
-class Channel(Wire, Protocol):
-    """The connection once it is accepted."""
+class Link:
+    """The connection once it is accepted; a Wire.
+
+    A base class and no Protocol, because a compiled session then calls it without a look-up.
+    """
+
+    __slots__ = ()
 
     def transmit(self, data: bytes | str) -> None:
         """Send one message."""
+        raise NotImplementedError
 
     def close(self, code: int, reason: str) -> None:
         """Send the close frame, and see the closing handshake through."""
+        raise NotImplementedError
 
     def taken(self) -> None:
         """The application has taken messages, and there is room again."""
+        raise NotImplementedError
 
     def part(self) -> None:
         """The application has taken all there was before the peer's half ended."""
+        raise NotImplementedError
+
+    def is_full(self) -> bool:
+        """Whether the peer takes what is sent more slowly than the application makes it."""
+        raise NotImplementedError
+
+    def future(self) -> asyncio.Future[None]:
+        """A future of the loop."""
+        raise NotImplementedError
+
+    def finished(self, session: Session, /) -> None:
+        """The application has returned."""
+        raise NotImplementedError
+
+    def failed(self, session: Session, error: BaseException, /) -> None:
+        """The application raised. Called before finished()."""
+        raise NotImplementedError
 
 
 class Acceptor(Protocol):
     """The handshake under way."""
 
-    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
+    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Link:
         """Accept it. ResponseError if it may not be accepted so, ClientDisconnected if nobody is there."""
 
 
@@ -98,7 +123,7 @@ class Session(Call):
         self._begin(scope, line, True, now, CONNECTING)
         self._door = door
         self._acceptor = acceptor
-        self._channel: Channel | None = None
+        self._channel: Link | None = None
         self._inbox: deque[bytes | str] = deque()
         self._told = False
         self._code, self._reason = ABNORMAL, ""
@@ -176,7 +201,8 @@ class Session(Call):
                 self._channel.part()  # type: ignore[union-attr]  # as above: what is answered is answered now
             if self.gone or (self.phase is COMPLETE and self._channel is None):
                 return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
-            await self._wait()
+            self.owes = False
+            await self.wait((self._channel or self._door).future())
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
@@ -238,10 +264,7 @@ class Session(Call):
 
     async def _room(self, wire: Wire) -> None:
         while wire.is_full():
-            await self._wait()
+            self.owes = False
+            await self.wait(wire.future())
             if self.gone:
                 raise ClientDisconnected("the WebSocket is closed")
-
-    async def _wait(self) -> None:
-        self.owes = False
-        await self.wait((self._channel or self._door).future())

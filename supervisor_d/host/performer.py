@@ -177,6 +177,7 @@ class Performer:
             scoreboard_fd=has.scoreboard.fd,
             stacks_fd=has.stacks.blank(order.slot),
             beat_s=configuration.terms.beat_s,
+            watch_s=configuration.terms.watch_s,
             settings=configuration.settings.server,
             preload=configuration.settings.daemon.preload,
         )

@@ -7,7 +7,16 @@ from supervisor_d.settings.declaration import AUTO, Settings
 from supervisor_d.vocabulary import Terms
 
 BEATS_PER_TIMEOUT = 4
-"""Beats in one timeout; chosen: three may be late before a worker is suspected."""
+"""Beats in one timeout; chosen: three may be late before a worker is suspected.
+
+A worker's second thread looks at its loop's beats as often. After three looks at most it has noticed a silence, so that
+the policy, which wants a sign of that thread within half of the timeout (liveness), never misses one.
+"""
+
+BEAT_MAX_S = 1.0
+
+WATCH_MAX_S = 10.0
+"""Under a long timeout; chosen: the requests in flight behind a blocked loop are this old in a dump asked for early."""
 
 
 def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) -> Terms:
@@ -25,7 +34,8 @@ def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) ->
         boot_timeout=daemon.boot_timeout,
         graceful_timeout=server.graceful_timeout,
         shutdown_delay=daemon.shutdown_delay,
-        beat_s=min(1.0, daemon.timeout / BEATS_PER_TIMEOUT),
+        beat_s=min(BEAT_MAX_S, daemon.timeout / BEATS_PER_TIMEOUT),
+        watch_s=min(WATCH_MAX_S, daemon.timeout / BEATS_PER_TIMEOUT),
         soak=daemon.soak,
         surge=daemon.surge,
         park=daemon.park,

@@ -83,6 +83,7 @@ class Terms:
     graceful_timeout: float = 30.0
     shutdown_delay: float = 0.0
     beat_s: float = 1.0
+    watch_s: float = 7.5
     soak: float = 0.0
     surge: int = 1
     park: bool = True

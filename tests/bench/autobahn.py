@@ -22,7 +22,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.hello import free_port, start
+from tests.bench.hello import start
+from tests.bench.process_tree import free_port
 from tests.bench.websocket_servers import SERVERS, command
 
 APP = "tests.bench.apps:websocket_mirror"

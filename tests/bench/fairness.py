@@ -2,7 +2,8 @@
 
 For 64 and 256 connections at once: the share of the busiest worker, and Jain's index, (sum x)^2 / (n * sum x^2), which
 is 1 when all have the same. Then new connections per second, one request each. `fair-accept` on and off take turns in
-one run; the medians are compared. The workers and the client share the machine's cores, as they come.
+one run; the medians are compared. The workers and the client share the machine's cores, as they come. Latencies once
+the connections are there are steady.py's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.bench.hello import free_port
+from tests.bench.forms import INSTALLED, forms
+from tests.bench.process_tree import free_port
+from tests.bench.venv import python_of
 
 APP = """
 import os
@@ -34,10 +36,10 @@ async def app(scope, receive, send):
 
 
 @contextmanager
-def serving(directory: str, workers: int, fair: str) -> Iterator[int]:
-    """A daemon whose workers are all ready, and its port."""
+def serving(python: Path, root: Path, workers: int, fair: str) -> Iterator[int]:
+    """A daemon whose workers are all ready, and its port. The application is in the root."""
     port = free_port()
-    command = [sys.executable, "-m", "supervisor_d", "run", "app:app", "--app-dir", directory, "--lifespan", "off"]
+    command = [str(python), "-m", "supervisor_d", "run", "app:app", "--app-dir", str(root), "--lifespan", "off"]
     command += [
         "--bind",
         f"127.0.0.1:{port}",
@@ -46,8 +48,8 @@ def serving(directory: str, workers: int, fair: str) -> Iterator[int]:
         "--fair-accept" if fair == "on" else "--no-fair-accept",
     ]
     command += ["--control-socket", f"@bench-fairness-{port}"]
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as daemon:
+    environment = dict(os.environ, PYTHONPATH=str(root))
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, cwd=root) as daemon:
         assert daemon.stderr is not None
         ready = 0
         while ready < workers:
@@ -103,6 +105,7 @@ async def rate(port: int, seconds: float, clients: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--environment", type=Path, help="the virtual environment of the peers, made if missing")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -111,11 +114,13 @@ def main() -> None:
     busiest: dict[tuple[str, int], list[float]] = {}
     index: dict[tuple[str, int], list[float]] = {}
     rates: dict[str, list[float]] = {"on": [], "off": []}
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "app.py").write_text(APP)
+    python = python_of(options.environment)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        root = forms(Path(directory), python)[INSTALLED]
+        (root / "app.py").write_text(APP)
         for _ in range(options.rounds):
             for fair in ("on", "off"):
-                with serving(directory, options.workers, fair) as port:
+                with serving(python, root, options.workers, fair) as port:
                     for number in (64, 256):
                         found = shares(port, number, options.workers)
                         busiest.setdefault((fair, number), []).append(max(found) / number)

@@ -1,7 +1,8 @@
 """CPU per request of our server and of uvicorn, in alternating rounds: python -m tests.bench.hello --uvicorn PYTHON.
 
 Requests per second move with the machine's noise; CPU microseconds per request of the server's process hardly do. So
-the servers take turns on one core, wrk has the other, and the medians of all rounds are compared.
+the servers take turns on one core, wrk has the other, and the medians of all rounds are compared. Ours is in the form
+in which it is installed, or with --plain never compiled.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
+from tests.bench.forms import INSTALLED, PLAIN, forms
+from tests.bench.process_tree import ROOT, TICK, free_port
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def start(command: list[str], port: int, core: int) -> subprocess.Popen[bytes]:
+def start(command: list[str], port: int, core: int, root: Path = ROOT) -> subprocess.Popen[bytes]:
     """The server, answering already."""
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
-    server = subprocess.Popen(["taskset", "-c", str(core), *command], env=environment, stderr=subprocess.DEVNULL)
+    environment = dict(os.environ, PYTHONPATH=str(root))
+    pinned = ["taskset", "-c", str(core), *command]
+    server = subprocess.Popen(pinned, env=environment, stderr=subprocess.DEVNULL, cwd=root)
     for _ in range(100):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -72,7 +70,15 @@ def main() -> None:
     parser.add_argument("--client-core", type=int, default=1)
     parser.add_argument("--header", action="append", default=[], help="sent with each request")
     parser.add_argument("--set", action="append", default=[], help="a setting of ours, name=value")
+    parser.add_argument("--plain", action="store_true", help="ours in plain Python")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        made = forms(Path(directory), Path(sys.executable))
+        run(options, made[PLAIN if options.plain else INSTALLED])
+
+
+def run(options: argparse.Namespace, root: Path) -> None:
+    """All rounds, and what came out."""
     ports = {"ours": free_port(), "uvicorn": free_port()}
     ours = [sys.executable, "-m", "tests.bench.target", options.app, str(ports["ours"]), *options.set]
     theirs = [options.uvicorn, "-m", "uvicorn", f"tests.bench.apps:{options.app}", "--port", str(ports["uvicorn"])]
@@ -88,7 +94,7 @@ def main() -> None:
         "httptools",
     ]
     servers = {
-        name: start(command, ports[name], options.core) for name, command in (("ours", ours), ("uvicorn", theirs))
+        name: start(command, ports[name], options.core, root) for name, command in (("ours", ours), ("uvicorn", theirs))
     }
     figures: dict[str, list[float]] = {name: [] for name in servers}
     try:

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.apps import Message, Receive, Send
-from tests.bench.hello import cpu_seconds, free_port, start
+from tests.bench.hello import cpu_seconds, start
+from tests.bench.process_tree import free_port
 from tests.bench.websocket_frames import CONNECTIONS, CPUS, SIZES, NotAgreed, client_frame, connect, exchange
 from tests.bench.websocket_servers import SERVERS, command
 

@@ -231,6 +231,7 @@ def spawned(
             scoreboard_fd=scoreboard_fd,
             stacks_fd=stacks_fd,
             beat_s=beat_s,
+            watch_s=beat_s,
             settings=ServerSettings(app=app, log_format="json", log_level="debug", **settings),  # type: ignore[arg-type]
         )
         ours.sendall(spec.as_message() if spec_line is None else spec_line)

@@ -43,6 +43,7 @@ SPEC = WorkerSpec(
     scoreboard_fd=7,
     stacks_fd=8,
     beat_s=0.5,
+    watch_s=7.5,
     settings=ServerSettings(app="main:app", keep_alive=1.5, health_path="/ü"),
 )
 

@@ -15,6 +15,9 @@ from server_core.contract import InFlight
 from server_core.heartbeat import LoopBeat, ThreadBeat
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
+from server_core.settings import ServerSettings
+from supervisor_d.settings.declaration import DaemonSettings, Settings
+from supervisor_d.settings.terms import terms
 from tests.helpers.worker import DEADLINE_S, ROOT
 
 
@@ -95,7 +98,7 @@ def test_the_thread_beats_before_there_is_a_loop_and_tells_nothing_in_flight() -
     board = Board()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ThreadBeat(board, pipe_fd=ours.fileno(), beat_s=0.001, orphan_timeout_s=3600).start()
+        ThreadBeat(board, pipe_fd=ours.fileno(), beat_s=0.001, watch_s=0.001, orphan_timeout_s=3600).start()
         assert board.beaten.wait(DEADLINE_S)
         assert not board.told.is_set()
 
@@ -105,10 +108,42 @@ def test_the_thread_tells_what_is_in_flight_once_the_loop_is_silent() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         board.beat_loop(time.monotonic())
-        thread = ThreadBeat(board, pipe_fd=ours.fileno(), beat_s=0.001, orphan_timeout_s=3600)
+        thread = ThreadBeat(board, pipe_fd=ours.fileno(), beat_s=0.001, watch_s=0.001, orphan_timeout_s=3600)
         thread.watch(lambda: [InFlight(1.0, "GET", "/")])
         thread.start()
         assert board.told.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("timeout", [1.0, 2.0, 3.0, 4.0, 6.0, 7.9, 8.0, 30.0, 40.0, 1000.0])
+def test_a_thread_that_rests_has_noticed_a_silence_before_the_master_asks_why(timeout: float) -> None:
+    """Wherever between two of its looks the loop has beaten for the last time."""
+    made = terms(Settings(daemon=DaemonSettings(timeout=timeout), server=ServerSettings()), pid1=False)
+    for tenth in range(10):
+        board = Board()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            thread = ThreadBeat(
+                board, pipe_fd=ours.fileno(), beat_s=made.beat_s, watch_s=made.watch_s, orphan_timeout_s=3600
+            )
+        thread.watch(list)
+        last_beat_at = 1000.0
+        board.beat_loop(last_beat_at)
+        looked_at, look_at = 0.0, last_beat_at + made.watch_s * tenth / 10
+        while look_at < last_beat_at + timeout:
+            looked_at = look_at
+            look_at += thread.beat(looked_at)
+        assert board.told.is_set()
+        assert last_beat_at + timeout - looked_at < timeout / 2  # what liveness takes for a blocked loop
+        board.beat_loop(looked_at)
+        assert thread.beat(looked_at) == made.watch_s
+
+
+def test_a_thread_without_a_loop_keeps_its_beat() -> None:
+    board = Board()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        thread = ThreadBeat(board, pipe_fd=ours.fileno(), beat_s=1.0, watch_s=7.5, orphan_timeout_s=3600)
+    assert thread.beat(1000.0) == 1.0
 
 
 @pytest.mark.parametrize("still_open", [False, True])
@@ -118,7 +153,8 @@ def test_the_thread_ends_the_process_only_after_the_pipe_has_hung_up(still_open:
         "from server_core.heartbeat import ThreadBeat\n"
         "from server_core.scoreboard import Scoreboard\n"
         "ours, theirs = socket.socketpair()\n"
-        "ThreadBeat(Scoreboard.private(), pipe_fd=ours.fileno(), beat_s=0.01, orphan_timeout_s=0.05).start()\n"
+        "ThreadBeat(Scoreboard.private(), pipe_fd=ours.fileno(), beat_s=0.01, watch_s=1, "
+        "orphan_timeout_s=0.05).start()\n"
         "sys.stdin.read(1) if sys.argv[1] == 'True' else theirs.close() or sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(still_open)], cwd=ROOT, stdin=subprocess.PIPE) as process:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -13,7 +14,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
 from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
+from server_core.loads import AHEAD, Loads
 from tests.helpers.http import run, turn, until
 
 LOOPS = ("asyncio", "uvloop")
@@ -62,13 +65,13 @@ class Crowd:
 class Rig:
     """Joined listeners over one queue; what they accept is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, loads: Loads | None = None) -> None:
         self.queue = Queue()
         self.queue.bind(("127.0.0.1", 0))
         self.queue.listen()
         self.crowd = Crowd()
         loop = asyncio.get_running_loop()
-        self.listeners = Listeners(loop, self._adopt, self.crowd, held=lambda: 0)
+        self.listeners = Listeners(loop, self._adopt, self.crowd, held=lambda: 0, loads=loads)
         self.listeners.add(self.queue)
         self.listeners.join()
         self.clients: list[socket.socket] = []
@@ -86,8 +89,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged() -> AsyncIterator[Rig]:
-    rig = Rig()
+async def rigged(loads: Loads | None = None) -> AsyncIterator[Rig]:
+    rig = Rig(loads)
     try:
         yield rig
         await until(lambda: not rig.listeners.adopting)
@@ -270,5 +273,27 @@ def test_who_is_left_behind_in_the_end_is_counted() -> None:
             rig.listeners.abandon()
             assert rig.crowd.abandoned == [2 if sys.platform == "linux" else 1]
             assert rig.crowd.is_closed
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(4, AHEAD), (24, AHEAD), (40, 5), (120, 15)])
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not say how long a queue is")
+def test_a_worker_that_is_not_alone_takes_the_more_at_once_the_longer_the_queue_is(waiting: int, taken: int) -> None:
+    async def scenario() -> None:
+        fd = os.memfd_create("scoreboard")
+        os.ftruncate(fd, SCOREBOARD_BYTES)
+        os.pwrite(fd, LOAD.pack(2, 0.0), load_offset(0))
+        other, own = Loads.shared(fd, 2, 3600.0), Loads.shared(fd, 1, 3600.0)
+        os.close(fd)
+        async with rigged(own) as rig:
+            other.beat(asyncio.get_running_loop().time())
+            other.store(0)
+            for _ in range(waiting):
+                rig.connect()
+            rig.listeners.accept(rig.queue)
+            assert len(rig.crowd.came) == taken
+        own.close()
+        other.close()
 
     run(scenario())

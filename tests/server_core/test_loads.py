@@ -78,6 +78,21 @@ def test_no_worker_waits_longer_than_the_longest_pause(worker: Worker) -> None:
     assert pause_s(worker(2, 10_000).lead()) == PAUSE_MAX_S
 
 
+def test_who_has_not_its_share_of_a_long_queue_is_not_ahead_yet(worker: Worker) -> None:
+    first, second = worker(1, 10), worker(2, 10 + AHEAD)
+    for waiting in range(8 * (AHEAD + 1)):
+        assert first.lead(lambda waiting=waiting: waiting) == -AHEAD  # type: ignore[misc]  # mypy infers no type for it
+        assert pause_s(second.lead(lambda waiting=waiting: waiting)) == PAUSE_S  # type: ignore[misc]  # as above
+    long = 8 * (AHEAD + 2)
+    assert second.lead(lambda: long) == AHEAD - 2
+    assert pause_s(second.lead(lambda: long)) == 0.0
+    assert share(second.lead(lambda: long)) == 2
+
+
+def test_the_queue_of_a_worker_alone_is_not_asked_for(worker: Worker) -> None:
+    assert worker(1, 1).lead(lambda: pytest.fail("asked")) is None
+
+
 def test_a_worker_that_does_not_accept_makes_nobody_wait(worker: Worker) -> None:
     leaving, busy = worker(1, 0), worker(2, 9)
     assert pause_s(busy.lead()) > 0

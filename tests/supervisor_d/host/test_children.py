@@ -72,6 +72,7 @@ class Nursery:
             scoreboard_fd=self.files[0],
             stacks_fd=self.files[1],
             beat_s=1.0,
+            watch_s=7.5,
             settings=ServerSettings(app=app),
         )
 

@@ -12,6 +12,9 @@ from supervisor_d.settings.declaration import AUTO, DaemonSettings, Settings
 from supervisor_d.settings.terms import terms
 from supervisor_d.vocabulary import Terms
 
+DERIVED = ("beat_s", "watch_s", "exit_when_failed", "graceful_timeout", "fit_memory", "memory_limited")
+"""Terms that are not simply the setting of their name."""
+
 
 def test_every_term_is_the_setting_of_its_name() -> None:
     daemon = DaemonSettings(
@@ -27,7 +30,7 @@ def test_every_term_is_the_setting_of_its_name() -> None:
     )
     made = terms(Settings(daemon=daemon, server=ServerSettings(graceful_timeout=47.0)), pid1=False)
     for field in dataclasses.fields(Terms):
-        if field.name not in ("beat_s", "exit_when_failed", "graceful_timeout", "fit_memory", "memory_limited"):
+        if field.name not in DERIVED:
             assert getattr(made, field.name) == getattr(daemon, field.name), field.name
     assert made.graceful_timeout == 47.0
 
@@ -53,10 +56,13 @@ def test_only_auto_with_a_choice_is_fitted_into_memory() -> None:
     assert not is_fitted(4)
 
 
-@pytest.mark.parametrize(("timeout", "beat_s"), [(30.0, 1.0), (4.0, 1.0), (3.0, 0.75), (1.0, 0.25)])
-def test_a_timeout_holds_four_beats_and_none_is_longer_than_a_second(timeout: float, beat_s: float) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "beat_s", "watch_s"),
+    [(600.0, 1.0, 10.0), (30.0, 1.0, 7.5), (4.0, 1.0, 1.0), (3.0, 0.75, 0.75), (1.0, 0.25, 0.25)],
+)
+def test_a_timeout_holds_four_beats_and_four_looks_at_them(timeout: float, beat_s: float, watch_s: float) -> None:
     made = terms(Settings(daemon=DaemonSettings(timeout=timeout), server=ServerSettings()), pid1=False)
-    assert made.beat_s == beat_s
+    assert (made.beat_s, made.watch_s) == (beat_s, watch_s)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+from server_core.traffic cimport Traffic
+from server_core.websocket.machine cimport Machine
+from server_core.websocket.session cimport Link, Session
+
+cdef class Channel(Link):
+    cdef bytes _farewell
+    cdef bint _full
+    cdef readonly bint _heard
+    cdef bytes _held
+    cdef readonly int _looks
+    cdef Machine _machine
+    cdef int _mode
+    cdef readonly bint _paused
+    cdef bint _pinged
+    cdef Traffic _server
+    cdef double _since
+    cdef bint _sliced
+    cdef double _stalled_at
+    cdef long long _taken_bytes
+    cdef readonly object _transport
+    cdef bint _vectored
+    cdef long long _written_bytes
+    cdef public Session session
+
+    cdef _read(self, bytes data)
+    cdef _write(self, out)
