@@ -62,7 +62,7 @@ class Connection(Outlet):
         self.peer = peer
         self._own = own  # the address that the client connected to, where that is not the socket's
         self.mode = OPEN
-        self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
+        self.reader = H1Reader(server.headers, server.lines, server.settings, self)
         self.writer = server.new_writer(server.heads)
         self.build = build
         self.request_ids: RequestIds | None = None
@@ -120,7 +120,8 @@ class Connection(Outlet):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.mode = LOST
-        self.ending.is_lost = True
+        self.reader.close()
+        self.ending.lose()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             self.server.background.add(exchange)

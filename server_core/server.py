@@ -102,8 +102,8 @@ class Server(Traffic):
         self.state, self.tls = state, tls
         self.root_path = settings.root_path.rstrip("/")
         self.origin = Origin(settings)
-        self.parser, self.new_parser = _choose_parser(settings)
-        self.lines = RequestLines(self.root_path, self.new_parser().knows)
+        self.parser, self.headers = _choose_parser(settings)
+        self.lines = RequestLines(self.root_path, self.headers.knows)
         self.connections: dict[Connection | Channel, None] = {}
         """Open connections, in the order of their making."""
         self.background: set[Call] = set()
@@ -344,15 +344,15 @@ def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
     return not isinstance(loop, asyncio.BaseEventLoop)
 
 
-def _choose_parser(settings: ServerSettings) -> tuple[str, Callable[[], HeaderParser]]:
-    """The parser's name and what makes one for a connection. UsageError if it was asked for and cannot be had."""
+def _choose_parser(settings: ServerSettings) -> tuple[str, HeaderParser]:
+    """The parser's name and itself. UsageError if it was asked for and cannot be had."""
     names = FieldNames(names_to_know(settings), settings.underscore_headers)
     if settings.http == "h11" or (settings.http == "auto" and HttptoolsHeaders is None):
         limit = settings.limit_header_bytes + settings.limit_request_line
-        return "h11", partial(H11Headers, names, limit)
+        return "h11", H11Headers(names, limit)
     if HttptoolsHeaders is None:
         raise UsageError("http: httptools cannot be imported; auto or h11 would be accepted")
-    return "httptools", partial(HttptoolsHeaders, names)
+    return "httptools", HttptoolsHeaders(names)
 
 
 def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:

@@ -98,9 +98,10 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         has_begun, self._state = self._state != _SILENT, _LOST
         if self._factory is None:
             self._protocol.connection_lost(error)
+            del self._protocol
         else:
             self._refuse(error or ConnectionResetError("the client has gone before the end of the TLS handshake"))
-        if has_begun:  # a connection's objects know each other, and wait for the collector; with 17 KB of OpenSSL's
+        if has_begun:  # 17 KB of OpenSSL's go with them, however long the exchange knows its connection
             del self._ssl, self._incoming, self._outgoing
         self._waiting = None
 
