@@ -23,6 +23,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
 from server_core import handshakes
+from server_core.arrival import Arrival, accept
 from server_core.loads import Loads, pause_s, share
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
@@ -83,7 +84,7 @@ class Crowd(Protocol):
     def fail(self, error: OSError, retry_s: float) -> None:
         """Nobody could be accepted; NO_DESCRIPTOR is held for so long."""
 
-    def settle(self, task: asyncio.Task[None]) -> None:
+    def settle(self, arrival: Arrival) -> None:
         """A socket has become a connection, or is closed."""
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class Listeners:
         """Why the queues are left alone, and what releases it, unless somebody does."""
         self._is_rested = False
         """Whether the next connection has been left to others for long enough."""
-        self.adopting: dict[asyncio.Task[None], float] = {}
+        self.adopting: dict[Arrival, float] = {}
         """Sockets on their way to become connections, and since when; the oldest first."""
 
     def add(self, sock: socket.socket) -> None:
@@ -185,7 +186,7 @@ class Listeners:
     def tell(self) -> None:
         """Tell the other workers how many connections there are here: after each change."""
         if self._loads is not None:
-            if self._joined and self._reasons.keys() <= {OTHERS_TURN}:
+            if self._joined and (not self._reasons or self._reasons.keys() <= {OTHERS_TURN}):
                 self._loads.store(self._held() + len(self.adopting))
             else:
                 self._loads.withdraw()
@@ -250,7 +251,7 @@ class Listeners:
     def _take(self, listener: socket.socket) -> Taken:
         """Take one connection off the queue."""
         try:
-            sock, peer = listener.accept()
+            sock, peer = accept(listener)
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._fail(error)
@@ -259,11 +260,12 @@ class Listeners:
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
         sock.setblocking(False)
-        task = self._loop.create_task(self._adopt(sock, peer))
-        self.adopting[task] = self._loop.time()
-        task.add_done_callback(self._adopted)
+        fd = sock.fileno()
+        arrival = Arrival(self._loop, self._adopt(sock, peer), self._adopted)
+        self.adopting[arrival] = self._loop.time()
+        arrival.go()
         self.tell()
-        self._crowd.come(sock.fileno())
+        self._crowd.come(fd)
         return Taken.ONE
 
     def _fail(self, error: OSError) -> None:
@@ -274,10 +276,10 @@ class Listeners:
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
         self._crowd.fail(error, retry_s)
 
-    def _adopted(self, task: asyncio.Task[None]) -> None:
-        del self.adopting[task]
+    def _adopted(self, arrival: Arrival) -> None:
+        del self.adopting[arrival]
         self.tell()
-        self._crowd.settle(task)
+        self._crowd.settle(arrival)
 
     def _watch(self) -> None:
         for listener in self._sockets:

@@ -49,6 +49,7 @@ class Loads:
         self._offset = slot * LOAD.size
         self._stale_s = STALE_BEATS * beat_s
         self._beat_at = 0.0
+        self._told = -1
 
     @staticmethod
     def shared(fd: int, slot: int, beat_s: float) -> Loads:
@@ -63,10 +64,13 @@ class Loads:
 
     def store(self, connections: int) -> None:
         """Tell the others how many connections this worker holds, and that it accepts."""
-        LOAD.pack_into(self._memory, self._offset, connections + 1, self._beat_at)
+        if connections + 1 != self._told:
+            self._told = connections + 1
+            LOAD.pack_into(self._memory, self._offset, connections + 1, self._beat_at)
 
     def withdraw(self) -> None:
         """Tell the others that this worker accepts no more."""
+        self._told = 0
         LOAD.pack_into(self._memory, self._offset, 0, self._beat_at)
 
     def beat(self, now: float) -> None:
@@ -77,18 +81,16 @@ class Loads:
 
     def lead(self) -> int | None:
         """How many connections more than the least loaded other worker this one holds; None if nobody else accepts."""
-        entries = LOAD.iter_unpack(self._memory[: self._entries() * LOAD.size])
-        next(entries)  # the master's: see contract.LOAD
-        fresh_at = time.monotonic() - self._stale_s
+        entries = self._entries()
+        if entries == 2 and self._slot == 1:
+            return None  # the only one
         own, _ = LOAD.unpack_from(self._memory, self._offset)
-        least = min(
-            (
-                load
-                for slot, (load, beat_at) in enumerate(entries, 1)
-                if load and beat_at > fresh_at and slot != self._slot
-            ),
-            default=0,
-        )
+        fresh_at = time.monotonic() - self._stale_s
+        least = 0
+        # The first entry is the master's: see contract.LOAD
+        for slot, (load, beat_at) in enumerate(LOAD.iter_unpack(self._memory[LOAD.size : entries * LOAD.size]), 1):
+            if load and beat_at > fresh_at and slot != self._slot and (load < least or not least):
+                least = load
         return own - least if least and own else None
 
     def close(self) -> None:

@@ -159,8 +159,8 @@ class Server(Traffic):
             else:
                 self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
-    async def _adopt_accepted(self, sock: socket.socket, peer: object) -> None:
-        await self.adopt(sock, peer, self.tls)
+    def _adopt_accepted(self, sock: socket.socket, peer: object) -> Coroutine[object, object, None]:
+        return self.adopt(sock, peer, self.tls)
 
     async def _adopt_proxied(self, gate: Gate, sock: socket.socket, peer: object) -> None:
         admitted = await gate.admit(sock, peer)
@@ -270,8 +270,8 @@ class Server(Traffic):
         self.listeners.abandon()
         for connection in list(self.connections):
             connection.abort()
-        for task in list(self.listeners.adopting):
-            task.cancel()
+        for arrival in list(self.listeners.adopting):
+            arrival.cancel()
         for exchange in list(self.background):
             if exchange.task is not None:
                 exchange.task.cancel()
