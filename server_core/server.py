@@ -34,6 +34,7 @@ from server_core.http.h1_h11 import H11Headers
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
+from server_core.http.scope import template
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
@@ -100,12 +101,15 @@ class Server(Traffic):
         self.settings, self.log = settings, log
         self.loop, self.vectored = loop, _is_vectored(loop)
         self.state, self.tls = state, tls
-        self.root_path = settings.root_path.rstrip("/")
+        root_path, has_state = settings.root_path.rstrip("/"), state is not None
+        self.bases = (
+            template("http", root_path, has_state=has_state),
+            template("https", root_path, has_state=has_state),
+        )
         self.origin = Origin(settings)
         self.parser, self.headers = _choose_parser(settings)
-        self.lines = RequestLines(self.root_path, self.headers.knows)
-        self.connections: dict[Connection | Channel, None] = {}
-        """Open connections, in the order of their making."""
+        self.lines = RequestLines(root_path, self.headers.knows)
+        self.connections = {}
         self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
         self.new_task = _task_factory(loop)
