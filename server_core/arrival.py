@@ -36,18 +36,20 @@ def accept(listener: socket.socket) -> tuple[Accepted, object]:
 
 
 class Arrival:
-    """One such coroutine under way; `settled` hears of its end, whatever that was."""
+    """One such coroutine under way: if it fails the socket is closed, and `settled` hears of its end in any case."""
 
-    __slots__ = ("_coroutine", "_loop", "_settled", "_waits_for")
+    __slots__ = ("_coroutine", "_loop", "_settled", "_sock", "_waits_for")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        coroutine: Coroutine[object, object, None],
+        coroutine: Coroutine[object, object, object],
+        sock: socket.socket,
         settled: Callable[[Arrival], None],
     ) -> None:
         self._loop = loop
         self._coroutine = coroutine
+        self._sock = sock
         self._settled = settled
         self._waits_for: asyncio.Future[object] | None = None
 
@@ -57,9 +59,10 @@ class Arrival:
             future = self._coroutine.send(None)
         except StopIteration:
             pass
-        except asyncio.CancelledError:  # by cancel(), which the coroutine has cleaned up after
-            pass
+        except (OSError, asyncio.CancelledError):  # the client has gone; or by cancel()
+            self._sock.close()
         except Exception as error:  # noqa: BLE001 - one client's; a task would report it in the same way
+            self._sock.close()
             told = {"message": "an accepted socket could not become a connection", "exception": error}
             self._loop.call_exception_handler(told)
         else:

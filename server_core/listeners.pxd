@@ -1,1 +1,21 @@
-# No class here is one in C: they are one object a server, which tests look into. Its methods are compiled all the same.
+from server_core.loads cimport Loads
+
+cdef class Listeners:
+    cdef object _adopt
+    cdef object _crowd
+    cdef double _handshakes_until
+    cdef object _held
+    cdef bint _is_closing
+    cdef bint _is_rested
+    cdef bint _joined
+    cdef Loads _loads
+    cdef object _loop
+    cdef object _next_look
+    cdef dict _reasons
+    cdef double _retry_s
+    cdef public list _sockets
+    cdef readonly dict adopting
+
+    cpdef release(self, str reason)
+    cpdef tell(self)
+    cdef _take(self, listener)

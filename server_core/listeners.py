@@ -63,7 +63,7 @@ UNSENT_BYTES: Final = 131072
 that reads 500 bytes at a time had 1.8 MiB of kernel memory filled for him, and a thousand stopped
 the worker for seconds. Measured: Linux 6.18, tcp_wmem up to 4 MiB, python -m tests.bench.slow."""
 
-Adopt = Callable[[socket.socket, object], Coroutine[object, object, None]]
+Adopt = Callable[[socket.socket, object], Coroutine[object, object, object]]
 
 
 class Taken(enum.Enum):
@@ -99,6 +99,11 @@ class Listeners:
 
     `loads` is where workers tell each other what they hold, `held` how many connections that is here.
     """
+
+    __slots__ = (
+        *("_adopt", "_crowd", "_handshakes_until", "_held", "_is_closing", "_is_rested", "_joined", "_loads", "_loop"),
+        *("_next_look", "_reasons", "_retry_s", "_sockets", "adopting"),
+    )
 
     def __init__(
         self,
@@ -259,9 +264,8 @@ class Listeners:
             # EAGAIN: another worker was faster. EINVAL: the master has shut the socket down, the queue was empty.
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
-        sock.setblocking(False)
         fd = sock.fileno()
-        arrival = Arrival(self._loop, self._adopt(sock, peer), self._adopted)
+        arrival = Arrival(self._loop, self._adopt(sock, peer), sock, self._adopted)
         self.adopting[arrival] = self._loop.time()
         arrival.go()
         self.tell()

@@ -1,1 +1,12 @@
-# No class here is one in C: it is one object a worker. Its methods are compiled all the same.
+cdef class Loads:
+    cdef double _beat_at
+    cdef object _memory
+    cdef Py_ssize_t _offset
+    cdef Py_ssize_t _slot
+    cdef double _stale_s
+    cdef Py_ssize_t _told
+
+    cpdef store(self, Py_ssize_t connections)
+    cpdef withdraw(self)
+    cpdef lead(self)
+    cdef Py_ssize_t _entries(self)

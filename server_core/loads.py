@@ -43,6 +43,8 @@ STALE_BEATS: Final = 2
 class Loads:
     """The table of all workers' loads, and this worker's entry in it, which only this worker's loop writes."""
 
+    __slots__ = ("_beat_at", "_memory", "_offset", "_slot", "_stale_s", "_told")
+
     def __init__(self, memory: mmap.mmap, slot: int, beat_s: float) -> None:
         self._memory = memory
         self._slot = slot

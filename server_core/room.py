@@ -73,6 +73,11 @@ Victim = Connection | Arrival
 class Room:
     """Counts newcomers against both limits: the listeners' crowd, which hears of everybody who comes and goes."""
 
+    __slots__ = (
+        *("_allowed", "_failing", "_full", "_leaving", "_limit", "_reserved_from", "_search_at", "_server", "_short"),
+        *("_spared", "evictions_total"),
+    )
+
     def __init__(self, server: Server) -> None:
         self._server = server
         self._limit = server.settings.limit_connections

@@ -163,8 +163,12 @@ class Server(Traffic):
             else:
                 self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
-    def _adopt_accepted(self, sock: socket.socket, peer: object) -> Coroutine[object, object, None]:
-        return self.adopt(sock, peer, self.tls)
+    def _adopt_accepted(self, sock: socket.socket, peer: object) -> Coroutine[object, object, object]:
+        if not self.vectored:
+            sock.setblocking(False)  # uvloop does that itself, asyncio's own loops do not
+        if self.tls is not None:
+            return self.adopt(sock, peer, self.tls)
+        return self.loop.connect_accepted_socket(partial(Connection, self, peer), sock)  # type: ignore[type-var]  # as above
 
     async def _adopt_proxied(self, gate: Gate, sock: socket.socket, peer: object) -> None:
         admitted = await gate.admit(sock, peer)

@@ -38,6 +38,7 @@ class Gate:
         None if the connection may not come in, and the socket is closed.
         """
         header: Header | None = None
+        sock.setblocking(False)
         try:
             if not self._trusted.trusts(peer):
                 raise NotProxied("not a proxy by proxy-allow-ips")

@@ -22,7 +22,9 @@ class Journey:
         self.told: list[dict[str, object]] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, told: self.told.append(told))
-        self.arrival = Arrival(loop, coroutine, self.settled.append)
+        self.sock, theirs = socket.socketpair()
+        theirs.close()
+        self.arrival = Arrival(loop, coroutine, self.sock, self.settled.append)
         self.arrival.go()
 
 
@@ -50,6 +52,8 @@ def test_the_first_step_is_taken_at_once_and_the_next_when_what_it_waits_for_is_
         await turn()
         assert journey.settled == [journey.arrival], "it is over once"
         assert not journey.told
+        assert journey.sock.fileno() >= 0
+        journey.sock.close()
 
     run(scenario(), loop=loop)
 
@@ -61,6 +65,7 @@ def test_who_waits_for_nothing_is_there_at_once() -> None:
 
         journey = Journey(way())
         assert journey.settled == [journey.arrival]
+        journey.sock.close()
 
     run(scenario())
 
@@ -83,6 +88,7 @@ def test_one_that_is_given_up_cleans_up_first(loop: str) -> None:
         assert not cleaned, "not inside of whoever gives it up"
         await until(lambda: journey.settled)
         assert cleaned == [True]
+        assert journey.sock.fileno() == -1
         assert not journey.told
 
     run(scenario(), loop=loop)
@@ -96,6 +102,20 @@ def test_an_error_is_told_and_ends_it() -> None:
         journey = Journey(way())
         assert journey.settled == [journey.arrival]
         assert str(journey.told[0]["exception"]) == "no way"
+        assert journey.sock.fileno() == -1
+
+    run(scenario())
+
+
+def test_a_client_that_has_gone_is_no_error() -> None:
+    async def scenario() -> None:
+        async def way() -> None:
+            raise ConnectionResetError
+
+        journey = Journey(way())
+        assert journey.settled == [journey.arrival]
+        assert not journey.told
+        assert journey.sock.fileno() == -1
 
     run(scenario())
 
