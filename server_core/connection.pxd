@@ -17,7 +17,7 @@ cdef class Connection(Outlet):
     cdef object _own
     cdef int _streak
     cdef object _tls
-    cdef bint _trusted
+    cdef int _trusted
     cdef public double body_wanted_at
     cdef public object build
     cdef public bint continued

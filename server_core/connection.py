@@ -23,7 +23,7 @@ from server_core.http.exchange import Exchange, Outlet
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE
 from server_core.http.phases import AWAITING_START, COMPLETE
-from server_core.http.scope import build, template
+from server_core.http.scope import build
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
 from server_core.pipeline import HIGH_WATER, hold_back, is_enough
@@ -57,12 +57,15 @@ class Connection(Outlet):
         *("progress", "reader", "request_ids", "server", "since", "tap", "transport", "waiting", "writer"),
     )
 
+    transport: asyncio.Transport
+
     def __init__(self, server: Server, peer: object, own: object = None) -> None:
         self.server = server
         self.peer = peer
         self._own = own  # the address that the client connected to, where that is not the socket's
         self.mode = OPEN
-        self.reader = H1Reader(server.new_parser(), server.lines, server.settings, self)
+        self._trusted = -1  # whether the peer is believed: not known before it says something
+        self.reader = H1Reader(server.headers, server.lines, server.settings, self)
         self.writer = server.new_writer(server.heads)
         self.build = build
         self.request_ids: RequestIds | None = None
@@ -79,20 +82,20 @@ class Connection(Outlet):
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        client = address(self.peer)
-        self._trusted = self.server.origin.trusted.trusts(self.peer)
-        if (request_ids := self.server.origin.request_ids) is not None:
-            request_ids.attach(self, self._trusted)
-        own = address(self._own or transport.get_extra_info("sockname"))
-        tls = self.server.tls
+        server = self.server
+        self.transport = transport  # type: ignore[assignment]  # cast() is a call
+        if (request_ids := server.origin.request_ids) is not None:
+            self._trusted = server.origin.trusted.trusts(self.peer)
+            request_ids.attach(self, self._trusted > 0)
+        tls = server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
         self.tap = Tap(self.transport)
         self.ending = Ending(self.transport, self._loop, self._tls is not None)
-        scheme, has_state = "https" if self._tls else "http", self.server.state is not None
-        self._base = template(scheme, client, own, self.server.root_path, has_state=has_state)
-        self.server.connections[self] = None
+        self._base = base = server.bases[self._tls is not None].copy()
+        base["client"] = address(self.peer)
+        base["server"] = address(self._own or transport.get_extra_info("sockname"))
+        server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
         if self.mode != OPEN:
@@ -120,7 +123,8 @@ class Connection(Outlet):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.mode = LOST
-        self.ending.is_lost = True
+        self.reader.close()
+        self.ending.lose()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             self.server.background.add(exchange)
@@ -143,8 +147,11 @@ class Connection(Outlet):
         scope = self.build(self._base, head, server.state)
         if self._tls is not None:
             cast("dict[str, object]", scope["extensions"])["tls"] = self._tls.copy()
-        if head.forwarded and self._trusted:
-            server.origin.amend(scope, head)
+        if head.forwarded:
+            if self._trusted < 0:
+                self._trusted = server.origin.trusted.trusts(self.peer)
+            if self._trusted:
+                server.origin.amend(scope, head)
         if self.exchange is not None:
             server.background.add(self.exchange)  # answered, but the application still runs
         server.requests_total += 1
@@ -200,6 +207,8 @@ class Connection(Outlet):
             server.responses[call.status // 100] += 1
         else:
             out = writer.body(data, more)
+        if writer.close and not more and self._tls is not None:
+            self.transport.hold()  # type: ignore[attr-defined]  # a TlsStream, which complete() will close
         if more or self.reader.held or self._gathering is not None:
             self._gather(out, ONE_TURN if more else NEXT_ANSWER)
         elif type(out) is tuple:

@@ -30,14 +30,28 @@ LINGER_S: Final = 1.0
 class Ending:
     """The way out for one transport."""
 
-    __slots__ = ("_loop", "_transport", "is_lost", "is_tls")
+    __slots__ = ("_is_lost", "_loop", "_timer", "_transport", "is_tls")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
         self._transport = transport
         self._loop = loop
         self.is_tls = is_tls
-        self.is_lost = False
-        """Set by whoever hears that the connection is gone, or gives the transport away: nothing more is done."""
+        self._is_lost = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def lose(self) -> None:
+        """The connection is gone, or its transport given away: nothing more is done.
+
+        A timer that was left to run out would keep what belongs to the connection in memory for as long.
+        """
+        self._is_lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _linger(self) -> None:
+        if self._timer is None and not self._is_lost:
+            self._timer = self._loop.call_later(LINGER_S, self._linger_over)
 
     def shut(self, half_closed: bool) -> None:
         """Half-close, and linger; `half_closed` says that the client has done so already."""
@@ -45,13 +59,13 @@ class Ending:
             self.close()
         else:
             self._transport.write_eof()
-            self._loop.call_later(LINGER_S, self._linger_over)
+            self._linger()
 
     def close(self) -> None:
         """Close behind what is written. TLS says goodbye both ways; a client that does not answer is not waited for."""
         self._transport.close()
         if self.is_tls:
-            self._loop.call_later(LINGER_S, self._linger_over)
+            self._linger()
 
     def cut(self, by_reset: bool) -> None:
         """Close so that it looks wrong; `by_reset` where a mere close would look like an end."""
@@ -66,11 +80,10 @@ class Ending:
         self._transport.abort()
 
     def _linger_over(self) -> None:
-        if self.is_lost:
-            return
+        self._timer = None
         transport = self._transport
         if transport.get_write_buffer_size() or (self.is_tls and queued_bytes(transport, TO_BE_TAKEN)):
-            self._loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
+            self._linger()  # not all is taken yet: write-timeout watches
         elif self.is_tls:
             transport.abort()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
@@ -48,8 +49,9 @@ def under_way(listener: socket.socket) -> bool:
 def waiting(listener: socket.socket) -> int:
     """How many are in the accept queue; where the kernel does not count them for us, 1 says that somebody is."""
     if sys.platform == "linux" and listener.family != socket.AF_UNIX:
-        (queued,) = _QUEUED.unpack(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size))
-        return int(queued)
+        with contextlib.suppress(OSError):  # a sandbox that has no such option
+            (queued,) = _QUEUED.unpack(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size))
+            return int(queued)
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     return int(any(events & select.POLLIN for _, events in poll.poll(0)))

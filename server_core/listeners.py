@@ -24,6 +24,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from server_core import handshakes
+from server_core.arrival import Arrival, accept
 from server_core.loads import Loads, pause_s, share
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
@@ -63,7 +64,7 @@ UNSENT_BYTES: Final = 131072
 that reads 500 bytes at a time had 1.8 MiB of kernel memory filled for him, and a thousand stopped
 the worker for seconds. Measured: Linux 6.18, tcp_wmem up to 4 MiB, python -m tests.bench.slow."""
 
-Adopt = Callable[[socket.socket, object], Coroutine[object, object, None]]
+Adopt = Callable[[socket.socket, object], Coroutine[object, object, object]]
 
 
 class Taken(enum.Enum):
@@ -84,7 +85,7 @@ class Crowd(Protocol):
     def fail(self, error: OSError, retry_s: float) -> None:
         """Nobody could be accepted; NO_DESCRIPTOR is held for so long."""
 
-    def settle(self, task: asyncio.Task[None]) -> None:
+    def settle(self, arrival: Arrival) -> None:
         """A socket has become a connection, or is closed."""
 
     def close(self) -> None:
@@ -99,6 +100,11 @@ class Listeners:
 
     `loads` is where workers tell each other what they hold, `held` how many connections that is here.
     """
+
+    __slots__ = (
+        *("_adopt", "_crowd", "_handshakes_until", "_held", "_is_closing", "_is_rested", "_joined", "_loads", "_loop"),
+        *("_next_look", "_reasons", "_retry_s", "_sockets", "adopting"),
+    )
 
     def __init__(
         self,
@@ -124,7 +130,7 @@ class Listeners:
         """Why the queues are left alone, and what releases it, unless somebody does."""
         self._is_rested = False
         """Whether the next connection has been left to others for long enough."""
-        self.adopting: dict[asyncio.Task[None], float] = {}
+        self.adopting: dict[Arrival, float] = {}
         """Sockets on their way to become connections, and since when; the oldest first."""
 
     def add(self, sock: socket.socket) -> None:
@@ -186,7 +192,7 @@ class Listeners:
     def tell(self) -> None:
         """Tell the other workers how many connections there are here: after each change."""
         if self._loads is not None:
-            if self._joined and self._reasons.keys() <= {OTHERS_TURN}:
+            if self._joined and (not self._reasons or self._reasons.keys() <= {OTHERS_TURN}):
                 self._loads.store(self._held() + len(self.adopting))
             else:
                 self._loads.withdraw()
@@ -238,7 +244,7 @@ class Listeners:
 
     def accept(self, listener: socket.socket) -> None:
         """Take connections off a queue that is not empty, unless others should have the next one first."""
-        lead = self._loads.lead(partial(self._waiting, listener)) if self._loads is not None else None
+        lead = self._loads.lead(partial(handshakes.waiting, listener)) if self._loads is not None else None
         wait_s = 0.0 if self._is_rested else pause_s(lead)
         self._is_rested = wait_s > 0
         if wait_s:
@@ -248,17 +254,10 @@ class Listeners:
             if self._take(listener) is not Taken.ONE or self._reasons:
                 return
 
-    def _waiting(self, listener: socket.socket) -> int:
-        """How many are in the queue; 0 where the kernel tells only whether there is somebody, or a sandbox nothing."""
-        try:
-            return handshakes.waiting(listener) if listener.family != socket.AF_UNIX else 0
-        except OSError:
-            return 0
-
     def _take(self, listener: socket.socket) -> Taken:
         """Take one connection off the queue."""
         try:
-            sock, peer = listener.accept()
+            sock, peer = accept(listener)
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._fail(error)
@@ -266,12 +265,12 @@ class Listeners:
             # EAGAIN: another worker was faster. EINVAL: the master has shut the socket down, the queue was empty.
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
-        sock.setblocking(False)
-        task = self._loop.create_task(self._adopt(sock, peer))
-        self.adopting[task] = self._loop.time()
-        task.add_done_callback(self._adopted)
+        fd = sock.fileno()
+        arrival = Arrival(self._loop, self._adopt(sock, peer), sock, self._adopted)
+        self.adopting[arrival] = self._loop.time()
+        arrival.go()
         self.tell()
-        self._crowd.come(sock.fileno())
+        self._crowd.come(fd)
         return Taken.ONE
 
     def _fail(self, error: OSError) -> None:
@@ -282,10 +281,10 @@ class Listeners:
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
         self._crowd.fail(error, retry_s)
 
-    def _adopted(self, task: asyncio.Task[None]) -> None:
-        del self.adopting[task]
+    def _adopted(self, arrival: Arrival) -> None:
+        del self.adopting[arrival]
         self.tell()
-        self._crowd.settle(task)
+        self._crowd.settle(arrival)
 
     def _watch(self) -> None:
         for listener in self._sockets:

@@ -49,12 +49,15 @@ STALE_BEATS: Final = 2
 class Loads:
     """The table of all workers' loads, and this worker's entry in it, which only this worker's loop writes."""
 
+    __slots__ = ("_beat_at", "_memory", "_offset", "_slot", "_stale_s", "_told")
+
     def __init__(self, memory: mmap.mmap, slot: int, beat_s: float) -> None:
         self._memory = memory
         self._slot = slot
         self._offset = slot * LOAD.size
         self._stale_s = STALE_BEATS * beat_s
         self._beat_at = 0.0
+        self._told = -1
 
     @staticmethod
     def shared(fd: int, slot: int, beat_s: float) -> Loads:
@@ -69,10 +72,13 @@ class Loads:
 
     def store(self, connections: int) -> None:
         """Tell the others how many connections this worker holds, and that it accepts."""
-        LOAD.pack_into(self._memory, self._offset, connections + 1, self._beat_at)
+        if connections + 1 != self._told:
+            self._told = connections + 1
+            LOAD.pack_into(self._memory, self._offset, connections + 1, self._beat_at)
 
     def withdraw(self) -> None:
         """Tell the others that this worker accepts no more."""
+        self._told = 0
         LOAD.pack_into(self._memory, self._offset, 0, self._beat_at)
 
     def beat(self, now: float) -> None:
@@ -81,23 +87,27 @@ class Loads:
         load, _ = LOAD.unpack_from(self._memory, self._offset)
         LOAD.pack_into(self._memory, self._offset, load, now)
 
-    def lead(self, waiting: Callable[[], int] = lambda: 0) -> int | None:
+    def lead(self, waiting: Callable[[], int] | None = None) -> int | None:
         """How many connections more than the least loaded other worker this one holds; None if nobody else accepts.
 
-        What its even share of a quarter of those waiting is more than AHEAD is taken off.
+        `waiting` tells the length of the queue: what an even share of a quarter of it is more than AHEAD is taken off.
         """
-        entries = LOAD.iter_unpack(self._memory[: self._entries() * LOAD.size])
-        next(entries)  # the master's: see contract.LOAD
+        entries = self._entries()
+        if entries == 2 and self._slot == 1:
+            return None  # the only one
+        own, _ = LOAD.unpack_from(self._memory, self._offset)
         fresh_at = time.monotonic() - self._stale_s
-        own = int(LOAD.unpack_from(self._memory, self._offset)[0])
-        others: list[int] = [
-            load
-            for slot, (load, beat_at) in enumerate(entries, 1)
-            if load and beat_at > fresh_at and slot != self._slot
-        ]
+        least = others = 0
+        # The first entry is the master's: see contract.LOAD
+        for slot, (load, beat_at) in enumerate(LOAD.iter_unpack(self._memory[LOAD.size : entries * LOAD.size]), 1):
+            if load and beat_at > fresh_at and slot != self._slot:
+                others += 1
+                if load < least or not least:
+                    least = load
         if not others or not own:
             return None
-        return own - min(others) - max(0, waiting() // (4 * len(others) + 4) - AHEAD)
+        shared = 0 if waiting is None else max(0, waiting() // (4 * others + 4) - AHEAD)
+        return int(own) - least - shared
 
     def close(self) -> None:
         self._memory.close()

@@ -13,7 +13,6 @@ Who can be spared is a table below.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import resource
 import socket
@@ -22,6 +21,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from server_core.arrival import Arrival
 from server_core.connection import Connection
 from server_core.episode import Episode
 from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR
@@ -67,11 +67,16 @@ WebSockets are not in the table: silence is what they are for, and pings find th
 UNHEARD: Final = frozenset((IDLE, SILENT, FRESH))
 """Those from whom a request may have come that nobody has read yet: the kernel is asked, as in a drain."""
 
-Victim = Connection | asyncio.Task[None]
+Victim = Connection | Arrival
 
 
 class Room:
     """Counts newcomers against both limits: the listeners' crowd, which hears of everybody who comes and goes."""
+
+    __slots__ = (
+        *("_allowed", "_failing", "_full", "_leaving", "_limit", "_reserved_from", "_search_at", "_server", "_short"),
+        *("_spared", "evictions_total"),
+    )
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -131,8 +136,8 @@ class Room:
         if not self._leaving:
             self._make()
 
-    def settle(self, task: asyncio.Task[None]) -> None:
-        self._leaving.discard(task)
+    def settle(self, arrival: Arrival) -> None:
+        self._leaving.discard(arrival)
         self._release_limit()
         self._server.check_drained()
 

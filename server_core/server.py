@@ -33,7 +33,8 @@ from server_core.http.field_names import FieldNames
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
-from server_core.http.wire import Head
+from server_core.http.scope import template
+from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
@@ -94,15 +95,16 @@ class Server(Traffic):
         self.settings, self.log = settings, log
         self.loop, self.vectored = loop, _is_vectored(loop)
         self.state, self.tls = state, tls
-        self.root_path = settings.root_path.rstrip("/")
+        root_path, has_state = settings.root_path.rstrip("/"), state is not None
+        self.bases = (
+            template("http", root_path, has_state=has_state),
+            template("https", root_path, has_state=has_state),
+        )
         self.origin = Origin(settings)
-        names = FieldNames(names_to_know(settings), settings.underscore_headers)
         self.parser = parsers.choose(settings.http)
-        longest = settings.limit_header_bytes + settings.limit_request_line
-        self.new_parser = parsers.maker(self.parser, names, longest)
-        self.lines = RequestLines(self.root_path, self.new_parser().knows)
-        self.connections: dict[Connection | Channel, None] = {}
-        """Open connections, in the order of their making."""
+        self.headers = _new_parser(self.parser, settings)
+        self.lines = RequestLines(root_path, self.headers.knows)
+        self.connections = {}
         self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
         self.new_task = _task_factory(loop)
@@ -156,8 +158,12 @@ class Server(Traffic):
             else:
                 self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
-    async def _adopt_accepted(self, sock: socket.socket, peer: object) -> None:
-        await self.adopt(sock, peer, self.tls)
+    def _adopt_accepted(self, sock: socket.socket, peer: object) -> Coroutine[object, object, object]:
+        if not self.vectored:
+            sock.setblocking(False)  # uvloop does that itself, asyncio's own loops do not
+        if self.tls is not None:
+            return self.adopt(sock, peer, self.tls)
+        return self.loop.connect_accepted_socket(partial(Connection, self, peer), sock)  # type: ignore[type-var]  # as above
 
     async def _adopt_proxied(self, gate: Gate, sock: socket.socket, peer: object) -> None:
         admitted = await gate.admit(sock, peer)
@@ -267,8 +273,8 @@ class Server(Traffic):
         self.listeners.abandon()
         for connection in list(self.connections):
             connection.abort()
-        for task in list(self.listeners.adopting):
-            task.cancel()
+        for arrival in list(self.listeners.adopting):
+            arrival.cancel()
         for exchange in list(self.background):
             if exchange.task is not None:
                 exchange.task.cancel()
@@ -339,6 +345,11 @@ def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
     asyncio's own does not in CPython 3.12.1 and 3.13.0 (tested), so that nothing would bound it. uvloop's does.
     """
     return not isinstance(loop, asyncio.BaseEventLoop)
+
+
+def _new_parser(name: str, settings: ServerSettings) -> HeaderParser:
+    names = FieldNames(names_to_know(settings), settings.underscore_headers)
+    return parsers.make(name, names, settings.limit_header_bytes + settings.limit_request_line)
 
 
 def _fixed_defaults(settings: ServerSettings) -> list[tuple[bytes, bytes]]:

@@ -1,17 +1,27 @@
-from server_core.http.h1_heads cimport Defaults
+from server_core.http.h1_heads cimport Defaults, Heads
 
 cdef class Traffic:
     cdef public object access_log
     cdef public bint announcing
     cdef public object app
+    cdef public tuple bases
+    cdef public dict connections
     cdef public Defaults defaults
     cdef public bint draining
+    cdef public object headers
+    cdef public Heads heads
     cdef public list latency
     cdef public double latency_sum_s
+    cdef public object lines
+    cdef public object loop
     cdef public long long max_requests
     cdef public object new_task
+    cdef public object new_writer
     cdef public double now
+    cdef public object origin
     cdef public long long requests_total
     cdef public list responses
+    cdef public object settings
     cdef public object state
+    cdef public object tls
     cdef public bint vectored

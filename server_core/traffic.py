@@ -8,12 +8,22 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from server_core.access.log import AccessLog
 from server_core.contract import LATENCY_BOUNDS_S
 from server_core.http.exchange import Application
-from server_core.http.h1_heads import Defaults
+from server_core.http.h1_heads import Defaults, Heads
+from server_core.http.h1_rules import RequestLines
+from server_core.http.h1_writer import H1Writer
+from server_core.http.wire import HeaderParser
+from server_core.proxy.origin import Origin
+from server_core.settings import ServerSettings
+from server_core.tls import Tls
+
+if TYPE_CHECKING:
+    from server_core.connection import Connection
+    from server_core.websocket.channel import Channel
 
 FASTEST_S: Final = LATENCY_BOUNDS_S[0]
 
@@ -22,17 +32,30 @@ class Traffic:
     """One object for all connections of a server."""
 
     __slots__ = (
-        *("access_log", "announcing", "app", "defaults", "draining", "latency", "latency_sum_s"),
-        *("max_requests", "new_task", "now", "requests_total", "responses", "state", "vectored"),
+        *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
+        *("latency", "latency_sum_s", "lines", "loop", "max_requests", "new_task", "new_writer", "now", "origin"),
+        *("requests_total", "responses", "settings", "state", "tls", "vectored"),
     )
 
     access_log: AccessLog | None
     app: Application
+    bases: tuple[dict[str, object], dict[str, object]]
+    """What all scopes have in common, of plain connections and of those with TLS."""
+    connections: dict[Connection | Channel, None]
+    """Open connections, in the order of their making."""
     defaults: Defaults
     """The fields that every response gets, the date among them."""
+    headers: HeaderParser
+    heads: Heads
+    lines: RequestLines
+    loop: asyncio.AbstractEventLoop
     new_task: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    new_writer: Callable[[Heads], H1Writer]
+    origin: Origin
+    settings: ServerSettings
     state: Mapping[str, object] | None
     """What the lifespan left for all requests."""
+    tls: Tls | None
     vectored: bool
     """Whether a transport's writelines() tells when its buffer is full."""
     max_requests: int

@@ -45,9 +45,8 @@ class HttptoolsHeaders:
     def parse(self, head: bytes) -> Fields:
         fields: Fields = []
         self._fields = fields
-        self.special = []
-        if self.forwarded:
-            self.forwarded = []
+        # New ones each time: the last ones are another head's, and a connection keeps them for heads like it
+        self.special, self.forwarded = [], []
         try:
             self._feed(head)
         except httptools.HttpParserUpgrade:

@@ -23,6 +23,7 @@ cdef class H1Reader:
     @cython.locals(end=Py_ssize_t, line_end=Py_ssize_t, is_same=bint, last=bytes, head=Head, line=RequestLine)
     cpdef feed(self, bytes data)
     cdef _parse(self, RequestLine line, bytes data, bytes rest)
+    cpdef close(self)
     cpdef next(self)
     cdef _begin_body(self, Head head)
     cdef _read_body(self, bytes data)

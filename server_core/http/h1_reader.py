@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Final
+from typing import Final, cast
 
 from server_core.http.h1_chunked import ChunkedBody
 from server_core.http.h1_rules import FIELD_LINES, VERDICTS, RequestLines, first_fault, judge, overrule_host
@@ -25,7 +25,7 @@ _IN_HEAD, _IN_BODY, _DONE = range(3)
 
 
 class H1Reader:
-    """The reading half of one HTTP/1.1 connection."""
+    """The reading half of one HTTP/1.1 connection. `parser` may serve many: nothing of a connection stays in it."""
 
     __slots__ = (
         "_body_limit",
@@ -116,14 +116,18 @@ class H1Reader:
         """
         parser, head = self._parser, self._head
         self._last = b""
-        fields = parser.parse(data if line.is_known else _disguised(line, rest))
-        if len(fields) > self._fields_limit:
-            raise too_many_fields()
-        rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
+        try:
+            fields = parser.parse(data if line.is_known else _disguised(line, rest))
+            if len(fields) > self._fields_limit:
+                raise too_many_fields()
+            rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
+        except BaseException:
+            parser.renew()  # it is everybody's: nobody's request may go on where this one broke off
+            raise
         head.rules, head.forwarded = rules, parser.forwarded
         self._forwarded = parser.forwarded
-        if rules.length:
-            parser.renew()  # it would wait for the body, which is not its business
+        if rules.length or not rules.keep_alive:
+            parser.renew()  # it would wait for the body, which is not its business, or take nothing behind this head
         if line.authority is not None:
             fields = overrule_host(line.authority, fields)
         elif len(rest) <= LAST_LIMIT:
@@ -143,6 +147,10 @@ class H1Reader:
         else:
             return False
         return True
+
+    def close(self) -> None:
+        """Read no more: sink and reader know each other, and would wait for the garbage collector."""
+        self._sink = cast(Sink, None)
 
     def next(self) -> None:
         """Let the next request be read; feed(b"") reads it from what is held."""

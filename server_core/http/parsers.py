@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from functools import partial
 
 from server_core.errors import UsageError
 from server_core.http.field_names import FieldNames
@@ -29,12 +27,12 @@ def choose(name: str) -> str:
     return "h11"
 
 
-def maker(name: str, names: FieldNames, limit: int) -> Callable[[], HeaderParser]:
-    """What makes this parser, as chosen, for a connection; `limit` is the longest head in bytes."""
+def make(name: str, names: FieldNames, limit: int) -> HeaderParser:
+    """The parser of a server, by the name that was chosen; `limit` is the longest head in bytes."""
     if name == "h11":
         from server_core.http.h1_h11 import H11Headers
 
-        return partial(H11Headers, names, limit)
+        return H11Headers(names, limit)
     from server_core.http.h1_httptools import HttptoolsHeaders
 
-    return partial(HttptoolsHeaders, names)
+    return HttptoolsHeaders(names)

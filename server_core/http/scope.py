@@ -1,7 +1,7 @@
 """From a checked request head to an ASGI scope.
 
-A connection keeps one template and each request line its own part; a scope is their union (one call in C) and gets
-`asgi`, `extensions`, `state` and header list of its own, because applications write into them.
+A connection keeps its copy of a template and each request line its own part; a scope is their union (one call in C)
+and gets `asgi`, `extensions`, `state` and header list of its own, because applications write into them.
 
 asgi.spec_version: since 2.4 send() raises OSError when the client is gone, which it does here; 2.5 concerns WebSocket.
 """
@@ -15,15 +15,14 @@ from server_core.http.wire import Head
 Address = tuple[str, int | None]
 
 
-def template(
-    scheme: str, client: Address | None, server: Address | None, root_path: str, *, has_state: bool
-) -> dict[str, object]:
-    """What all requests of one connection have in common, and a place for all that each has of its own.
+def template(scheme: str, root_path: str, *, has_state: bool) -> dict[str, object]:
+    """What all requests of a server have in common, and a place for all that each has of its own.
 
-    The places are why no scope grows while it is filled, which would cost as much as the filling.
+    The places are why no scope grows while it is filled, which would cost as much as the filling. A connection fills
+    in the addresses, in a copy.
     """
     own = dict.fromkeys(("asgi", "http_version", "method", "path", "raw_path", "query_string", "headers", "extensions"))
-    base = {"type": "http", "server": server, "client": client, "scheme": scheme, "root_path": root_path, **own}
+    base = {"type": "http", "server": None, "client": None, "scheme": scheme, "root_path": root_path, **own}
     return {**base, "state": None} if has_state else base
 
 

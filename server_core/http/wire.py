@@ -119,7 +119,10 @@ class Head:
 
 
 class HeaderParser(Protocol):
-    """Takes one whole request head apart: the part of a reader that httptools or h11 does."""
+    """Takes one whole request head apart: the part of a reader that httptools or h11 does.
+
+    One serves all connections of a server, a head at a time: it keeps nothing from one parse() to the next.
+    """
 
     special: Fields
     """After parse(): the fields that frame the message or steer the connection (h1_rules.SPECIAL), in order."""

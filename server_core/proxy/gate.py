@@ -38,11 +38,11 @@ class Gate:
         None if the connection may not come in, and the socket is closed.
         """
         header: Header | None = None
+        sock.setblocking(False)
         try:
             if not self._trusted.trusts(peer):
                 raise NotProxied("not a proxy by proxy-allow-ips")
-            async with asyncio.timeout(self._timeout_s):
-                header = await self._take(sock)
+            header = await self._take(sock)
         except NotProxied as error:
             self._refuse(peer, str(error))
         except TimeoutError:
@@ -58,11 +58,14 @@ class Gate:
 
     async def _take(self, sock: socket.socket) -> Header | None:
         data = b""
+        deadline = self._loop.time() + self._timeout_s
         while True:
             try:
                 seen = sock.recv(LONGEST, socket.MSG_PEEK)
             except BlockingIOError:
-                await self._readable(sock)
+                if self._loop.time() >= deadline:
+                    raise TimeoutError from None
+                await self._readable(sock, deadline)
                 continue
             if not seen:
                 if data:
@@ -73,12 +76,14 @@ class Gate:
             if header is not None:
                 return header
 
-    async def _readable(self, sock: socket.socket) -> None:
+    async def _readable(self, sock: socket.socket, deadline: float) -> None:
         readable = self._loop.create_future()
         self._loop.add_reader(sock.fileno(), _resolve, readable)
+        timer = self._loop.call_at(deadline, _expire, readable)
         try:
             await readable
         finally:
+            timer.cancel()
             self._loop.remove_reader(sock.fileno())
 
     def _refuse(self, peer: object, reason: str) -> None:
@@ -93,3 +98,8 @@ class Gate:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _expire(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -54,7 +54,7 @@ def hand_over(connection: Connection, channel: Channel, head: bytes) -> None:
     if connection.mode != OPEN or connection.half_closed or session.gone:
         raise ClientDisconnected("the client has closed the connection")
     connection.mode = LOST
-    connection.ending.is_lost = True
+    connection.ending.lose()
     connection.exchange = None
     connection.write(head)
     server = connection.server
@@ -63,6 +63,7 @@ def hand_over(connection: Connection, channel: Channel, head: bytes) -> None:
     del server.connections[connection]
     connection.tap.open()
     channel.take_over(connection.transport, connection.reader.held, connection.full)
+    connection.reader.close()
 
 
 def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:

@@ -34,7 +34,8 @@ PARTS: Final = (
     (r"libssl|libcrypto", "OpenSSL"),
     (r"^parser\.", "httptools"),
     (r"^_(asyncio|ssl|socket)\.", "asyncio, ssl and socket in C"),
-    (r"^(connection|deadlines|tap|traffic|call|exchange|h1_\w+|scope|wire)\.", "our compiled modules"),
+    (r"^(arrival|call|connection|deadlines|ending|exchange|h1_\w+|listeners|loads|peer)\.", "our compiled modules"),
+    (r"^(room|scope|server|tap|tls_stream|traffic|wire)\.", "our compiled modules"),
 )
 """What a file belongs to: the first pattern that is found in its name."""
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from server_core.arrival import Arrival
 from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
 from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
 from server_core.loads import AHEAD, Loads
@@ -28,13 +29,13 @@ class Queue(socket.socket):
     failures: tuple[int, ...] = ()
     tries = 0
 
-    def accept(self) -> tuple[socket.socket, object]:
+    def _accept(self) -> tuple[int, object]:
         self.tries += 1
         if self.failures:
             code, *rest = self.failures
             self.failures = tuple(rest)
             raise OSError(code, "exhausted")
-        return super().accept()
+        return super()._accept()  # type: ignore[misc,no-any-return]  # what an accept is made of
 
 
 class Crowd:
@@ -52,7 +53,7 @@ class Crowd:
     def fail(self, error: OSError, retry_s: float) -> None:
         self.retries.append(retry_s)
 
-    def settle(self, task: asyncio.Task[None]) -> None:
+    def settle(self, arrival: Arrival) -> None:
         """Nothing more is kept of it."""
 
     def close(self) -> None:

@@ -21,11 +21,13 @@ class Below(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = bytearray()
+        self.writes = 0
         self.is_closed = self.is_aborted = False
         self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+        self.writes += 1
 
     def close(self) -> None:
         self.is_closed = True
@@ -217,6 +219,46 @@ def test_goodbye_is_said_behind_what_was_written_and_the_answer_waited_for() -> 
         assert pair.below.is_closed
 
     play(scenario)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_last_response_leaves_with_the_goodbye(version: ssl.TLSVersion) -> None:
+    async def scenario() -> None:
+        pair = Pair(asyncio.get_running_loop(), version)
+        pair.shake()
+        before = pair.below.writes
+        pair.stream.hold()
+        pair.stream.write(b"the last")
+        assert pair.below.writes == before
+        pair.stream.close()
+        assert pair.below.writes == before + 1
+        pair.carry()
+        assert pair.client.read() == b"the last"
+        assert pair.client.read() == b"", "its goodbye"
+
+    run(scenario())
+
+
+def test_a_large_last_response_is_not_kept_for_the_goodbye() -> None:
+    async def scenario() -> None:
+        pair = Pair(asyncio.get_running_loop())
+        pair.shake()
+        pair.stream.hold()
+        pair.stream.write(b"x" * 3 * RECORD_BYTES)
+        assert len(pair.below.written) > 3 * RECORD_BYTES
+        pair.stream.pause_writing()
+        pair.stream.write(b"the last")
+        pair.stream.close()
+        pair.stream.resume_writing()
+        pair.carry()
+        expected = b"x" * 3 * RECORD_BYTES + b"the last"
+        heard = b""
+        while len(heard) < len(expected):
+            heard += pair.client.read()
+        assert heard == expected
+        assert pair.client.read() == b"", "its goodbye"
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

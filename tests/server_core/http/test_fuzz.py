@@ -380,3 +380,27 @@ def test_what_a_request_is_given_is_its_own_although_it_was_recognised(parser: s
         reader.next()
     asked = [request.fields for request in spoiler.story.requests]
     assert asked == [[(b"host", b"x"), (b"x-forwarded-for", b"1.2.3.4")]] * 3
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_nothing_that_one_connection_said_is_taken_for_another_s_although_one_parser_serves_both(parser: str) -> None:
+    class Listener(Recorder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.forwarded: list[list[tuple[bytes, bytes]]] = []
+
+        def begin(self, head: Head) -> None:
+            super().begin(head)
+            self.forwarded.append(list(head.forwarded))
+
+    seam = a_parser(parser, Limits())
+    lines, quiet, loud = RequestLines("", seam.knows), Listener(), Listener()
+    mine, theirs = (H1Reader(seam, lines, ServerSettings(), sink) for sink in (quiet, loud))
+    for _ in range(3):
+        mine.feed(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        mine.next()
+        theirs.feed(b"GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.66\r\n\r\n")
+        theirs.next()
+    assert quiet.forwarded == [[]] * 3
+    assert loud.forwarded == [[(b"x-forwarded-for", b"192.0.2.66")]] * 3
+    assert [request.fields for request in quiet.story.requests] == [[(b"host", b"x")]] * 3
