@@ -14,7 +14,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from server_core.access import values
 from server_core.access.atoms import ANY_WORD, LETTERS, NAMED, WORDS, Atom, Kind
@@ -31,10 +31,12 @@ from server_core.access.entry import (
     Served,
 )
 from server_core.access.text import ESCAPED, NOTHING, QUOTED, Harmless, escaped, quote
-from server_core.http.h1_writer import H1Writer
-from server_core.http.wire import Head
 from server_core.log import REQUEST_KEYS
 from server_core.records import dataclass
+
+if TYPE_CHECKING:  # a master, which checks formats, has no use for them
+    from server_core.http.h1_writer import H1Writer
+    from server_core.http.wire import Head
 
 AUTO: Final = "auto"
 JSON: Final = "json"
