@@ -2,5 +2,7 @@ from server_core.http.wire cimport Head, RequestLine
 
 cimport cython
 
+cdef dict ASGI
+
 @cython.locals(line=RequestLine, scope=dict)
 cpdef dict build(dict base, Head head, state)

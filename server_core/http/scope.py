@@ -9,10 +9,14 @@ asgi.spec_version: since 2.4 send() raises OSError when the client is gone, whic
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from server_core.http.wire import Head
 
 Address = tuple[str, int | None]
+
+ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
+"""Copied, never handed out: a copy of a dict takes half of the time in which one is filled."""
 
 
 def template(scheme: str, root_path: str, *, has_state: bool) -> dict[str, object]:
@@ -30,7 +34,7 @@ def build(base: dict[str, object], head: Head, state: Mapping[str, object] | Non
     """The scope of one request."""
     line = head.line
     scope = base | line.scope
-    scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
+    scope["asgi"] = ASGI.copy()
     scope["extensions"] = line.extensions.copy()
     scope["headers"] = head.fields
     if state is not None:
