@@ -2,7 +2,6 @@ cdef class Arrival:
     cdef object _coroutine
     cdef object _loop
     cdef object _settled
-    cdef object _sock
     cdef object _waits_for
 
     cpdef go(self, waited=*)

@@ -1,55 +1,33 @@
-"""An accepted socket on its way to become a connection.
+"""An accepted socket on its way to become a connection, where that lasts: a TLS handshake, a PROXY header.
 
-What makes a connection of a socket is a coroutine, because asyncio's way is one, and a TLS handshake lasts. It is
-driven here by what it waits for, and takes its first step at once. Rejected: a task for it, which costs a context, an
-entry in asyncio's set of all tasks and two turns of the loop, and which nothing in there needs: it waits for futures
-only, and asks neither for the current task nor for asyncio.timeout().
+What waits for those is a coroutine. It is driven here by what it waits for, and takes its first step at once. Rejected:
+a task for it, which costs a context, an entry in asyncio's set of all tasks and two turns of the loop, and which
+nothing in there needs: it waits for futures only, and asks neither for the current task nor for asyncio.timeout().
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import cast
 
-
-class Accepted(socket.socket):
-    """A socket whose family and kind are numbers.
-
-    socket.accept() makes members of an enumeration of them, and they are asked for five times until there is a
-    transport. That costs 3 us a connection (CPython 3.11).
-    """
-
-    __slots__ = ()
-
-    family = cast(socket.AddressFamily, socket.SocketType.family)
-    type = cast(socket.SocketKind, socket.SocketType.type)
-
-
-def accept(listener: socket.socket) -> tuple[Accepted, object]:
-    """The next connection of a queue, and its peer. As socket.accept(), which is made of the same private half."""
-    fd, peer = listener._accept()  # type: ignore[attr-defined]  # in CPython since 3.0, and in PyPy
-    number = socket.SocketType
-    sock = Accepted(number.family.__get__(listener), number.type.__get__(listener), listener.proto, fd)
-    return sock, peer
+from server_core.tls_stream import Factory, TlsStream
 
 
 class Arrival:
-    """One such coroutine under way: if it fails the socket is closed, and `settled` hears of its end in any case."""
+    """One such coroutine under way, which closes the socket if it fails; `settled` hears of its end in any case."""
 
-    __slots__ = ("_coroutine", "_loop", "_settled", "_sock", "_waits_for")
+    __slots__ = ("_coroutine", "_loop", "_settled", "_waits_for")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         coroutine: Coroutine[object, object, object],
-        sock: socket.socket,
         settled: Callable[[Arrival], None],
     ) -> None:
         self._loop = loop
         self._coroutine = coroutine
-        self._sock = sock
         self._settled = settled
         self._waits_for: asyncio.Future[object] | None = None
 
@@ -57,12 +35,9 @@ class Arrival:
         """Take the next step, up to the next future."""
         try:
             future = self._coroutine.send(None)
-        except StopIteration:
+        except (StopIteration, OSError, asyncio.CancelledError):  # done; the client has gone; or by cancel()
             pass
-        except (OSError, asyncio.CancelledError):  # the client has gone; or by cancel()
-            self._sock.close()
         except Exception as error:  # noqa: BLE001 - one client's; a task would report it in the same way
-            self._sock.close()
             told = {"message": "an accepted socket could not become a connection", "exception": error}
             self._loop.call_exception_handler(told)
         else:
@@ -76,3 +51,30 @@ class Arrival:
         """Give it up: the coroutine is told in the loop's next turn, as one in a task would be."""
         if self._waits_for is not None:
             self._waits_for.cancel()
+
+
+async def shake_hands(
+    loop: asyncio.AbstractEventLoop,
+    context: ssl.SSLContext,
+    factory: Factory,
+    open_below: Callable[[TlsStream], object],
+    timeout_s: float,
+) -> None:
+    """Make a connection of what `open_below` opens for a stream; OSError if that came to nothing."""
+    shaken: asyncio.Future[None] = loop.create_future()
+    stream = TlsStream(context, factory, shaken)
+    timer = loop.call_later(timeout_s, _expire, shaken)
+    try:
+        open_below(stream)
+        await shaken
+    except BaseException:  # cancelled, too: the server gives everything up
+        if not stream.is_closing():
+            stream.abort()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _expire(shaken: asyncio.Future[None]) -> None:
+    if not shaken.done():
+        shaken.set_exception(TimeoutError("the TLS handshake took too long"))

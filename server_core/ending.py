@@ -9,16 +9,15 @@ abort   nobody is there, or nobody can wait any longer
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING, Final
 
 from server_core.http.exchange import Exchange
 from server_core.http.phases import COMPLETE
-from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
+from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes, reset_on_close
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
+    from server_core.transport import Transport
 
 OPEN, SHUT, LOST = range(3)
 """A connection's mode: SHUT is on its way out, LOST has no transport any more."""
@@ -32,7 +31,7 @@ class Ending:
 
     __slots__ = ("_is_lost", "_loop", "_timer", "_transport", "is_tls")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
+    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
         self._transport = transport
         self._loop = loop
         self.is_tls = is_tls
@@ -70,8 +69,8 @@ class Ending:
     def cut(self, by_reset: bool) -> None:
         """Close so that it looks wrong; `by_reset` where a mere close would look like an end."""
         if by_reset:
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if (fd := self._transport.fileno()) >= 0:
+                reset_on_close(fd)
             self._transport.abort()
         else:
             self.close()

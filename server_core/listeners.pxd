@@ -13,7 +13,7 @@ cdef class Listeners:
     cdef object _next_look
     cdef dict _reasons
     cdef double _retry_s
-    cdef public list _sockets
+    cdef public dict _sockets
     cdef readonly dict adopting
 
     cpdef release(self, str reason)

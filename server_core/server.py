@@ -19,11 +19,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
 from functools import partial
 from time import monotonic
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from server_core.access.entry import Place
 from server_core.access.log import open_log
 from server_core.admission import Admission
+from server_core.arrival import shake_hands
 from server_core.connection import Connection
 from server_core.contract import InFlight
 from server_core.http import parsers
@@ -38,14 +39,16 @@ from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
+from server_core.poller import new_poller
 from server_core.proxy.gate import Gate
 from server_core.proxy.origin import Origin, names_to_know
 from server_core.proxy.request_id import request_id_of
 from server_core.room import Room
 from server_core.settings import ServerSettings
+from server_core.stream import Stream
 from server_core.tls import Tls
-from server_core.tls_stream import shake_hands
 from server_core.traffic import Traffic
+from server_core.transport import Newcomer
 from server_core.websocket.channel import Channel
 from server_core.websocket.session import Session
 from server_core.websocket.upgrade import upgrade
@@ -93,7 +96,7 @@ class Server(Traffic):
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
         self.settings, self.log = settings, log
-        self.loop, self.vectored = loop, _is_vectored(loop)
+        self.loop, self.poller = loop, new_poller(loop)
         self.state, self.tls = state, tls
         root_path, has_state = settings.root_path.rstrip("/"), state is not None
         self.bases = (
@@ -120,9 +123,9 @@ class Server(Traffic):
     # Listeners
 
     def _new_listeners(self, loads: Loads | None) -> Listeners:
-        adopt: Adopt = self._adopt_accepted
+        adopt: Adopt = self._connect
         if self.settings.proxy_protocol:
-            adopt = partial(self._adopt_proxied, Gate(self.loop, self.settings, self.log))
+            adopt = partial(self._connect_proxied, Gate(self.loop, self.settings, self.log))
         return Listeners(self.loop, adopt, self.room, held=self.connections.__len__, loads=loads)
 
     def listen(self, sock: socket.socket) -> None:
@@ -140,36 +143,36 @@ class Server(Traffic):
         self.announcing = True
         self.listeners.leave()
 
-    async def adopt(self, sock: socket.socket, peer: object = None, tls: Tls | None = None, own: object = None) -> None:
-        """Serve one connected socket, listeners or not; also a socketpair's half, for a probe from inside.
+    def adopt(self, sock: socket.socket) -> None:
+        """Serve one connected socket, without TLS; it is owned from now on. A socketpair's half, too."""
+        sock.setblocking(False)
+        self._open(sock.detach(), Connection(self, None))
 
-        `own` is the address that the client connected to, where it is not the socket's. The TLS handshake has the
-        deadline of a request's head.
-        """
-        new = cast("Callable[[], asyncio.Protocol]", partial(Connection, self, peer, own))  # one in all but its base
-        try:
-            if tls is None:
-                await self.loop.connect_accepted_socket(new, sock)
-            else:
-                await shake_hands(self.loop, tls.context, new, sock, self.settings.header_timeout)
-        except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
-            if tls is None:
-                sock.close()
-            else:
-                self.log("tls.handshake_failed", error=str(error), client=str(peer))
-
-    def _adopt_accepted(self, sock: socket.socket, peer: object) -> Coroutine[object, object, object]:
-        if not self.vectored:
-            sock.setblocking(False)  # uvloop does that itself, asyncio's own loops do not
+    def _connect(self, fd: int, peer: object, own: object) -> Coroutine[object, object, object] | None:
+        """Make a connection of a descriptor; `own` is the address it came to, None if the socket has to be asked."""
         if self.tls is not None:
-            return self.adopt(sock, peer, self.tls)
-        return self.loop.connect_accepted_socket(partial(Connection, self, peer), sock)  # type: ignore[type-var]  # as above
+            return self._connect_by_tls(self.tls, fd, peer, own)
+        self._open(fd, Connection(self, peer, own))
+        return None
 
-    async def _adopt_proxied(self, gate: Gate, sock: socket.socket, peer: object) -> None:
-        admitted = await gate.admit(sock, peer)
+    def _open(self, fd: int, protocol: Newcomer) -> None:
+        Stream(self.loop, self.poller, fd, protocol).open()
+
+    async def _connect_by_tls(self, tls: Tls, fd: int, peer: object, own: object) -> None:
+        """The handshake has the deadline of a request's head."""
+        new = partial(Connection, self, peer, own)
+        try:
+            await shake_hands(self.loop, tls.context, new, partial(self._open, fd), self.settings.header_timeout)
+        except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
+            self.log("tls.handshake_failed", error=str(error), client=str(peer))
+
+    async def _connect_proxied(self, gate: Gate, fd: int, peer: object, own: object) -> None:
+        admitted = await gate.admit(socket.socket(fileno=fd), peer)
         if admitted is not None:
-            client, own = admitted
-            await self.adopt(sock, client, self.tls, own)
+            sock, client, told = admitted
+            going_on = self._connect(sock.detach(), client, told or own)
+            if going_on is not None:
+                await going_on
 
     # What connections ask and tell
 
@@ -326,6 +329,7 @@ class Server(Traffic):
 
     def close(self) -> None:
         """Write the last lines of the access log. To be called when nothing is served any more."""
+        self.poller.close()
         if self.access_log is not None:
             self.access_log.close()
 
@@ -337,14 +341,6 @@ def _task_factory(
     if sys.version_info >= (3, 12):
         return partial(asyncio.Task, loop=loop, name="request", eager_start=True)
     return partial(asyncio.Task, loop=loop, name="request")  # a name given is not made up: Task-4711 costs 0.2 us
-
-
-def _is_vectored(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether writelines() of the loop's transports tells when their buffer is full.
-
-    asyncio's own does not in CPython 3.12.1 and 3.13.0 (tested), so that nothing would bound it. uvloop's does.
-    """
-    return not isinstance(loop, asyncio.BaseEventLoop)
 
 
 def _new_parser(name: str, settings: ServerSettings) -> HeaderParser:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server_core.transport import Transport
 
 
 class Tap:
@@ -10,7 +13,7 @@ class Tap:
 
     __slots__ = ("_transport", "is_shut")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.is_shut = False
 

@@ -1,1 +1,1 @@
-# No class here is one in C: a transport has Python's base classes. Its methods are compiled all the same.
+# No class here is one in C: attributes come and go (del). Its methods are compiled all the same.

@@ -12,47 +12,25 @@ is thrown away until the peer's own, or its FIN. How long to wait for those is f
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from server_core.stream import Stream
+    from server_core.transport import Newcomer, Served
 
 RECORD_BYTES: Final = 16384
 """The most that one record holds (RFC 8446 section 5.1). No more is given to OpenSSL at once, in either direction: what
 it keeps bytes in grows with them, and never shrinks again."""
 
-Factory = Callable[[], asyncio.Protocol]
+Factory = Callable[[], "Newcomer"]
 
 _SILENT, _SHAKING, _OPEN, _CLOSING, _LOST = range(5)
 
 
-async def shake_hands(
-    loop: asyncio.AbstractEventLoop, context: ssl.SSLContext, factory: Factory, sock: socket.socket, timeout_s: float
-) -> None:
-    """Make a connection of this socket, which is owned from now on; OSError if that came to nothing."""
-    shaken: asyncio.Future[None] = loop.create_future()
-    stream = TlsStream(context, factory, shaken)
-    timer = loop.call_later(timeout_s, _expire, shaken)
-    try:
-        await loop.connect_accepted_socket(lambda: stream, sock)
-        await shaken
-    except BaseException:  # cancelled, too: the server gives everything up
-        if not hasattr(stream, "_below"):
-            sock.close()  # no transport has come to own it
-        elif not stream.is_closing():
-            stream.abort()
-        raise
-    finally:
-        timer.cancel()
-
-
-def _expire(shaken: asyncio.Future[None]) -> None:
-    if not shaken.done():
-        shaken.set_exception(TimeoutError("the TLS handshake took too long"))
-
-
-class TlsStream(asyncio.Transport, asyncio.Protocol):
+class TlsStream:
     """Makes its protocol by `factory` once the handshake is done, and resolves `shaken` then."""
 
     __slots__ = (
@@ -60,7 +38,8 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         *("_ssl", "_state", "_waiting"),
     )
 
-    _below: asyncio.Transport
+    _below: Stream
+    _protocol: Served
 
     def __init__(self, context: ssl.SSLContext, factory: Factory, shaken: asyncio.Future[None]) -> None:
         self._context = context
@@ -72,8 +51,8 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
 
     # The protocol of the transport below
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._below = transport  # type: ignore[assignment]  # a stream's; cast() is a call
+    def connection_made(self, transport: Stream) -> None:
+        self._below = transport
 
     def data_received(self, data: bytes) -> None:
         if self._state == _OPEN:
@@ -144,9 +123,9 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         self._flush()
         self._factory = self._shaken = None
         self._state = _OPEN
-        self._protocol = factory()
+        self._protocol = protocol = factory()
         shaken.set_result(None)
-        self._protocol.connection_made(self)
+        protocol.connection_made(self)
         if self._incoming.pending:
             self._read(b"")
 
@@ -207,7 +186,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
 
     # Bytes that go
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         if self._state != _OPEN:
             return
         if self._waiting or self._full or len(data) > RECORD_BYTES:
@@ -227,7 +206,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         """Keep what is written next for close(), which follows at once: it leaves with our close_notify."""
         self._is_held = True
 
-    def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+    def writelines(self, parts: Iterable[bytes]) -> None:
         self.write(b"".join(parts))
 
     def _encrypt(self) -> None:
@@ -278,13 +257,17 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
     def is_closing(self) -> bool:
         return self._state in (_CLOSING, _LOST) or self._below.is_closing()
 
-    def get_extra_info(self, name: str, default: object = None) -> object:
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "ssl_object":
             return default if self._state == _LOST else self._ssl
         return self._below.get_extra_info(name, default)
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = cast(asyncio.Protocol, protocol)
+    def fileno(self) -> int:
+        """The socket's descriptor, for what the kernel knows of it; -1 once it is closed."""
+        return self._below.fileno()
+
+    def set_protocol(self, protocol: Served) -> None:
+        self._protocol = protocol
 
     def pause_reading(self) -> None:
         self._below.pause_reading()

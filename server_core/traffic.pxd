@@ -24,4 +24,3 @@ cdef class Traffic:
     cdef public object settings
     cdef public object state
     cdef public object tls
-    cdef public bint vectored

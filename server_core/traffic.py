@@ -34,7 +34,7 @@ class Traffic:
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
         *("latency", "latency_sum_s", "lines", "loop", "max_requests", "new_task", "new_writer", "now", "origin"),
-        *("requests_total", "responses", "settings", "state", "tls", "vectored"),
+        *("requests_total", "responses", "settings", "state", "tls"),
     )
 
     access_log: AccessLog | None
@@ -56,8 +56,6 @@ class Traffic:
     state: Mapping[str, object] | None
     """What the lifespan left for all requests."""
     tls: Tls | None
-    vectored: bool
-    """Whether a transport's writelines() tells when its buffer is full."""
     max_requests: int
 
     def __init__(self, now: float) -> None:

@@ -32,10 +32,10 @@ class Gate:
         self._refused = 0
         self._quiet_until = 0.0
 
-    async def admit(self, sock: socket.socket, peer: object) -> tuple[object, object] | None:
-        """The client's address and, if it is not the socket's own, the one it connected to; the header is taken off.
+    async def admit(self, sock: socket.socket, peer: object) -> tuple[socket.socket, object, object] | None:
+        """The socket, the client's address and, if it is not the socket's own, the one it connected to.
 
-        None if the connection may not come in, and the socket is closed.
+        The header is taken off. None if the connection may not come in, and the socket is closed.
         """
         header: Header | None = None
         sock.setblocking(False)
@@ -54,7 +54,7 @@ class Gate:
                 sock.close()
         if header is None:
             return None
-        return (peer if header.client is None else header.client), header.server
+        return sock, (peer if header.client is None else header.client), header.server
 
     async def _take(self, sock: socket.socket) -> Header | None:
         data = b""

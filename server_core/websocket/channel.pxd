@@ -18,7 +18,6 @@ cdef class Channel(Link):
     cdef double _stalled_at
     cdef long long _taken_bytes
     cdef readonly object _transport
-    cdef bint _vectored
     cdef long long _written_bytes
     cdef public Session session
 

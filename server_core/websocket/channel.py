@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from server_core.http.exchange import is_disconnect
 from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
@@ -24,6 +24,7 @@ from server_core.websocket.session import Link, Session
 
 if TYPE_CHECKING:
     from server_core.server import Server
+    from server_core.transport import Transport
 
 HIGH_WATER: Final = 65536
 """Bytes of messages that wait for the application before reading pauses, as for a request's body."""
@@ -78,7 +79,6 @@ class Channel(Link):
         "_stalled_at",
         "_taken_bytes",
         "_transport",
-        "_vectored",
         "_written_bytes",
         "session",
     )
@@ -104,15 +104,12 @@ class Channel(Link):
         """How often a drain has wanted to close, and found that something was under way."""
         self._since = self._stalled_at = server.now
 
-    def take_over(self, transport: asyncio.Transport, held: bytes, full: bool) -> None:
+    def take_over(self, transport: Transport, held: bytes, full: bool) -> None:
         """Be the transport's protocol; `held` came behind the handshake, `full` is how its buffer stands."""
         self._transport = transport
         self._full = full
-        # asyncio's own writelines() does not call pause_writing() in CPython 3.12.1 and 3.13.0 (tested), so that
-        # nothing would bound its buffer. uvloop's transports, which are no subclasses of asyncio's, call it.
-        self._vectored = not isinstance(transport, asyncio.Transport)
         self._server.connections[self] = None
-        transport.set_protocol(cast(asyncio.Protocol, self))
+        transport.set_protocol(self)
         if held:
             self._held = held
             self._server.loop.call_soon(self._read_held)  # the application is told of the acceptance first
@@ -336,10 +333,7 @@ class Channel(Link):
     def _write(self, out: bytes | tuple[bytes, bytes]) -> None:
         if type(out) is tuple:
             self._written_bytes += len(out[0]) + len(out[1])
-            if self._vectored:
-                self._transport.writelines(out)
-            else:
-                self._transport.write(b"".join(out))
+            self._transport.writelines(out)
         elif out:
             self._written_bytes += len(out)
             self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes

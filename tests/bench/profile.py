@@ -35,7 +35,7 @@ PARTS: Final = (
     (r"^parser\.", "httptools"),
     (r"^_(asyncio|ssl|socket)\.", "asyncio, ssl and socket in C"),
     (r"^(arrival|call|connection|deadlines|ending|exchange|h1_\w+|listeners|loads|peer)\.", "our compiled modules"),
-    (r"^(room|scope|server|tap|tls_stream|traffic|wire)\.", "our compiled modules"),
+    (r"^(poller|room|scope|server|stream|tap|tls_stream|traffic|wire)\.", "our compiled modules"),
 )
 """What a file belongs to: the first pattern that is found in its name."""
 

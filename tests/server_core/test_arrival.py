@@ -1,14 +1,13 @@
-"""A socket on its way: steps without a task, and an end that is always heard of."""
+"""On the way to a connection: steps without a task, and an end that is always heard of."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Coroutine
 
 import pytest
 
-from server_core.arrival import Arrival, accept
+from server_core.arrival import Arrival
 from tests.helpers.http import run, turn, until
 
 LOOPS = ("asyncio", "uvloop")
@@ -22,9 +21,7 @@ class Journey:
         self.told: list[dict[str, object]] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, told: self.told.append(told))
-        self.sock, theirs = socket.socketpair()
-        theirs.close()
-        self.arrival = Arrival(loop, coroutine, self.sock, self.settled.append)
+        self.arrival = Arrival(loop, coroutine, self.settled.append)
         self.arrival.go()
 
 
@@ -52,8 +49,6 @@ def test_the_first_step_is_taken_at_once_and_the_next_when_what_it_waits_for_is_
         await turn()
         assert journey.settled == [journey.arrival], "it is over once"
         assert not journey.told
-        assert journey.sock.fileno() >= 0
-        journey.sock.close()
 
     run(scenario(), loop=loop)
 
@@ -65,7 +60,6 @@ def test_who_waits_for_nothing_is_there_at_once() -> None:
 
         journey = Journey(way())
         assert journey.settled == [journey.arrival]
-        journey.sock.close()
 
     run(scenario())
 
@@ -88,7 +82,6 @@ def test_one_that_is_given_up_cleans_up_first(loop: str) -> None:
         assert not cleaned, "not inside of whoever gives it up"
         await until(lambda: journey.settled)
         assert cleaned == [True]
-        assert journey.sock.fileno() == -1
         assert not journey.told
 
     run(scenario(), loop=loop)
@@ -102,7 +95,6 @@ def test_an_error_is_told_and_ends_it() -> None:
         journey = Journey(way())
         assert journey.settled == [journey.arrival]
         assert str(journey.told[0]["exception"]) == "no way"
-        assert journey.sock.fileno() == -1
 
     run(scenario())
 
@@ -115,26 +107,5 @@ def test_a_client_that_has_gone_is_no_error() -> None:
         journey = Journey(way())
         assert journey.settled == [journey.arrival]
         assert not journey.told
-        assert journey.sock.fileno() == -1
 
     run(scenario())
-
-
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
-def test_an_accepted_socket_is_as_one_of_the_standard_library(family: socket.AddressFamily, tmp_path: object) -> None:
-    address = f"{tmp_path}/s" if family == socket.AF_UNIX else ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0)
-    with socket.socket(family) as listener:
-        try:
-            listener.bind(address)
-        except OSError:
-            pytest.skip("no such addresses here")
-        listener.listen()
-        with socket.socket(family) as client:
-            client.connect(listener.getsockname())
-            sock, peer = accept(listener)
-            with sock:
-                assert (sock.family, sock.type, sock.proto) == (client.family, client.type, client.proto)
-                assert peer == client.getsockname()
-                assert not sock.get_inheritable()
-                sock.sendall(b"hello")
-                assert client.recv(5) == b"hello"

@@ -77,8 +77,10 @@ class Rig:
         self.listeners.join()
         self.clients: list[socket.socket] = []
 
-    async def _adopt(self, sock: socket.socket, peer: object) -> None:
-        sock.close()
+    async def _adopt(self, fd: int, peer: object, own: object) -> None:
+        assert peer in [client.getsockname() for client in self.clients]
+        assert own == self.queue.getsockname()
+        os.close(fd)
 
     def connect(self) -> None:
         self.clients.append(socket.create_connection(self.queue.getsockname()))

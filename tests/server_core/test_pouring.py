@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from server_core import pouring
+from server_core import stream
 from server_core.http.exchange import Application, Message, Receive, Send
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import GET, Client, Response, Served, reply, run, serving, until
@@ -390,8 +390,8 @@ def test_the_kernel_moves_the_bytes_unless_they_are_encrypted(
         moved.append(sendfile(*arguments))
         return moved[-1]
 
-    sendfile = pouring.os.sendfile
-    monkeypatch.setattr(pouring.os, "sendfile", move)
+    sendfile = stream.os.sendfile
+    monkeypatch.setattr(stream.os, "sendfile", move)
 
     async def scenario(served: Served, client: Client) -> None:
         assert (await client.get()).body == CONTENT
@@ -404,7 +404,7 @@ def test_a_file_that_sendfile_does_not_know_is_read(file: Path, monkeypatch: pyt
     def refuse(*_: object) -> int:
         raise OSError(errno.EINVAL, "no sendfile here")
 
-    monkeypatch.setattr(pouring.os, "sendfile", refuse)
+    monkeypatch.setattr(stream.os, "sendfile", refuse)
     assert asked(sends(START, path_of(file)))[0].body == CONTENT
 
 
@@ -412,7 +412,7 @@ def test_a_disk_that_fails_is_a_visible_end(file: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> int:
         raise OSError(errno.EIO, "the disk is broken")
 
-    monkeypatch.setattr(pouring.os, "sendfile", fail)
+    monkeypatch.setattr(stream.os, "sendfile", fail)
 
     async def scenario(served: Served, client: Client) -> None:
         client.send(GET)
@@ -420,14 +420,6 @@ def test_a_disk_that_fails_is_a_visible_end(file: Path, monkeypatch: pytest.Monk
         assert "the file cannot be read: the disk is broken" in str(served.heard.all("request.failed")[0]["traceback"])
 
     play(sends(START, path_of(file)), scenario)
-
-
-def test_without_a_descriptor_to_spare_a_file_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left(_: int) -> int:
-        raise OSError(errno.EMFILE, "none left")
-
-    monkeypatch.setattr(pouring.os, "dup", none_left)
-    assert asked(sends(START, path_of(file)))[0].body == CONTENT
 
 
 @each_way

@@ -57,10 +57,11 @@ def test_accepted_sockets_send_without_delay(loop: str) -> None:
         async with serving(reflect) as served:
             await idle_client(served)
             (connection,) = served.server.connections
-            sock = connection.transport.get_extra_info("socket")
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
+            with socket.socket(fileno=os.dup(connection.transport.fileno())) as sock:
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
+                assert not sock.get_inheritable()
 
     run(scenario(), loop=loop)
 
@@ -92,7 +93,7 @@ def test_an_adopted_socket_is_served_without_any_listener(loop: str) -> None:
         async with serving(reflect) as served:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
-            await served.server.adopt(ours)
+            served.server.adopt(ours)
             client = Client(*await asyncio.open_connection(sock=theirs))
             served.clients.append(client)
             assert (await client.get()).status == 200
@@ -329,7 +330,8 @@ def test_a_final_drain_is_not_over_while_somebody_waits_and_tells_who_is_left_be
             client = await served.connect()
             (listener,) = served.server.listeners._sockets
             exhausted = Exhausted(fileno=listener.detach())
-            served.server.listeners._sockets[:] = [exhausted]
+            served.server.listeners._sockets.clear()
+            served.server.listeners._sockets[exhausted] = None
             left: list[bool] = []
             served.server.leave(final=True, left=lambda: left.append(True))
             assert not await served.server.drain(0.05, final=True)

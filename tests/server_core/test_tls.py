@@ -344,7 +344,7 @@ def test_a_connection_that_is_handed_in_is_plain() -> None:
     async def scenario() -> None:
         async with serving(app, **served_with()) as served:
             ours, theirs = socket.socketpair()
-            await served.server.adopt(theirs)
+            served.server.adopt(theirs)
             reader, writer = await asyncio.open_connection(sock=ours)
             client = Client(reader, writer)
             served.clients.append(client)

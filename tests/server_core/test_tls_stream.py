@@ -10,16 +10,18 @@ from collections.abc import Callable
 
 import pytest
 
-from server_core.tls_stream import RECORD_BYTES, TlsStream, shake_hands
+from server_core.arrival import shake_hands
+from server_core.poller import new_poller
+from server_core.stream import Stream
+from server_core.tls_stream import RECORD_BYTES, TlsStream
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import DEADLINE_S, reply, run, serving
 
 
-class Below(asyncio.Transport):
+class Below:
     """A transport that keeps what is written to it, and is as full as the test says."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.written = bytearray()
         self.writes = 0
         self.is_closed = self.is_aborted = False
@@ -51,14 +53,14 @@ class Below(asyncio.Transport):
         return 0
 
 
-class Above(asyncio.Protocol):
+class Above:
     """What a connection is told."""
 
     def __init__(self) -> None:
         self.heard = bytearray()
         self.told: list[str] = []
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: TlsStream) -> None:
         assert isinstance(transport, TlsStream)
         self.told.append("made")
 
@@ -341,12 +343,19 @@ def test_a_handshake_that_is_cancelled_closes_its_socket(loop: str) -> None:
         ours, theirs = socket.socketpair()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(localhost().both)
-        task = asyncio.create_task(shake_hands(running, context, Above, theirs, DEADLINE_S))
+        theirs.setblocking(False)
+        poller = new_poller(running)
+
+        def open_below(stream: TlsStream) -> None:
+            Stream(running, poller, theirs.detach(), stream).open()
+
+        task = asyncio.create_task(shake_hands(running, context, Above, open_below, DEADLINE_S))
         reader, writer = await asyncio.open_connection(sock=ours)
         task.cancel()
         async with asyncio.timeout(DEADLINE_S):
             assert await reader.read() == b""
         writer.close()
+        poller.close()
 
     run(main(), loop=loop)
 

@@ -1,0 +1,4 @@
+cdef class EpollPoller:
+    cdef object _epoll
+    cdef object _loop
+    cdef dict _watched

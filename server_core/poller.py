@@ -1,0 +1,103 @@
+"""Which connections have something to do.
+
+All of a server's connections are watched by one epoll(7) instance, and the event loop watches that. Rejected: each by
+the loop itself (add_reader()). uvloop makes three system calls more for a connection and keeps an object of each, and
+when a reset comes together with bytes it reads once and never tells of the reset (0.23; libuv's uv__poll_io() stops at
+POLLERR). A wake-up costs one system call more, whatever the number of connections that caused it.
+
+Where there is no epoll (not Linux), the loop does watch each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import sys
+from typing import Final, Protocol
+
+READ: Final = 1
+WRITE: Final = 4
+"""As in poll(2) and epoll_ctl(2). Errors and hang-ups are told whatever is asked for; they count as both."""
+
+TURN: Final = 256
+"""Connections that are told before the loop's other work has its turn. Chosen: at 12 us for a request about 3 ms."""
+
+
+class Watched(Protocol):
+    """Who is told."""
+
+    def ready(self, events: int) -> None:
+        """Some of what was asked for, or an error; nothing is raised."""
+
+
+class Poller(Protocol):
+    """Tells whoever watches a descriptor. Level-triggered: as long as there is something to do."""
+
+    def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
+        """Tell of these events from now on, instead of `before`; 0 is none."""
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+
+
+class EpollPoller:
+    """By an epoll instance of its own."""
+
+    __slots__ = ("_epoll", "_loop", "_watched")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watched: dict[int, Watched] = {}
+        self._epoll = select.epoll()
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
+        if not events:
+            # Before the descriptor is closed: a process that an application forked may hold a copy of it, with which
+            # epoll(7) would go on telling of it.
+            self._epoll.unregister(fd)
+            del self._watched[fd]
+        elif before:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+            self._watched[fd] = who
+
+    def _turn(self) -> None:
+        watched = self._watched
+        for fd, events in self._epoll.poll(0, TURN):
+            who = watched.get(fd)
+            if who is not None:  # ended by another of these
+                who.ready(events)
+
+    def close(self) -> None:
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+
+class LoopPoller:
+    """By the event loop."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
+        if events & ~before & READ:
+            self._loop.add_reader(fd, who.ready, READ)
+        elif before & ~events & READ:
+            self._loop.remove_reader(fd)
+        if events & ~before & WRITE:
+            self._loop.add_writer(fd, who.ready, WRITE)
+        elif before & ~events & WRITE:
+            self._loop.remove_writer(fd)
+
+    def close(self) -> None:
+        pass
+
+
+def new_poller(loop: asyncio.AbstractEventLoop) -> Poller:
+    """The one for this platform."""
+    return EpollPoller(loop) if sys.platform == "linux" else LoopPoller(loop)

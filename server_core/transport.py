@@ -1,0 +1,60 @@
+"""What a connection and the transport below it, a Stream or a TlsStream over one, ask of each other.
+
+The names and what they promise are those of asyncio's Transport and Protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Served(Protocol):
+    """What a transport hands over to."""
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def eof_received(self) -> bool:
+        """The peer's half has ended; True to keep ours."""
+
+    def pause_writing(self) -> None: ...
+
+    def resume_writing(self) -> None: ...
+
+    def connection_lost(self, error: Exception | None) -> None: ...
+
+
+class Newcomer(Served, Protocol):
+    """One that is told of its transport, a Transport below."""
+
+    def connection_made(self, transport: Any) -> None: ...
+
+
+class Transport(Protocol):
+    """What carries one connection."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def writelines(self, parts: tuple[bytes, bytes]) -> None: ...
+
+    def write_eof(self) -> None: ...
+
+    def can_write_eof(self) -> bool: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def is_closing(self) -> bool: ...
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 once it is closed."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any: ...
+
+    def set_protocol(self, protocol: Served) -> None: ...
