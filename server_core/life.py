@@ -13,6 +13,7 @@ import socket
 from dataclasses import replace
 
 from server_core import loops, signal_stack, zygote
+from server_core.access import log as access_log
 from server_core.adapters import Application
 from server_core.conduct import Worker
 from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
@@ -114,6 +115,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
     parsers.choose(spec.settings.http)
+    access_log.choose(spec.settings)
     signals = EarlySignals()
     if not spec.preload:
         return _serve(spec, pipe, log, signals, app)
