@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from server_core import loops
-from server_core.access.log import OFF
+from server_core.access import log as access_log
 from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
 from server_core.http import parsers
@@ -152,7 +152,7 @@ class Alone:
         self._ending = ending = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
-        if self._settings.access_log != OFF:
+        if self._settings.access_log != access_log.OFF:
             loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         try:
             self._server = server = await self._service.boot(ending, lambda: None)
@@ -205,6 +205,7 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
         log(expiry.event, **expiry.facts)
     loop_name, factory = loops.choose(settings.loop)
     parsers.choose(settings.http)
+    access_log.choose(settings)
     with contextlib.closing(open_listener(place)) as listener, unlinked_afterwards(place.uds):
         application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)
         alone = Alone(application, settings, log)

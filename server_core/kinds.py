@@ -6,12 +6,12 @@ import ipaddress
 import re
 from typing import Final
 
-from server_core.access import format as log_format
+from server_core.access.formats import AUTO, FORMATS, JSON
 from server_core.option import Kind, choice, parse_text
 
-_HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)")
-
-_ID_NAME: Final = re.compile(r"[A-Za-z0-9\-]{1,64}")
+_HEADER: Final = r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)"
+_ID_NAME: Final = r"[A-Za-z0-9\-]{1,64}"
+"""Compiled when there is one: every process imports this, and few have any."""
 
 OURS_ALONE: Final = frozenset(
     ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
@@ -42,7 +42,9 @@ def parse_access_log_format(text: str) -> str:
     parsed = parse_text(text)
     if "%" not in parsed:
         parsed = parsed.strip().lower()
-    log_format.check(parsed)
+    from server_core.access.format import check  # here: reading formats takes 5 ms to import, and most have the default
+
+    check(parsed)
     return parsed
 
 
@@ -87,7 +89,7 @@ def parse_peers(text: str) -> str:
 
 def parse_header(text: str) -> str:
     """`Name: value`, as it goes out."""
-    match = _HEADER.fullmatch(text.strip())
+    match = re.fullmatch(_HEADER, text.strip())
     if match is None:
         raise ValueError(f"must be Name: value, in Latin-1 and without control characters, not {text!r}")
     if match[1].lower() in OURS_ALONE:
@@ -118,7 +120,7 @@ def parse_request_id(text: str) -> str:
         return "off"
     if stripped.lower() in ("on", "true", "yes", "1"):
         raise ValueError(f"must be off or a header's name, not {text!r}; did you mean X-Request-ID?")
-    if not _ID_NAME.fullmatch(stripped):
+    if not re.fullmatch(_ID_NAME, stripped):
         raise ValueError(f"must be off or a header's name, of letters, digits and -, not {text!r}")
     if stripped.lower() in (*OURS_ALONE, *FORWARDED_FIELDS, "expect", "host", "server"):
         raise ValueError(f"must not be {stripped}, which means something else")
@@ -150,7 +152,7 @@ URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with
 ACCESS_LOG = Kind("access-log", "off, stderr, - (standard output) or a path", parse_access_log)
 ACCESS_LOG_FORMAT = Kind(
     "access-log-format",
-    f"{', '.join((log_format.AUTO, log_format.JSON, *log_format.FORMATS))} or a format such as %(h)s %(s)s",
+    f"{', '.join((AUTO, JSON, *FORMATS))} or a format such as %(h)s %(s)s",
     parse_access_log_format,
 )
 SECRET = Kind("secret", "text", parse_text, lambda value: "(hidden)" if value else "")

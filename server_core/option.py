@@ -123,7 +123,7 @@ def parse_bytes(text: str) -> int:
 def parse_count(text: str) -> int:
     """A whole number of at least 0."""
     stripped = text.strip()
-    if re.fullmatch(r"-[0-9]+", stripped):
+    if stripped.startswith("-") and stripped[1:].isdigit():
         raise ValueError(f"must not be negative, as {text!r} is")
     if not (stripped.isascii() and stripped.isdigit()):
         raise ValueError(f"must be a whole number, not {text!r}")

@@ -20,18 +20,25 @@ if TYPE_CHECKING:  # one and the same to a type checker
 else:
 
     def dataclass(
-        cls: type | None = None, /, *, frozen: bool = False, slots: bool = False, kw_only: bool = False, **more: bool
+        cls: type | None = None,
+        /,
+        *,
+        frozen: bool = False,
+        slots: bool = False,
+        kw_only: bool = False,
+        eq: bool = True,
+        **more: bool,
     ) -> object:
         """The decorator, as the standard library has it."""
         if cls is None:
-            return lambda cls: dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, **more)
-        if more or not slots:
-            return dataclasses.dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, **more)
+            return lambda cls: dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, eq=eq, **more)
+        if more or not slots or (frozen and not eq):
+            return dataclasses.dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, eq=eq, **more)
         cls.__doc__ = cls.__doc__ or cls.__name__  # or it is made of the signature, which costs more than all the rest
         made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
         fields = dataclasses.fields(made)
         _give(made, "__init__", _init(fields))
-        for name, method in {**METHODS, **(FROZEN if frozen else LOOSE)}.items():
+        for name, method in {**METHODS, **(FROZEN if frozen else LOOSE if eq else {})}.items():
             _give(made, name, method)
         return made
 
@@ -104,12 +111,13 @@ def _setstate(self: object, state: tuple[object, ...]) -> None:
         object.__setattr__(self, name, value)
 
 
-METHODS = {"__repr__": _repr, "__eq__": _eq}
+METHODS = {"__repr__": _repr}
 FROZEN = {
+    "__eq__": _eq,
     "__hash__": _hash,
     "__setattr__": _setattr,
     "__delattr__": _delattr,
     "__getstate__": _values,
     "__setstate__": _setstate,
 }
-LOOSE = {"__hash__": None}  # what can be changed, and is equal by its values, has no place in a set
+LOOSE = {"__eq__": _eq, "__hash__": None}  # what can be changed, and is equal by its values, has no place in a set

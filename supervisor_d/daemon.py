@@ -34,6 +34,7 @@ from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Binding, Listeners
 from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
+from supervisor_d.late_imports import AFTER_S, import_late
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
 from supervisor_d.notices import notice_of
@@ -41,7 +42,7 @@ from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.resolve import DEFAULT, Resolved
-from supervisor_d.vocabulary import Pid, Slot, Started
+from supervisor_d.vocabulary import Instant, Pid, Slot, Started
 
 
 def run_daemon(resolved: Resolved) -> int:
@@ -152,8 +153,13 @@ class Daemon:
         for expiry in tls_expiries(self._settings.server, clock.wall()):
             self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())
+        self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)
         show = self._show if self._notifier is not None else None
         self.master = Master(self._policy, self._watcher, Performer(self._equipment()), show=show)
+
+    def _complete(self) -> None:
+        import_late()
+        self._journal("master.completed")
 
     def last_words(self, text: str) -> None:
         """Tell the service manager, if there is one, why the daemon ends."""

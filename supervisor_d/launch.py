@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+from server_core.few_collections import few_collections
 from supervisor_d.errors import ConfigurationError, SupervisorError
 from supervisor_d.settings.resolve import resolve
 from supervisor_d.settings.source import Origin
@@ -15,10 +16,11 @@ PROGRAM = "supervisor-d"
 
 def launch(flags: Mapping[str, object], origin: Origin) -> int:
     """Run the daemon in this process until it ends; its exit code. What is wrong is told on standard error."""
-    from supervisor_d.daemon import run_daemon  # here, so that a refused setting does not load the whole daemon
-
     try:
-        return run_daemon(resolve(flags, os.environ, origin=origin))
+        resolved = resolve(flags, os.environ, origin=origin)
+        with few_collections():
+            from supervisor_d.daemon import run_daemon  # here, so that a refused setting does not load the whole daemon
+        return run_daemon(resolved)
     except SupervisorError as error:
         complain(error)
         return error.exit_code

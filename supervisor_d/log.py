@@ -12,6 +12,7 @@ WORKER = ("slot", "pid", "generation")
 
 EVENTS: Final[Mapping[str, Event]] = {
     "master.started": Event("info", ("name", "pid", "version", "app", "workers", "python"), "The master is up."),
+    "master.completed": Event("debug", (), "The rest of the master's code is in memory, a second after its start."),
     "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
     "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),
     "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),

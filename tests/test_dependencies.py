@@ -34,6 +34,7 @@ SHARED = (
     "server_core.option",
     "server_core.log",
     "server_core.records",
+    "server_core.few_collections",
 )
 """What the daemon may use of the server core."""
 

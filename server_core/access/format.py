@@ -30,6 +30,7 @@ from server_core.access.entry import (
     Place,
     Served,
 )
+from server_core.access.formats import AUTO, FORMATS, JSON
 from server_core.access.text import ESCAPED, NOTHING, QUOTED, Harmless, escaped, quote
 from server_core.log import REQUEST_KEYS
 from server_core.records import dataclass
@@ -37,20 +38,6 @@ from server_core.records import dataclass
 if TYPE_CHECKING:  # a master, which checks formats, has no use for them
     from server_core.http.h1_writer import H1Writer
     from server_core.http.wire import Head
-
-AUTO: Final = "auto"
-JSON: Final = "json"
-
-COMBINED: Final = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
-
-FORMATS: Final = {
-    "common": '%h %l %u %t "%r" %>s %b',
-    "combined": COMBINED,
-    "gunicorn": COMBINED,
-    "uvicorn": 'INFO:     %(client_addr)s - "%(request_line)s" %(status_code)s',
-    "console": '%(local_time)s %(client)s "%(r)s" %(status)s %(bytes)s B %(duration_ms)s ms',
-}
-"""Formats by name: Apache's two (in combined the time is the end's), gunicorn's default, uvicorn's, one to look at."""
 
 JSON_KEYS: Final = ("timestamp", *REQUEST_KEYS)
 

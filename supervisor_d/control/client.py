@@ -14,8 +14,8 @@ from typing import Final
 
 import h11
 
+from supervisor_d.control.messages import NDJSON
 from supervisor_d.control.place import OFF, called, found, is_abstract, socket_address
-from supervisor_d.control.protocol import NDJSON
 from supervisor_d.errors import EXIT_CONFIGURATION, EXIT_INTERNAL, SupervisorError
 
 EXIT_NO_DAEMON: Final = 3

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Literal
 
 from server_core.records import dataclass
-from supervisor_d.control.protocol import Refused, Reply
+from supervisor_d.control.messages import Refused, Reply
 from supervisor_d.control.view import View
 from supervisor_d.vocabulary import Fact, Origin, Slot, Ticket
 

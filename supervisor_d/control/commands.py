@@ -13,7 +13,7 @@ from typing import Final
 from server_core.contract import SLOTS_MAX
 from supervisor_d import metrics
 from supervisor_d.control.command import Asked, Call, Command, Field
-from supervisor_d.control.protocol import Refused, Reply, Request, json_reply
+from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.view import (
     View,
     capacity_object,

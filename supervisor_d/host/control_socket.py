@@ -20,18 +20,22 @@ import os
 import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Final, Protocol
 
+from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.control.command import Asked, Call, Command
 from supervisor_d.control.commands import COMMANDS, understand
-from supervisor_d.control.protocol import Refused, Reply, ServerSide, json_reply
+from supervisor_d.control.messages import Refused, Reply, json_reply
 from supervisor_d.control.view import View
 from supervisor_d.host.control_listener import Peer, peer_of
 from supervisor_d.host.watcher import READ, WRITE, Deadline, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket
+
+if TYPE_CHECKING:
+    from supervisor_d.control.protocol import ServerSide
 
 REQUEST_TIMEOUT_S: Final = 5.0
 WRITE_TIMEOUT_S: Final = 5.0
@@ -70,7 +74,7 @@ class Caller:
 
     socket: socket.socket
     peer: Peer
-    wire: ServerSide = field(default_factory=ServerSide)
+    wire: ServerSide
     stage: Stage = Stage.READING
     output: bytearray = field(default_factory=bytearray)
     deadline: Deadline | None = None
@@ -183,8 +187,10 @@ class ControlSocket:
             self._watcher.forget(self._listener.socket.fileno())
             self._watcher.at(Instant(clock.now() + ACCEPT_PAUSE_S), self._listen_again)
             return
+        from supervisor_d.control.protocol import ServerSide  # here: see late_imports.py
+
         connection.setblocking(False)
-        caller = Caller(connection, peer_of(connection))
+        caller = Caller(connection, peer_of(connection), ServerSide())
         if len(self._callers) >= CONNECTIONS_MAX:
             self._make_room(caller)
         if caller.stage is Stage.GONE:

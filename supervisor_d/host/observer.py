@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import psutil
-
 from supervisor_d import clock
 from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.host.children import Child, Children
@@ -16,17 +14,9 @@ from supervisor_d.vocabulary import (
     MemoryMeasured,
     MemoryNearLimit,
     Observation,
-    ProcessState,
     Slot,
     WorkerObserved,
 )
-
-STATES = {
-    psutil.STATUS_STOPPED: ProcessState.STOPPED,
-    psutil.STATUS_TRACING_STOP: ProcessState.STOPPED,
-    psutil.STATUS_ZOMBIE: ProcessState.UNKNOWN,
-    psutil.STATUS_DEAD: ProcessState.UNKNOWN,
-}
 
 
 class Observer:
@@ -48,7 +38,7 @@ class Observer:
         child = self._children.get(slot)
         if child is None:
             return []
-        return [WorkerObserved(slot, self._see(child, self._cgroup.throttled_s(), pss_bytes(child)))]
+        return [WorkerObserved(slot, self._see(child, self._cgroup.throttled_s(), _pss_bytes(child)))]
 
     def is_memory_short(self) -> bool:
         """True if the cgroup's memory is nearly used up; cheap unless it is."""
@@ -65,7 +55,7 @@ class Observer:
     def size(self, slot: Slot, sizes: dict[Slot, int]) -> list[Fact]:
         """Note the worker's memory in `sizes`; that alone tells nothing."""
         child = self._children.get(slot)
-        size = pss_bytes(child) if child is not None else None
+        size = _pss_bytes(child) if child is not None else None
         if size is not None:
             sizes[slot] = size
         return []
@@ -81,20 +71,19 @@ class Observer:
 
     def rss_bytes(self) -> dict[Slot, int]:
         """The resident size of every worker, for people; shared pages are counted in each."""
-        sizes = {}
-        for child in self._children:
-            try:
-                sizes[child.slot] = int(psutil.Process(child.pid).memory_info().rss)
-            except psutil.Error:  # exited meanwhile
-                continue
-        return sizes
+        from supervisor_d.host.processes import rss_bytes  # here, as below: see late_imports.py
+
+        sizes = ((child.slot, rss_bytes(child.pid)) for child in self._children)
+        return {slot: size for slot, size in sizes if size is not None}  # None: exited meanwhile
 
     def _see(self, child: Child, throttled_s: float, memory_bytes: int | None) -> Observation:
+        from supervisor_d.host.processes import process_state
+
         figures = self._scoreboard.figures(child.slot)
         return Observation(
             loop_beat_at=Instant(figures.loop_beat_at),
             thread_beat_at=Instant(figures.thread_beat_at),
-            process_state=process_state(child),
+            process_state=process_state(child.pid),
             requests_total=figures.requests_total,
             responses_5xx=figures.responses_5xx,
             in_flight=figures.in_flight,
@@ -104,25 +93,7 @@ class Observer:
         )
 
 
-def process_state(child: Child) -> ProcessState:
-    """What the kernel says; UNKNOWN if it no longer knows the process."""
-    try:
-        return STATES.get(psutil.Process(child.pid).status(), ProcessState.RUNNING)
-    except psutil.Error:
-        return ProcessState.UNKNOWN
+def _pss_bytes(child: Child) -> int | None:
+    from supervisor_d.host.processes import pss_bytes
 
-
-def pss_bytes(child: Child) -> int | None:
-    """The PSS, where it can be had; else the RSS, which counts shared pages in full; None if the process is gone.
-
-    A worker that changed its uid, or that forbids dumps, has its smaps hidden from us (proc_pid_smaps(5)).
-    """
-    try:
-        process = psutil.Process(child.pid)
-        try:
-            full = process.memory_full_info()
-        except psutil.AccessDenied:
-            return int(process.memory_info().rss)
-        return int(full.pss if hasattr(full, "pss") else full.uss)
-    except psutil.Error:
-        return None
+    return pss_bytes(child.pid)

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
-import psutil
-
 from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
 from server_core.records import dataclass
 from server_core.settings import tls_expiries
@@ -61,7 +59,7 @@ from supervisor_d.vocabulary import (
 
 T = TypeVar("T")
 
-REFUSALS: Final = (OSError, SupervisorError, psutil.Error)
+REFUSALS: Final = (OSError, SupervisorError)
 
 
 class Door(Protocol):

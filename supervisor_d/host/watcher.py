@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
 
@@ -22,13 +22,16 @@ Handler = Callable[[int], None]
 """Called with the events that are there: READ, WRITE or both. A hang-up shows as whichever was asked for."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Deadline:
     """One action to come; the number keeps deadlines of the same instant in their order."""
 
     instant: Instant
     number: int
-    action: Callable[[], None] | None = field(compare=False)
+    action: Callable[[], None] | None
+
+    def __lt__(self, other: Deadline) -> bool:  # all that a heap asks for
+        return (self.instant, self.number) < (other.instant, other.number)
 
     def cancel(self) -> None:
         """Never run the action; nothing if it has run already."""

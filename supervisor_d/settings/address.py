@@ -19,7 +19,7 @@ UNIX_PATH_MAX: Final = 107
 
 ACCEPTS: Final = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME, fd://N or fd://NAME"
 
-_SOCKET_NAME = re.compile(r"[A-Za-z_][!-+.-9;-~-]{0,254}")
+_SOCKET_NAME = r"[A-Za-z_][!-+.-9;-~-]{0,254}"
 """A FileDescriptorName of systemd: printable ASCII without a colon. Ours has no comma either, since variables are
 comma-separated, and begins with a letter, since a number is a descriptor's."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
@@ -112,13 +112,13 @@ def _inherited(text: str) -> InheritedAddress | NamedAddress:
     called = text.removeprefix("fd://")
     if re.fullmatch(r"[0-9]{1,7}", called):
         return InheritedAddress(int(called))
-    if _SOCKET_NAME.fullmatch(called):
+    if re.fullmatch(_SOCKET_NAME, called):
         return NamedAddress(called)
     raise ValueError(f"must be fd:// and a descriptor's number or a passed socket's name, not {text!r}")
 
 
 def _port(digits: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5) or int(digits) > 65535:
         raise ValueError(f"must end in a port from 0 to 65535, not {digits!r} as in {text!r}")
     return int(digits)
 

@@ -7,6 +7,7 @@ the file's. So each message is the same whatever the source.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeVar
 
 import click
@@ -60,9 +61,13 @@ def record_of(parameter: click.Parameter, row: Row, ctx: click.Context) -> tuple
 class SettingsCommand(click.Command):
     """A command that takes every setting: its callback is given `flags`, by setting name, beside its own options."""
 
+    @cached_property
+    def settings(self) -> list[click.Parameter]:
+        """Made once: click asks for them to parse, and again to process what it parsed."""
+        return [app_argument(), *(click_option(row) for row in ROWS.values() if row.name != "app")]
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        settings = [app_argument(), *(click_option(row) for row in ROWS.values() if row.name != "app")]
-        return [*settings, *super().get_params(ctx)]
+        return [*self.settings, *super().get_params(ctx)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:

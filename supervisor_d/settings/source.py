@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from enum import Enum
 
 from server_core.records import dataclass
@@ -40,6 +39,8 @@ class Given:
 
 def near_misses(wrong: str, accepted: Iterable[str]) -> str:
     """`; did you mean X?` where there is something like it, else nothing."""
+    from difflib import get_close_matches  # here, because hardly anybody mistypes anything
+
     names = list(accepted)
     close = [wrong] if wrong in names else get_close_matches(wrong, names, n=2, cutoff=0.7)
     return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -130,7 +130,18 @@ def test_one_that_is_not_frozen_can_be_changed() -> None:
     assert spot == OURS[Loose]("b")
 
 
-@pytest.mark.parametrize("asked", [{}, {"frozen": True}, {"slots": True, "order": True}, {"slots": True, "eq": False}])
+def test_one_without_equality_is_equal_to_itself_alone_and_can_be_in_a_set() -> None:
+    @records.dataclass(slots=True, eq=False)
+    class Alone:
+        x: int
+
+    one, other = Alone(1), Alone(1)
+    assert (one == one, one == other, len({one, other}), repr(one)) == (True, False, 2, f"{Alone.__qualname__}(x=1)")
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"frozen": True}, {"slots": True, "order": True}, {"frozen": True, "slots": True, "eq": False}]
+)
 def test_whatever_asks_for_something_else_is_the_standard_librarys(asked: dict[str, bool]) -> None:
     @records.dataclass(**asked)
     class Plain:

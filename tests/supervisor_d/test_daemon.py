@@ -201,7 +201,17 @@ def _get_unix(place: Path) -> bytes:
     raise AssertionError(f"nothing listens at {place}")
 
 
-def test_an_idle_master_makes_no_system_call(daemon: Daemon, tmp_path: Path) -> None:
+@pytest.fixture
+def idle_daemon(directory: Path) -> Iterator[Daemon]:
+    """One that has done all that a master does of itself."""
+    with running("--workers", "2", "--log-level", "debug", directory=directory) as started:
+        started.heard.expect("worker.ready", times=2)
+        started.heard.expect("master.completed")
+        yield started
+
+
+def test_an_idle_master_makes_no_system_call(idle_daemon: Daemon, tmp_path: Path) -> None:
+    daemon = idle_daemon
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -237,8 +247,8 @@ def reopen(daemon: Daemon) -> None:
         heard.expect("log.reopened")
 
 
-def test_an_idle_master_stays_small(daemon: Daemon) -> None:
-    rss = psutil.Process(daemon.pid).memory_info().rss
+def test_an_idle_master_stays_small(idle_daemon: Daemon) -> None:
+    rss = psutil.Process(idle_daemon.pid).memory_info().rss
     assert rss < IDLE_RSS_LIMIT_BYTES, f"{rss / 1024 / 1024:.1f} MiB"
 
 

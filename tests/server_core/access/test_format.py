@@ -11,7 +11,8 @@ import pytest
 
 from server_core.access.atoms import LETTERS, NAMED, WORDS
 from server_core.access.entry import UNREAD, Place, Unread
-from server_core.access.format import FORMATS, JSON_KEYS, check, read
+from server_core.access.format import JSON_KEYS, check, read
+from server_core.access.formats import FORMATS
 from server_core.access.text import REMEMBERED, TEXT_LIMIT, Harmless, escaped, quoted
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines

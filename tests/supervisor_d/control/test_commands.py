@@ -6,7 +6,7 @@ import pytest
 
 from supervisor_d.control.command import Asked, Command
 from supervisor_d.control.commands import COMMANDS, OPEN_COMMANDS, match, summary_of, understand
-from supervisor_d.control.protocol import Refused, Request
+from supervisor_d.control.messages import Refused, Request
 from supervisor_d.vocabulary import Origin, RestartRequested, ScaleRequested, Slot, Ticket
 from tests.helpers.views import a_view
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor_d.control.protocol import REQUEST_LIMIT, Refused, Request, ServerSide, json_line, json_reply
+from supervisor_d.control.messages import Refused, Request, json_line, json_reply
+from supervisor_d.control.protocol import REQUEST_LIMIT, ServerSide
 
 POST = b"POST /v1/scale?a=1&b= HTTP/1.1\r\nHost: x\r\nAccept: text/html, application/x-ndjson;q=1\r\n"
 

@@ -1,0 +1,216 @@
+"""A worker's life, told at birth by a spec, which is the pipe's first message.
+
+From a descriptor to a worker in its event loop (conduct.py): the spec, what is inherited, the import of the
+application. With `preload` the process becomes a zygote after the import, and the workers that it forks go on here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import socket
+from dataclasses import replace
+
+from server_core import loops, signal_stack, zygote
+from server_core.access import log as access_log
+from server_core.adapters import Application
+from server_core.conduct import Worker
+from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
+from server_core.errors import (
+    EXIT_OK,
+    EXIT_USAGE,
+    BootError,
+    ContractError,
+    ServerError,
+    UsageError,
+)
+from server_core.heartbeat import ThreadBeat
+from server_core.http import parsers
+from server_core.loads import Loads
+from server_core.log import EVENTS, Log, setup
+from server_core.pipe import MasterGone, Pipe
+from server_core.process import EarlySignals, Terminated, finish_streams
+from server_core.scoreboard import Scoreboard
+from server_core.service import Service, import_application
+from server_core.settings import ServerSettings
+from server_core.shedding import shed
+
+
+def _spec(pipe: Pipe) -> WorkerSpec:
+    message = pipe.receive_one()
+    if message.verb != "spec":
+        raise ContractError(f"spec: must be the first message, not {message.verb}")
+    try:
+        return WorkerSpec.from_fields(message.fields)
+    except (TypeError, KeyError) as error:
+        raise ContractError(f"spec: {error}") from error
+
+
+def _sockets(spec: WorkerSpec) -> list[socket.socket]:
+    """The listeners, closed to programs that the application starts."""
+    sockets: list[socket.socket] = []
+    for listener in spec.listeners:
+        try:
+            sock = socket.socket(fileno=listener.fd)
+        except OSError as error:
+            raise ContractError(f"spec: listener {listener.address} is no socket, fd {listener.fd}: {error}") from error
+        sock.set_inheritable(False)
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
+
+
+def _let_stacks_be_told(spec: WorkerSpec) -> None:
+    try:
+        os.set_inheritable(spec.stacks_fd, False)
+        os.set_inheritable(spec.scoreboard_fd, False)
+    except OSError as error:
+        raise ContractError(f"spec: no descriptor {spec.stacks_fd} or {spec.scoreboard_fd}: {error}") from error
+    faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
+    faulthandler.register(STACKS_SIGNAL, file=spec.stacks_fd, all_threads=True, chain=False)
+    signal_stack.widen()
+
+
+def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> ThreadBeat:
+    """Started while every signal is still blocked: see ThreadBeat."""
+    thread = ThreadBeat(
+        scoreboard,
+        pipe_fd=pipe.fileno(),
+        beat_s=spec.beat_s,
+        watch_s=spec.watch_s,
+        orphan_timeout_s=spec.settings.graceful_timeout + GIVE_UP_S,
+    )
+    thread.start()
+    return thread
+
+
+def _import(
+    settings: ServerSettings, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
+) -> Application | None:
+    """The application; None if SIGTERM came meanwhile, which ends the import. Raises BootError."""
+    try:
+        signals.interrupts = True
+        app = import_application(settings, log, to_be_forked=to_be_forked)
+        signals.interrupts = False
+    except (BootError, Terminated):
+        if signals.terminated:
+            return None
+        raise
+    return app
+
+
+def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
+    """One worker's life, and its exit code; any ServerError means that it could not boot.
+
+    `app` is there already in a worker that was forked.
+    """
+    log = setup(
+        form=spec.settings.log_format,
+        level=spec.settings.log_level,
+        table=EVENTS,
+        bound={"slot": spec.slot, "generation": spec.generation},
+    )
+    _let_stacks_be_told(spec)
+    os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
+    os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
+    parsers.choose(spec.settings.http)
+    access_log.choose(spec.settings)
+    signals = EarlySignals()
+    if not spec.preload:
+        return _serve(spec, pipe, log, signals, app)
+    signals.install()
+    pipe.send("booted")
+    loops.choose(spec.settings.loop)  # imports it, once for all
+    app = _import(spec.settings, log, signals, to_be_forked=True)
+    if app is None:
+        return EXIT_OK
+    reason = zygote.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)])
+    if reason is not None:
+        pipe.send("unforkable", {"reason": reason})
+        signals.block()
+        return _serve(spec, pipe, log, signals, app)
+    shed()
+    pipe.send("preloaded")
+    try:
+        signals.interrupts = True
+        birth = None if signals.terminated else zygote.fork_on_order(pipe)
+    except Terminated:
+        birth = None
+    return EXIT_OK if birth is None else live(birth.pipe, app, birth.stacks_fd)
+
+
+def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
+    """The part of a worker's life that it spends for clients; every signal is blocked when it begins."""
+    settings = spec.settings
+    sockets = _sockets(spec)
+    _, factory = loops.choose(settings.loop)
+    scoreboard = Scoreboard.shared(spec.scoreboard_fd, spec.slot)
+    loads = Loads.shared(spec.scoreboard_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
+    thread = _second_thread(spec, pipe, scoreboard)
+    signals.install()
+    if not spec.preload:
+        pipe.send("booted")
+    app = app or _import(settings, log, signals)
+    if app is None:
+        return EXIT_OK
+    worker: Worker | None = None
+
+    def recycle(reason: str) -> None:
+        if worker is not None:
+            worker.recycle(reason)
+
+    service = Service(
+        app,
+        settings,
+        scoreboard,
+        log=log,
+        generation=spec.generation,
+        beat_s=spec.beat_s,
+        slot=spec.slot,
+        on_max_requests=recycle,
+        loads=loads,
+    )
+    worker = Worker(spec, pipe, service, thread, log)
+    loops.run(factory, lambda loop: worker.run(loop, sockets, signals.terminated), worker.exit_attempted)
+    return EXIT_OK
+
+
+def report_failure(pipe: Pipe, stage: str, text: str) -> None:
+    """Tell the master why this worker could not boot; whoever reads standard error if there is no master."""
+    kept = text[-TRACEBACK_LIMIT:]
+    # JSON writes a character beyond ASCII as six; cut from the beginning until one message holds it.
+    while len(encode("failed", {"stage": stage, "traceback": kept})) > MESSAGE_LIMIT:
+        kept = kept[len(kept) // 4 :]
+    if not pipe.send("failed", {"stage": stage, "traceback": kept}):
+        with contextlib.suppress(OSError):  # standard error is gone, too
+            os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def live(pipe: Pipe, app: Application | None = None, stacks_fd: int | None = None) -> int:
+    """One process's life behind its pipe, and its exit code. A forked worker has the application and its stacks."""
+    try:
+        spec = _spec(pipe)
+        return work(spec if stacks_fd is None else replace(spec, stacks_fd=stacks_fd), pipe, app)
+    except MasterGone:
+        return EXIT_OK
+    except BootError as error:
+        report_failure(pipe, error.stage, error.report)
+        return error.exit_code
+    except ServerError as error:
+        report_failure(pipe, "import" if isinstance(error, UsageError) else "spec", str(error))
+        return BootError.exit_code
+
+
+def begin(argv: list[str]) -> int:
+    """The life behind the descriptor that the first argument names."""
+    try:
+        pipe = Pipe.from_descriptor(int(argv[1]))
+    except (IndexError, ValueError, OSError):
+        os.write(2, b"server_core.worker is started by a master; `python -m server_core APP` serves without one\n")
+        return EXIT_USAGE
+    del argv[1:]  # an application that looks at its arguments is given none
+    try:
+        return live(pipe)
+    finally:
+        finish_streams()
