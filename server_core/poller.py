@@ -55,8 +55,8 @@ class EpollPoller:
         if not events:
             # Before the descriptor is closed: a process that an application forked may hold a copy of it, with which
             # epoll(7) would go on telling of it.
-            self._epoll.unregister(fd)
             del self._watched[fd]
+            self._epoll.unregister(fd)
         elif before:
             self._epoll.modify(fd, events)
         else:

@@ -291,11 +291,12 @@ class Stream:
 
     def _leave(self, error: Exception | None) -> None:
         fd, self._fd = self._fd, -1
+        self._full = False
+        self._loop.call_soon(self._tell_end, error)
         if self._events:
             self._poller.watch(fd, self, self._events, 0)
             self._events = 0
         os.close(fd)
-        self._loop.call_soon(self._tell_end, error)
 
     def _tell_end(self, error: Exception | None) -> None:
         protocol = self._protocol

@@ -315,15 +315,20 @@ def test_a_reset_while_nobody_reads_does_not_spin_and_is_told_when_somebody_does
     play(scenario)
 
 
-def test_a_reset_while_something_is_kept_is_told(play: Callable[[Scenario], None]) -> None:
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_reset_while_something_is_kept_is_told_once(play: Callable[[Scenario], None], reading: bool) -> None:
     async def scenario(rig: Rig) -> None:
         rig.stream.open()
-        rig.stream.pause_reading()
+        if not reading:
+            rig.stream.pause_reading()
         rig.stream.write(bytes(20_000_000))
         rig.reset()
         await until(lambda: "lost" in rig.protocol.told)
         assert isinstance(rig.protocol.error, OSError)
         assert rig.stream.is_closing()
+        assert await rig.settle() == 0
+        assert rig.protocol.told == ["made", "full", "lost"]
+        assert not rig.failures
 
     play(scenario)
 
