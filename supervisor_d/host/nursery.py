@@ -1,12 +1,17 @@
-"""Where workers come from: spawned each by itself, or forked from a zygote that has imported their application.
+"""Where workers come from: spawned each by itself, or forked from their generation's template (server_core/template).
 
-A generation with `preload` has a home. Its first worker is spawned like any other, and told to say after the import
-whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot and becomes the generation's
-zygote, and whoever waits is forked, its own slot first. If it can not, it goes on as the worker that it is, and the
-others are spawned. If it ends before, the next birth is the first one again: failing, back-off and giving up are the
-policy's, which sees nothing of this but a worker in a slot, and for the first one a second pid.
+A generation with a template has a home. Its first worker is spawned like any other, and told to say, once it has
+imported what all are to share, whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot
+and becomes the generation's template, and whoever waits is forked, its own slot first. If it can not, it goes on as the
+worker that it is, and the others are spawned. If it ends before, the next birth is the first one again: failing,
+back-off and giving up are the policy's, which sees nothing of this but a worker in a slot, and for the first one a
+second pid.
 
-A zygote whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
+What the application's import has to do with it is one switch. `preload`: a template has imported it (and is called the
+zygote). Without: it has not, and then a template for a single worker would cost memory and save none. So there is none
+while one worker is wanted; it comes with the first birth that takes place when more are.
+
+A template whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
 Host side: no judgement but this.
 """
 
@@ -17,12 +22,12 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from functools import partial
 from typing import Final
 
-from server_core.contract import Message, WorkerSpec, encode
+from server_core.contract import Message, Template, WorkerSpec, encode
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
@@ -44,9 +49,16 @@ VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
 """What a process says to its nursery, and the policy does not hear (contract.py)."""
 
 
+EVENTS: Final = {
+    Template.SERVER: {"made": "template.prepared", "refused": "template.refused", "ended": "template.ended"},
+    Template.APPLICATION: {"made": "zygote.preloaded", "refused": "zygote.refused", "ended": "zygote.ended"},
+}
+"""What each step in the life of a template is called, by what it has imported."""
+
+
 @dataclass(slots=True)
 class Fork:
-    """A birth that the zygote was ordered to."""
+    """A birth that the template was ordered to."""
 
     spec: WorkerSpec
     pipe: Pipe
@@ -58,10 +70,11 @@ class Home:
     """What one generation's workers are forked from, or will be."""
 
     generation: Generation
+    kind: Template
     began_at: float
     candidate: Slot | None = None
-    """The slot whose process imports the application for all."""
-    zygote: Child | None = None
+    """The slot whose process imports for all."""
+    template: Child | None = None
     refusal: str | None = None
     """Why this generation's workers cannot be forked."""
     waiting: dict[Slot, WorkerSpec] = field(default_factory=dict)
@@ -71,15 +84,32 @@ class Home:
     def is_expecting(self) -> bool:
         return bool(self.waiting or self.forks) or self.candidate is not None
 
+    @property
+    def is_founded(self) -> bool:
+        """Whether it is known how its workers come to be, or will be in a moment."""
+        return self.template is not None or self.candidate is not None or self.refusal is not None
+
+    @property
+    def events(self) -> Mapping[str, str]:
+        return EVENTS[self.kind]
+
 
 class Nursery:
-    """All homes by generation."""
+    """All homes by generation. `newest` says which generation is, `wanted` how many workers there are to be."""
 
-    def __init__(self, watcher: Watcher, children: Children, log: Log, newest: Callable[[], Generation]) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        children: Children,
+        log: Log,
+        newest: Callable[[], Generation],
+        wanted: Callable[[], int],
+    ) -> None:
         self._watcher = watcher
         self._children = children
         self._log = log
         self._newest = newest
+        self._wanted = wanted
         self._homes: dict[Generation, Home] = {}
         children.after_exit = self._has_ended
 
@@ -88,23 +118,30 @@ class Nursery:
 
     def bear(self, spec: WorkerSpec) -> None:
         """See to it that a worker comes to be, told as WorkerSpawned or SpawnFailed. Raises SpawnError or OSError."""
-        if not spec.preload:
-            self._children.spawn(spec)
-            return
-        generation = Generation(spec.generation)
-        home = self._homes.get(generation)
-        if home is None:
-            home = self._homes[generation] = Home(generation, clock.now(), refusal=become_subreaper())
-            if home.refusal is not None:
-                self._log("zygote.refused", generation=generation, reason=home.refusal)
-        if home.refusal is not None:
-            self._children.spawn(replace(spec, preload=False))
-        elif home.zygote is not None:
-            self._fork(home, home.zygote, replace(spec, preload=False))
+        home = self._home_of(spec)
+        if home is None or home.refusal is not None:
+            self._children.spawn(replace(spec, template=Template.NONE))
+        elif home.template is not None:
+            self._fork(home, home.template, spec)
         elif home.candidate is not None:
             home.waiting[Slot(spec.slot)] = spec
         else:
             self._spawn_first(home, spec)
+
+    def _home_of(self, spec: WorkerSpec) -> Home | None:
+        """Where this worker is to come from, made if need be; None if it is spawned by itself."""
+        if spec.template is Template.NONE:
+            return None
+        generation = Generation(spec.generation)
+        home = self._homes.get(generation)
+        if spec.template is Template.SERVER and self._wanted() < 2 and (home is None or not home.is_founded):
+            return None
+        if home is None:
+            home = Home(generation, spec.template, clock.now(), refusal=become_subreaper())
+            self._homes[generation] = home
+            if home.refusal is not None:
+                self._log(home.events["refused"], generation=generation, reason=home.refusal)
+        return home
 
     def call_off(self, slot: Slot) -> bool:
         """Give up a birth whose process is not there yet, told as SpawnFailed; False if there is none such."""
@@ -120,7 +157,7 @@ class Nursery:
         return False
 
     def tidy(self) -> None:
-        """End every zygote whose generation is not the newest and has no workers or births any more."""
+        """End every template whose generation is not the newest and has no workers or births any more."""
         needed = {self._newest(), *(child.generation for child in self._children)}
         for home in tuple(self._homes.values()):
             if home.generation not in needed and not home.is_expecting:
@@ -128,7 +165,7 @@ class Nursery:
                 del self._homes[home.generation]
 
     def close(self) -> None:
-        """End every zygote at once: each holds copies of the listeners, and nothing that could be lost."""
+        """End every template at once: each holds copies of the listeners, and nothing that could be lost."""
         for home in tuple(self._homes.values()):
             self.end(home)
 
@@ -151,20 +188,20 @@ class Nursery:
         if self._children[slot].is_leaving:
             return  # it has been sent a signal, and comes to its end as whatever it is
         self._watcher.tell(WorkerPreloaded(slot))
-        zygote = self._children.release(slot, partial(self._bereave, home))
-        zygote.pipe.listener = ZygoteListener(self, home)
-        home.candidate, home.zygote = None, zygote
+        template = self._children.release(slot, partial(self._bereave, home))
+        template.pipe.listener = TemplateListener(self, home)
+        home.candidate, home.template = None, template
         self._log(
-            "zygote.preloaded",
+            home.events["made"],
             generation=home.generation,
-            pid=zygote.pid,
+            pid=template.pid,
             duration_s=round(clock.now() - home.began_at, 3),
         )
         self._bear_again([spec, *self._take_waiting(home)])
 
     def _refuse(self, home: Home, reason: str) -> None:
         home.candidate, home.refusal = None, reason
-        self._log("zygote.refused", generation=home.generation, reason=reason)
+        self._log(home.events["refused"], generation=home.generation, reason=reason)
         self._bear_again(self._take_waiting(home))
 
     def _has_ended(self, child: Child) -> None:
@@ -186,15 +223,15 @@ class Nursery:
             except REFUSALS as error:
                 self._watcher.tell(SpawnFailed(Slot(spec.slot), str(error)))
 
-    def _fork(self, home: Home, zygote: Child, spec: WorkerSpec) -> None:
-        pipe, theirs = self._children.conceive(spec)
+    def _fork(self, home: Home, template: Child, spec: WorkerSpec) -> None:
+        pipe, theirs = self._children.conceive(replace(spec, template=Template.NONE))
         home.forks[Slot(spec.slot)] = Fork(spec, pipe)
         self._children.births += 1
-        zygote.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.stacks_fd))
+        template.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.stacks_fd))
         theirs.close()
 
     def forked(self, home: Home, slot: Slot, pid: Pid) -> None:
-        """The zygote has forked a worker, which is the master's child."""
+        """The template has forked a worker, which is the master's child."""
         fork = home.forks.pop(slot)
         self._children.adopt(fork.spec, pid, fork.pipe)
         self._children.end_birth()
@@ -205,31 +242,31 @@ class Nursery:
         self._watcher.tell(SpawnFailed(slot, error))
 
     def end(self, home: Home) -> None:
-        """End a zygote at once; its death is heard of later, and births under way begin anew then."""
-        if home.zygote is not None:
+        """End a template at once; its death is heard of later, and births under way begin anew then."""
+        if home.template is not None:
             with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
-                os.kill(home.zygote.pid, signal.SIGKILL)
+                os.kill(home.template.pid, signal.SIGKILL)
 
     def _bereave(self, home: Home, code: int) -> None:
-        """The zygote has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
-        zygote, home.zygote = home.zygote, None
-        if zygote is None:
+        """The template has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
+        template, home.template = home.template, None
+        if template is None:
             return
-        zygote.pipe.finish()
-        self._children.close(zygote)
+        template.pipe.finish()
+        self._children.close(template)
         exit_code, name = outcome(code)
-        self._log("zygote.ended", generation=home.generation, pid=zygote.pid, exit_code=exit_code, signal=name)
+        self._log(home.events["ended"], generation=home.generation, pid=template.pid, exit_code=exit_code, signal=name)
         forks, home.forks = home.forks, {}
         for slot, fork in forks.items():
             fork.pipe.close()
             self._children.end_birth()
             if fork.is_called_off:
                 self._watcher.tell(SpawnFailed(slot, CALLED_OFF))
-        self._bear_again([replace(f.spec, preload=True) for f in forks.values() if not f.is_called_off])
+        self._bear_again([f.spec for f in forks.values() if not f.is_called_off])
 
 
-class ZygoteListener:
-    """Hears what a zygote says."""
+class TemplateListener:
+    """Hears what a template says."""
 
     def __init__(self, nursery: Nursery, home: Home) -> None:
         self._nursery = nursery

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 import psutil
 
-from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
+from server_core.contract import STACKS_SIGNAL, Template, WorkerSpec, encode
 from server_core.records import dataclass
 from server_core.settings import tls_expiries
 from supervisor_d import clock
@@ -31,6 +31,7 @@ from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
+from supervisor_d.settings.declaration import DaemonSettings
 from supervisor_d.vocabulary import (
     Answer,
     CheckMemory,
@@ -62,6 +63,13 @@ from supervisor_d.vocabulary import (
 T = TypeVar("T")
 
 REFUSALS: Final = (OSError, SupervisorError, psutil.Error)
+
+
+def _template(daemon: DaemonSettings) -> Template:
+    """What is imported before workers are forked. `preload` goes further, and has the last word."""
+    if daemon.preload:
+        return Template.APPLICATION
+    return Template.SERVER if daemon.template else Template.NONE
 
 
 class Door(Protocol):
@@ -179,7 +187,7 @@ class Performer:
             beat_s=configuration.terms.beat_s,
             watch_s=configuration.terms.watch_s,
             settings=configuration.settings.server,
-            preload=configuration.settings.daemon.preload,
+            template=_template(configuration.settings.daemon),
         )
 
     def _signal(self, slot: Slot, number: int) -> None:
