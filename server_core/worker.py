@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import os
 import socket
 import sys
@@ -18,6 +17,7 @@ from server_core import loops, signal_stack, template
 from server_core.adapters import Application
 from server_core.conduct import Worker
 from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, Template, WorkerSpec, encode
+from server_core.early_imports import import_early
 from server_core.errors import (
     EXIT_OK,
     EXIT_USAGE,
@@ -134,8 +134,7 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
             return EXIT_OK
         culprit = "importing the application"
     else:
-        gc.collect()
-        gc.freeze()
+        import_early(spec.settings.app_dir)
         culprit = "starting the interpreter"
     reason = template.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)], culprit)
     if reason is not None:
