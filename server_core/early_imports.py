@@ -1,10 +1,10 @@
 """Modules of the standard library that most applications import, in memory once for the workers that are forked later.
 
-A template without the application (template.py) imports them before it forks, and each worker has 2 MB less of its own:
-four workers with one FastAPI route took 142 MiB instead of 146 together (CPython 3.11.7, PSS after 400 requests).
+A template without the application (template.py) imports them before it forks, and each worker has 1.3 MiB less of its
+own: four with one FastAPI route and their template took 142 MiB instead of 146 (CPython 3.11.7, PSS, 400 requests).
 
-What an application that needs one of them not pays is its size once in a generation, 10 ms at a start and nothing in a
-worker. Rejected for that: what fewer need (urllib.request 412 KB, email.policy 444, logging.config 340, argparse 364).
+An application that does not need one of them pays its size once in a generation, and 17 ms for all at a start. Rejected
+for that: what fewer need (urllib.request 412 KB, email.policy 444, logging.config 340, argparse 364).
 Rejected, too, and measured: to fill the gaps in the allocator's pools before the fork, 300 KB in 11 MB (no difference
 to be seen); to go through such code once, so that what it writes is written (importing typing_extensions twice: none).
 """

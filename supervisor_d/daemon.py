@@ -204,11 +204,9 @@ class Daemon:
             return Forking(number, None, None)
         if home is None or home.kind is not kind:
             return None
-        if home.template is None:
-            return Forking(number, None, home.refusal)
-        pid = home.template.pid
+        pid = home.template.pid if home.template is not None else None
         forked = [child.pid for child in self._children if child.generation == number and child.process is None]
-        return Forking(number, pid, None, partial(saved_bytes, pid, forked))
+        return Forking(number, pid, home.refusal, partial(saved_bytes, pid, forked))
 
     def _capacity(self) -> Capacity:
         counted, memory = self._generations.newest.capacity, self._cgroup.memory()

@@ -66,9 +66,9 @@ def forking_line(told: Object, imported: str) -> str:
     """From where workers are forked, and what that saves; or why they are not."""
     if text(told, "refusal"):
         return f"not forked: {text(told, 'refusal')}"
-    if not text(told, "pid"):
-        return f"importing {imported}"
     saved = told.get("saved_bytes")
+    if not text(told, "pid"):
+        return f"importing {imported}" if saved is None else f"workers were forked, which saves {size(saved)} of memory"
     if isinstance(saved, int) and saved < 0:  # a new template beside workers of the one before, or one worker alone
         gain = f"costs {size(-saved)} of memory until more of them are"
     else:

@@ -42,7 +42,7 @@ class Forking:
 
     generation: int
     pid: Pid | None
-    """The template's; None while it is made, or if workers are not forked."""
+    """The template's; None while it is made, once it has ended, or if workers are not forked."""
     refusal: str | None
     """Why workers are not forked."""
     saved_bytes: Callable[[], int | None] = lambda: None

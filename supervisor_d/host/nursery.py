@@ -11,6 +11,10 @@ What the application's import has to do with it is one switch. `preload`: a temp
 zygote). Without: it has not, and then a template for a single worker would cost memory and save none. So there is none
 while one worker is wanted; it comes with the first birth that takes place when more are.
 
+A template is of use only when somebody is born, and is not for nothing: 11 of its 13 MiB are its own by then. So the
+first one is ended when all are born who are wanted. Whoever is born later has another, which stays: where workers are
+replaced at all, they are replaced again. A zygote always stays, since no other would hold the same code.
+
 A template whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
 Host side: no judgement but this.
 """
@@ -22,17 +26,16 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from server_core.contract import Message, Template, WorkerSpec, encode
-from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Child, Children, outcome
-from supervisor_d.host.heartbeat import Pipe
+from supervisor_d.host.home import Fork, Home
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Generation, Pid, Slot, SpawnFailed, WorkerPreloaded
@@ -47,51 +50,6 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 
 VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
 """What a process says to its nursery, and the policy does not hear (contract.py)."""
-
-
-EVENTS: Final = {
-    Template.SERVER: {"made": "template.prepared", "refused": "template.refused", "ended": "template.ended"},
-    Template.APPLICATION: {"made": "zygote.preloaded", "refused": "zygote.refused", "ended": "zygote.ended"},
-}
-"""What each step in the life of a template is called, by what it has imported."""
-
-
-@dataclass(slots=True)
-class Fork:
-    """A birth that the template was ordered to."""
-
-    spec: WorkerSpec
-    pipe: Pipe
-    is_called_off: bool = False
-
-
-@dataclass(slots=True)
-class Home:
-    """What one generation's workers are forked from, or will be."""
-
-    generation: Generation
-    kind: Template
-    began_at: float
-    candidate: Slot | None = None
-    """The slot whose process imports for all."""
-    template: Child | None = None
-    refusal: str | None = None
-    """Why this generation's workers cannot be forked."""
-    waiting: dict[Slot, WorkerSpec] = field(default_factory=dict)
-    forks: dict[Slot, Fork] = field(default_factory=dict)
-
-    @property
-    def is_expecting(self) -> bool:
-        return bool(self.waiting or self.forks) or self.candidate is not None
-
-    @property
-    def is_founded(self) -> bool:
-        """Whether it is known how its workers come to be, or will be in a moment."""
-        return self.template is not None or self.candidate is not None or self.refusal is not None
-
-    @property
-    def events(self) -> Mapping[str, str]:
-        return EVENTS[self.kind]
 
 
 class Nursery:
@@ -235,6 +193,18 @@ class Nursery:
         fork = home.forks.pop(slot)
         self._children.adopt(fork.spec, pid, fork.pipe)
         self._children.end_birth()
+        self._end_if_whole(home)
+
+    def _end_if_whole(self, home: Home) -> None:
+        """End the first template once it has nothing left to do."""
+        if home.kind is Template.APPLICATION or home.is_whole or home.is_expecting:
+            return
+        home.is_whole = self._count(home) >= self._wanted()
+        if home.is_whole:
+            self.end(home)
+
+    def _count(self, home: Home) -> int:
+        return sum(child.generation == home.generation and not child.is_leaving for child in self._children)
 
     def fork_failed(self, home: Home, slot: Slot, error: str) -> None:
         home.forks.pop(slot).pipe.close()

@@ -52,10 +52,23 @@ def template_of(daemon: Daemon) -> int | None:
 
 
 def started(daemon: Daemon, workers: int = 2) -> int:
-    """The template's pid, once all workers are ready."""
+    """The first template's pid, once all workers are ready; it has ended then."""
     daemon.heard.expect("worker.ready", times=workers)
     (event,) = daemon.heard.expect("template.prepared")
+    daemon.heard.expect("template.ended", pid=event["pid"])
     assert isinstance(event["pid"], int)
+    return event["pid"]
+
+
+def second_template(daemon: Daemon) -> int:
+    """The pid of the one that comes with a worker that has to be replaced, and stays."""
+    first = started(daemon)
+    with daemon.listening() as heard:
+        os.kill(daemon.pids()[2], signal.SIGKILL)
+        (event,) = heard.expect("template.prepared")
+        heard.expect("worker.ready", slot=2)
+    assert isinstance(event["pid"], int)
+    assert event["pid"] != first
     return event["pid"]
 
 
@@ -73,12 +86,30 @@ def test_workers_are_forked_and_are_the_masters_children(directory: Path) -> Non
         template = started(daemon)
         workers = set(daemon.pids().values())
         assert template not in workers
-        assert {psutil.Process(pid).ppid() for pid in (template, *workers)} == {daemon.pid}
+        assert {psutil.Process(pid).ppid() for pid in workers} == {daemon.pid}
         assert int(daemon.get()[1].split()[0]) in workers
-        assert psutil.Process(template).num_threads() == 1
+        assert daemon.status()["preload"] is None
+
+
+def test_the_first_template_ends_when_all_are_born(directory: Path) -> None:
+    with running("--workers", "2", directory=directory) as daemon:
+        started(daemon)
+        assert template_of(daemon) is None
+        assert "workers were forked, which saves " in daemon.ctl("status").stdout
+        assert {child.pid for child in psutil.Process(daemon.pid).children()} == set(daemon.pids().values())
+
+
+def test_the_template_of_whoever_is_born_later_stays(directory: Path) -> None:
+    with running("--workers", "2", directory=directory) as daemon:
+        template = second_template(daemon)
         assert template_of(daemon) == template
         assert f"workers are forked from pid {template}, which " in daemon.ctl("status").stdout
-        assert daemon.status()["preload"] is None
+        assert psutil.Process(template).num_threads() == 1
+        with daemon.listening() as heard:
+            os.kill(daemon.pids()[1], signal.SIGKILL)
+            heard.expect("worker.ready", slot=1)
+            assert not heard.named("template.prepared")
+        assert template_of(daemon) == template
 
 
 def test_each_worker_imports_the_application_itself(directory: Path) -> None:
@@ -110,7 +141,7 @@ def test_a_forked_worker_has_the_descriptors_of_one_that_was_spawned(directory: 
 
 def test_a_crashed_worker_is_forked_again_and_loads_what_is_on_the_disk_by_then(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template = started(daemon)
+        started(daemon)
         (directory / "added.py").write_text("VALUE = 'new'\n")
         (directory / "app.py").write_text(PID_APP + "from added import VALUE as GENERATION\n")
         with daemon.listening() as heard:
@@ -118,8 +149,6 @@ def test_a_crashed_worker_is_forked_again_and_loads_what_is_on_the_disk_by_then(
                 os.kill(pid, signal.SIGKILL)
             heard.expect("worker.crashed", signal="SIGKILL", times=2)
             heard.expect("worker.ready", times=2)
-            assert not heard.named("template.prepared")
-        assert template_of(daemon) == template
         assert daemon.get()[1].split()[1] == "new"
 
 
@@ -133,13 +162,21 @@ def test_a_reload_makes_a_new_template_with_a_new_interpreter(directory: Path) -
         asked = daemon.ctl("reload")
         assert asked.returncode == 0, asked.stderr
         assert daemon.get()[1].split()[1] == "new"
-        daemon.heard.expect("template.ended", generation=1, pid=first)
-        assert template_of(daemon) not in (None, first)
+        (event,) = daemon.heard.expect("template.prepared", generation=2)
+        daemon.heard.expect("template.ended", generation=2, pid=event["pid"])
+        assert event["pid"] != first
+
+
+def test_a_reload_ends_a_template_that_stayed(directory: Path) -> None:
+    with running("--workers", "2", directory=directory) as daemon:
+        template = second_template(daemon)
+        assert daemon.ctl("reload").returncode == 0
+        daemon.heard.expect("template.ended", generation=1, pid=template)
 
 
 def test_a_bad_deploy_is_rolled_back_and_the_old_template_stays(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template, before = started(daemon), daemon.pids()
+        template, before = second_template(daemon), daemon.pids()
         (directory / "app.py").write_text("import no_such_module_anywhere\n")
         asked = daemon.ctl("reload")
         assert asked.returncode == 1
@@ -180,19 +217,18 @@ def test_an_interpreter_that_cannot_be_forked_is_told_once_and_workers_are_start
 
 def test_a_killed_template_is_followed_by_another_when_a_worker_is_needed(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template = started(daemon)
+        template = second_template(daemon)
         os.kill(template, signal.SIGKILL)
         daemon.heard.expect("template.ended", pid=template, signal="SIGKILL")
         assert daemon.get()[0] == 200
-        assert template_of(daemon) is None
         assert daemon.ctl("scale", "3").returncode == 0
-        daemon.heard.expect("worker.ready", times=3)
+        daemon.heard.expect("worker.ready", times=4)
         assert template_of(daemon) not in (None, template)
 
 
 def test_a_template_that_dies_while_it_is_to_fork_delays_the_birth_only(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template = started(daemon)
+        template = second_template(daemon)
         os.kill(template, signal.SIGSTOP)
         with daemon.listening() as heard:
             os.kill(daemon.pids()[1], signal.SIGKILL)
@@ -207,7 +243,7 @@ def test_a_template_that_dies_while_it_is_to_fork_delays_the_birth_only(director
 
 def test_a_template_that_does_not_fork_is_given_up_at_the_boot_deadline(directory: Path) -> None:
     with running("--workers", "2", "--boot-timeout", "3", directory=directory) as daemon:
-        template = started(daemon)
+        template = second_template(daemon)
         os.kill(template, signal.SIGSTOP)
         with daemon.listening() as heard:
             os.kill(daemon.pids()[2], signal.SIGKILL)
@@ -222,13 +258,14 @@ def test_a_single_worker_is_spawned_and_the_template_comes_with_the_second(direc
         first = daemon.pids()[1]
         assert daemon.status()["template"] is None
         assert daemon.ctl("scale", "3").returncode == 0
-        template = started(daemon, 3)
-        assert template_of(daemon) == template
+        started(daemon, 3)
         assert daemon.pids()[1] == first
         assert daemon.ctl("scale", "1").returncode == 0
         daemon.heard.expect("worker.exited", times=2)
-        assert daemon.get()[0] == 200
-        assert template_of(daemon) == template
+        with daemon.listening() as heard:
+            os.kill(*daemon.pids().values(), signal.SIGKILL)
+            heard.expect("worker.ready")
+            assert not heard.named("template.prepared")
 
 
 def test_a_single_worker_s_reload_and_restart_need_no_template(directory: Path) -> None:
@@ -280,7 +317,7 @@ def test_an_orphan_of_a_worker_s_is_reaped(directory: Path) -> None:
 
 def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template = started(daemon)
+        template = second_template(daemon)
         everybody = [psutil.Process(pid) for pid in (template, *daemon.pids().values())]
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
@@ -291,7 +328,7 @@ def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
 
 def test_a_template_ends_with_a_master_that_is_killed(directory: Path) -> None:
     with running("--workers", "2", directory=directory) as daemon:
-        template = psutil.Process(started(daemon))
+        template = psutil.Process(second_template(daemon))
         daemon.signal(signal.SIGKILL)
         daemon.wait()
         assert psutil.wait_procs([template], timeout=20)[0] == [template]

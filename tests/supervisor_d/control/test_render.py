@@ -48,6 +48,7 @@ INCIDENT = {
         ),
         (Forking(2, Pid(88), None), "workers are forked from pid 88, which saves an unknown amount of memory"),
         (Forking(2, None, None), "importing the {imported}"),
+        (Forking(2, None, None, lambda: 28 * 1024**2), "workers were forked, which saves 28.0M of memory"),
         (Forking(2, None, "thread 'poller'"), "not forked: thread 'poller'"),
     ],
 )
