@@ -40,7 +40,8 @@ def with_site(directory: Path, code: str) -> dict[str, str]:
     guard = "import sys\nif '-m' not in sys.orig_argv or 'supervisor_d' not in sys.orig_argv:\n"
     indented = "".join(f"    {line}\n" for line in code.strip().splitlines())
     (directory / "site" / "sitecustomize.py").write_text(guard + indented)
-    return {"PYTHONPATH": f"{directory / 'site'}:{REPOSITORY}"}
+    # No bytecode: it would be taken for that of the next code, if this is as long and of the same second.
+    return {"PYTHONPATH": f"{directory / 'site'}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def template_of(daemon: Daemon) -> int | None:
@@ -238,6 +239,23 @@ def test_a_template_that_dies_while_it_is_to_fork_delays_the_birth_only(director
             heard.expect("template.ended", pid=template, signal="SIGKILL")
             heard.expect("worker.ready", slot=1)
             heard.expect("template.prepared")
+        assert daemon.get()[0] == 200
+
+
+def test_a_template_that_dies_while_it_starts_is_followed_by_another(directory: Path) -> None:
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    with running("--workers", "2", directory=directory, env=with_site(directory, "pass")) as daemon:
+        started(daemon)
+        with_site(directory, f"open({str(gate)!r}).read()")
+        with daemon.listening() as heard:
+            os.kill(daemon.pids()[2], signal.SIGKILL)
+            (event,) = heard.expect("worker.spawned", slot=2)
+            with gate.open("w"):  # it is there to read now
+                with_site(directory, "pass")
+                os.kill(int(str(event["pid"])), signal.SIGKILL)
+                heard.expect("template.prepared")
+            heard.expect("worker.ready", slot=2)
         assert daemon.get()[0] == 200
 
 
