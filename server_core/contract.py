@@ -10,7 +10,7 @@ until its handlers are installed, so that nothing sent to a starting worker is l
 Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each message is one line:
 `verb` or `verb JSON-object`, ended by a newline. EOF means the other side is gone.
 
-    worker -> master   booted                      handlers are installed; the import of the application begins
+    worker -> master   booted                      handlers are installed; the imports begin
                        started                     lifespan start-up is complete; the health probe begins
                        ready                       will serve as soon as it is told to
                        failed {stage, traceback}   could not boot; the process exits with EXIT_BOOT_FAILED after it
@@ -18,8 +18,8 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        parked                      accepts no more, in answer to park
                        draining                    has closed the listeners and is finishing, in answer to drain
                        drained {lifespan_error}    lifespan shutdown is over; exits next (the field: if it failed)
-                       preloaded                   spec.preload: the application is imported; it forks from now on
-                       unforkable {reason}         spec.preload: it must not be forked; goes on as a worker
+                       preloaded                   spec.template: what is to be shared is imported; it forks from now on
+                       unforkable {reason}         spec.template: it must not be forked; goes on as a worker
                        forked {slot, pid}          a worker was forked, and is the master's child
                        fork_failed {slot, error}   none was
     master -> worker   spec {...}                  first message, once
@@ -43,6 +43,7 @@ even while C code holds the interpreter. It is installed before `booted` is sent
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import signal
 import struct
@@ -74,13 +75,24 @@ class ListenerSpec:
     address: str
 
 
+class Template(enum.StrEnum):
+    """Whether other workers are forked from a process, and what it has imported before the first of them is."""
+
+    NONE = "none"
+    """It is a worker itself."""
+    SERVER = "server"
+    """The server, and what most applications import of the standard library: each worker imports the application."""
+    APPLICATION = "application"
+    """The application, too (`preload`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds, `watch_s` that of
     the looks that its second thread takes at them.
 
-    With `preload` it imports the application and then forks other workers instead of serving, if it can be forked. In
-    the spec of a forked worker `stacks_fd` is not valid: the descriptor came with the order to fork.
+    With a `template` it imports what that says and then forks other workers instead of serving, if it can be forked.
+    In the spec of a forked worker `stacks_fd` is not valid: the descriptor came with the order to fork.
     """
 
     slot: int
@@ -92,21 +104,23 @@ class WorkerSpec:
     beat_s: float
     watch_s: float
     settings: ServerSettings
-    preload: bool = False
+    template: Template = Template.NONE
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))
 
     @staticmethod
     def from_fields(fields: Mapping[str, object]) -> WorkerSpec:
-        """The spec again from a `spec` message's fields; TypeError or KeyError if master and worker differ."""
+        """The spec again from a `spec` message's fields; KeyError, TypeError or ValueError if the two differ."""
         values = dict(fields)
         listeners = values.pop("listeners")
         settings = values.pop("settings")
+        template = Template(str(values.pop("template", Template.NONE)))
         if not isinstance(listeners, list) or not isinstance(settings, dict):
             raise TypeError("spec: listeners must be a list and settings an object")
         return WorkerSpec(
             listeners=tuple(ListenerSpec(**listener) for listener in listeners),
+            template=template,
             settings=ServerSettings(**{name: _tupled(value) for name, value in settings.items()}),  # type: ignore[arg-type]  # checked by name, as below
             **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
         )

@@ -1,7 +1,7 @@
 """A worker's life, told at birth by a spec, which is the pipe's first message.
 
 From a descriptor to a worker in its event loop (conduct.py): the spec, what is inherited, the import of the
-application. With `preload` the process becomes a zygote after the import, and the workers that it forks go on here.
+application. A template stops before that import, or after it, and the workers that it forks go on from there.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import socket
 from dataclasses import replace
 
-from server_core import loops, signal_stack, zygote
+from server_core import loops, signal_stack, template
 from server_core.access import log as access_log
 from server_core.adapters import Application
 from server_core.conduct import Worker
-from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, WorkerSpec, encode
+from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, Template, WorkerSpec, encode
+from server_core.early_imports import import_early
 from server_core.errors import (
     EXIT_OK,
     EXIT_USAGE,
@@ -43,7 +44,7 @@ def _spec(pipe: Pipe) -> WorkerSpec:
         raise ContractError(f"spec: must be the first message, not {message.verb}")
     try:
         return WorkerSpec.from_fields(message.fields)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ContractError(f"spec: {error}") from error
 
 
@@ -117,15 +118,26 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     parsers.choose(spec.settings.http)
     access_log.choose(spec.settings)
     signals = EarlySignals()
-    if not spec.preload:
+    if spec.template is Template.NONE:
         return _serve(spec, pipe, log, signals, app)
+    return _be_template(spec, pipe, log, signals)
+
+
+def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) -> int:
+    """Import what the workers are to share, and fork them; the exit code of whichever process this is in the end."""
     signals.install()
     pipe.send("booted")
     loops.choose(spec.settings.loop)  # imports it, once for all
-    app = _import(spec.settings, log, signals, to_be_forked=True)
-    if app is None:
-        return EXIT_OK
-    reason = zygote.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)])
+    app = None
+    if spec.template is Template.APPLICATION:
+        app = _import(spec.settings, log, signals, to_be_forked=True)
+        if app is None:
+            return EXIT_OK
+        culprit = "importing the application"
+    else:
+        import_early(spec.settings.app_dir)
+        culprit = "starting the interpreter"
+    reason = template.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)], culprit)
     if reason is not None:
         pipe.send("unforkable", {"reason": reason})
         signals.block()
@@ -134,10 +146,13 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     pipe.send("preloaded")
     try:
         signals.interrupts = True
-        birth = None if signals.terminated else zygote.fork_on_order(pipe)
+        birth = None if signals.terminated else template.fork_on_order(pipe)
     except Terminated:
         birth = None
-    return EXIT_OK if birth is None else live(birth.pipe, app, birth.stacks_fd)
+    if birth is None:
+        return EXIT_OK
+    os.close(spec.stacks_fd)  # another's: the worker has its own
+    return live(birth.pipe, app, birth.stacks_fd)
 
 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
@@ -149,7 +164,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     loads = Loads.shared(spec.scoreboard_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
     thread = _second_thread(spec, pipe, scoreboard)
     signals.install()
-    if not spec.preload:
+    if spec.template is Template.NONE:
         pipe.send("booted")
     app = app or _import(settings, log, signals)
     if app is None:

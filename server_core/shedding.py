@@ -1,10 +1,10 @@
 """Give back the memory of files that this process has only read: libraries' code that ran once, at their import.
 
 Such pages are the kernel's copy of the file, which it keeps or drops as it likes; a process that has them mapped tells
-it that they are in use. A zygote has run the whole import and will never run it again, and what it maps no worker gets
-from it: fork(2) leaves pages of files to be mapped anew. 4 to 7 MB of a zygote's PSS are such pages (FastAPI: libssl,
-pydantic's and uvloop's libraries; Linux 6.18). Whatever is needed after all is mapped again, without the disk if the
-kernel still has it.
+it that they are in use. A template has run its imports and will never run them again, and what it maps no worker gets
+from it: fork(2) leaves pages of files to be mapped anew. 4 to 7 MB of its PSS are such pages if it has imported the
+application (FastAPI: libssl, pydantic's and uvloop's libraries; Linux 6.18). Whatever is needed after all is mapped
+again, without the disk if the kernel still has it.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from server_core.contract import Figures
+from server_core.contract import Figures, Template
 from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
-from supervisor_d.control.view import Capacity, ConfigRow, Preload, View
+from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.host import standard_streams
 from supervisor_d.host.admin_listener import open_admin_listeners
@@ -116,7 +117,13 @@ class Daemon:
             self._account_for,
             after_start=self._oom_score.expose,
         )
-        self._nursery = Nursery(self._watcher, self._children, journal, lambda: self._generations.newest_number)
+        self._nursery = Nursery(
+            self._watcher,
+            self._children,
+            journal,
+            newest=lambda: self._generations.newest_number,
+            wanted=lambda: self._policy.status(clock.now()).target,
+        )
         self._observer = Observer(self._children, self._scoreboard, self._cgroup)
         self._incidents = Incidents(self._scoreboard, self._stacks, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
@@ -192,19 +199,20 @@ class Daemon:
             events=tuple(self._journal.ring),
             event_counts=dict(self._journal.counts),
             incidents=tuple(self._incidents),
-            preload=self._preload(),
+            template=self._forking(Template.SERVER),
+            preload=self._forking(Template.APPLICATION),
         )
 
-    def _preload(self) -> Preload | None:
+    def _forking(self, kind: Template) -> Forking | None:
         number = self._generations.newest_number
-        if not self._generations[number].settings.daemon.preload:
-            return None
         home = self._nursery.home(number)
-        if home is None or home.zygote is None:
-            return Preload(number, None, home.refusal if home is not None else None, None)
-        pid = home.zygote.pid
+        if home is None and kind is Template.APPLICATION and self._generations[number].settings.daemon.preload:
+            return Forking(number, None, None)
+        if home is None or home.kind is not kind:
+            return None
+        pid = home.template.pid if home.template is not None else None
         forked = [child.pid for child in self._children if child.generation == number and child.process is None]
-        return Preload(number, pid, None, saved_bytes(pid, forked))
+        return Forking(number, pid, home.refusal, partial(saved_bytes, pid, forked))
 
     def _capacity(self) -> Capacity:
         counted, memory = self._generations.newest.capacity, self._cgroup.memory()

@@ -26,6 +26,13 @@ EVENTS: Final[Mapping[str, Event]] = {
     "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
     "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),
     "process.reaped": Event("info", ("pid", "exit_code", "signal"), "A stranger's zombie was reaped (PID 1)."),
+    "template.prepared": Event(
+        "info", ("generation", "pid", "duration_s"), "The server is in memory once; a generation's workers are forked."
+    ),
+    "template.refused": Event(
+        "warning", ("generation", "reason"), "Workers are not forked, but started each by itself."
+    ),
+    "template.ended": Event("info", ("generation", "pid", "exit_code", "signal"), "A generation's template is gone."),
     "zygote.preloaded": Event(
         "info", ("generation", "pid", "duration_s"), "The application is imported; workers are forked from here."
     ),

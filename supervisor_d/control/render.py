@@ -51,8 +51,10 @@ def status(told: Object, *, colour: bool = False) -> str:
         lines.append(f"  reason     {text(told, 'reason')}")
     lines.append(f"  app        {text(told, 'app')}")
     lines += [f"  listening  {text(row, 'address')} (fd {text(row, 'fd')})" for row in children(told, "listeners")]
+    if child(told, "template"):
+        lines.append(f"  template   {forking_line(child(told, 'template'), 'the server')}")
     if child(told, "preload"):
-        lines.append(f"  preload    {preload_line(child(told, 'preload'))}")
+        lines.append(f"  preload    {forking_line(child(told, 'preload'), 'the application')}")
     if child(told, "reload"):
         lines.append(f"  reload     {reload_line(child(told, 'reload'))}")
     if child(told, "last_reload"):
@@ -60,14 +62,14 @@ def status(told: Object, *, colour: bool = False) -> str:
     return "\n".join([*lines, "", workers(told, colour=colour)])
 
 
-def preload_line(told: Object) -> str:
+def forking_line(told: Object, imported: str) -> str:
     """From where workers are forked, and what that saves; or why they are not."""
     if text(told, "refusal"):
         return f"not forked: {text(told, 'refusal')}"
-    if not text(told, "pid"):
-        return "importing the application"
     saved = told.get("saved_bytes")
-    if isinstance(saved, int) and saved < 0:  # a new zygote beside workers of the one before, or one worker alone
+    if not text(told, "pid"):
+        return f"importing {imported}" if saved is None else f"workers were forked, which saves {size(saved)} of memory"
+    if isinstance(saved, int) and saved < 0:  # a new template beside workers of the one before, or one worker alone
         gain = f"costs {size(-saved)} of memory until more of them are"
     else:
         gain = f"saves {size(saved) if saved is not None else 'an unknown amount'} of memory"

@@ -7,7 +7,7 @@ bytes, and points in time, which only people read, are ISO 8601 in UTC: a monoto
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 
@@ -37,16 +37,17 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
-class Preload:
-    """How the newest generation's workers come to be where `preload` is on."""
+class Forking:
+    """How the newest generation's workers come to be where they are to be forked."""
 
     generation: int
     pid: Pid | None
-    """The zygote's; None while it is made, or if workers are not forked."""
+    """The template's; None while it is made, once it has ended, or if workers are not forked."""
     refusal: str | None
     """Why workers are not forked."""
-    saved_bytes: int | None
-    """Memory that the forked workers share and would each have otherwise, less what the zygote takes. None: unknown."""
+    saved_bytes: Callable[[], int | None] = lambda: None
+    """Counts the memory that the forked workers share and would each have otherwise, less what the template takes; None
+    if unknown. Only where it is told: a look at each worker's pages takes 0.6 ms, and no probe should pay for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,10 @@ class View:
     events: Sequence[Mapping[str, object]] = ()
     event_counts: Mapping[str, int] = field(default_factory=dict)
     incidents: Sequence[Mapping[str, object]] = ()
-    preload: Preload | None = None
+    template: Forking | None = None
+    """From a process that has not imported the application, by default."""
+    preload: Forking | None = None
+    """From one that has: the zygote."""
 
     def figures_of(self, slot: SlotStatus) -> Figures:
         """The figures of the process that is in the slot now; zeros while it has written none of its own."""
@@ -98,19 +102,20 @@ def status_object(view: View) -> dict[str, object]:
         "app": view.app,
         "workers": {"target": status.target, "ready": status.ready},
         "listeners": [{"address": listener.address, "fd": listener.fd} for listener in view.listeners],
-        "preload": preload_object(view.preload) if view.preload is not None else None,
+        "template": forking_object(view.template) if view.template is not None else None,
+        "preload": forking_object(view.preload) if view.preload is not None else None,
         "slots": slot_objects(view),
         "reload": reload_object(status.reload, view.now) if status.reload is not None else None,
         "last_reload": last_reload_object(status.last_reload) if status.last_reload is not None else None,
     }
 
 
-def preload_object(preload: Preload) -> dict[str, object]:
+def forking_object(forking: Forking) -> dict[str, object]:
     return {
-        "generation": preload.generation,
-        "pid": preload.pid,
-        "refusal": preload.refusal,
-        "saved_bytes": preload.saved_bytes,
+        "generation": forking.generation,
+        "pid": forking.pid,
+        "refusal": forking.refusal,
+        "saved_bytes": forking.saved_bytes(),
     }
 
 

@@ -33,7 +33,7 @@ class Child:
     generation: Generation
     pid: Pid
     process: subprocess.Popen[bytes] | None
-    """None of a worker that was forked by a zygote."""
+    """None of a worker that was forked by a template."""
     pipe: Pipe
     pidfd: int | None
     is_kill_ordered: bool = False
@@ -111,7 +111,7 @@ class Children:
         return pipe, theirs
 
     def adopt(self, spec: WorkerSpec, pid: Pid, pipe: Pipe) -> None:
-        """Take a process that a zygote forked, and that is our child by now; told as WorkerSpawned."""
+        """Take a process that a template forked, and that is our child by now; told as WorkerSpawned."""
         code = self._early.pop(pid, None)
         pidfd = _open_pidfd(pid) if code is None else None
         child = Child(Slot(spec.slot), Generation(spec.generation), pid, None, pipe, pidfd)

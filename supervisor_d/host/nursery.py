@@ -1,12 +1,21 @@
-"""Where workers come from: spawned each by itself, or forked from a zygote that has imported their application.
+"""Where workers come from: spawned each by itself, or forked from their generation's template (server_core/template).
 
-A generation with `preload` has a home. Its first worker is spawned like any other, and told to say after the import
-whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot and becomes the generation's
-zygote, and whoever waits is forked, its own slot first. If it can not, it goes on as the worker that it is, and the
-others are spawned. If it ends before, the next birth is the first one again: failing, back-off and giving up are the
-policy's, which sees nothing of this but a worker in a slot, and for the first one a second pid.
+A generation with a template has a home. Its first worker is spawned like any other, and told to say, once it has
+imported what all are to share, whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot
+and becomes the generation's template, and whoever waits is forked, its own slot first. If it can not, it goes on as the
+worker that it is, and the others are spawned. If it ends before, the next birth is the first one again: failing,
+back-off and giving up are the policy's, which sees nothing of this but a worker in a slot, and for the first one a
+second pid.
 
-A zygote whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
+What the application's import has to do with it is one switch. `preload`: a template has imported it (and is called the
+zygote). Without: it has not, and then a template for a single worker would cost memory and save none. So there is none
+while one worker is wanted; it comes with the first birth that takes place when more are.
+
+A template is of use only when somebody is born, and is not for nothing: 11 of its 13 MiB are its own by then. So the
+first one is ended when all are born who are wanted. Whoever is born later has another, which stays: where workers are
+replaced at all, they are replaced again. A zygote always stays, since no other would hold the same code.
+
+A template whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
 Host side: no judgement but this.
 """
 
@@ -18,16 +27,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from server_core.contract import Message, WorkerSpec, encode
-from server_core.records import dataclass
+from server_core.contract import Message, Template, WorkerSpec, encode
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Child, Children, outcome
-from supervisor_d.host.heartbeat import Pipe
+from supervisor_d.host.home import Fork, Home
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Generation, Pid, Slot, SpawnFailed, WorkerPreloaded
@@ -44,42 +52,22 @@ VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
 """What a process says to its nursery, and the policy does not hear (contract.py)."""
 
 
-@dataclass(slots=True)
-class Fork:
-    """A birth that the zygote was ordered to."""
-
-    spec: WorkerSpec
-    pipe: Pipe
-    is_called_off: bool = False
-
-
-@dataclass(slots=True)
-class Home:
-    """What one generation's workers are forked from, or will be."""
-
-    generation: Generation
-    began_at: float
-    candidate: Slot | None = None
-    """The slot whose process imports the application for all."""
-    zygote: Child | None = None
-    refusal: str | None = None
-    """Why this generation's workers cannot be forked."""
-    waiting: dict[Slot, WorkerSpec] = field(default_factory=dict)
-    forks: dict[Slot, Fork] = field(default_factory=dict)
-
-    @property
-    def is_expecting(self) -> bool:
-        return bool(self.waiting or self.forks) or self.candidate is not None
-
-
 class Nursery:
-    """All homes by generation."""
+    """All homes by generation. `newest` says which generation is, `wanted` how many workers there are to be."""
 
-    def __init__(self, watcher: Watcher, children: Children, log: Log, newest: Callable[[], Generation]) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        children: Children,
+        log: Log,
+        newest: Callable[[], Generation],
+        wanted: Callable[[], int],
+    ) -> None:
         self._watcher = watcher
         self._children = children
         self._log = log
         self._newest = newest
+        self._wanted = wanted
         self._homes: dict[Generation, Home] = {}
         children.after_exit = self._has_ended
 
@@ -88,23 +76,30 @@ class Nursery:
 
     def bear(self, spec: WorkerSpec) -> None:
         """See to it that a worker comes to be, told as WorkerSpawned or SpawnFailed. Raises SpawnError or OSError."""
-        if not spec.preload:
-            self._children.spawn(spec)
-            return
-        generation = Generation(spec.generation)
-        home = self._homes.get(generation)
-        if home is None:
-            home = self._homes[generation] = Home(generation, clock.now(), refusal=become_subreaper())
-            if home.refusal is not None:
-                self._log("zygote.refused", generation=generation, reason=home.refusal)
-        if home.refusal is not None:
-            self._children.spawn(replace(spec, preload=False))
-        elif home.zygote is not None:
-            self._fork(home, home.zygote, replace(spec, preload=False))
+        home = self._home_of(spec)
+        if home is None or home.refusal is not None:
+            self._children.spawn(replace(spec, template=Template.NONE))
+        elif home.template is not None:
+            self._fork(home, home.template, spec)
         elif home.candidate is not None:
             home.waiting[Slot(spec.slot)] = spec
         else:
             self._spawn_first(home, spec)
+
+    def _home_of(self, spec: WorkerSpec) -> Home | None:
+        """Where this worker is to come from, made if need be; None if it is spawned by itself."""
+        if spec.template is Template.NONE:
+            return None
+        generation = Generation(spec.generation)
+        home = self._homes.get(generation)
+        if spec.template is Template.SERVER and self._wanted() < 2 and (home is None or not home.is_founded):
+            return None
+        if home is None:
+            home = Home(generation, spec.template, clock.now(), refusal=become_subreaper())
+            self._homes[generation] = home
+            if home.refusal is not None:
+                self._log(home.events["refused"], generation=generation, reason=home.refusal)
+        return home
 
     def call_off(self, slot: Slot) -> bool:
         """Give up a birth whose process is not there yet, told as SpawnFailed; False if there is none such."""
@@ -120,7 +115,7 @@ class Nursery:
         return False
 
     def tidy(self) -> None:
-        """End every zygote whose generation is not the newest and has no workers or births any more."""
+        """End every template whose generation is not the newest and has no workers or births any more."""
         needed = {self._newest(), *(child.generation for child in self._children)}
         for home in tuple(self._homes.values()):
             if home.generation not in needed and not home.is_expecting:
@@ -128,7 +123,7 @@ class Nursery:
                 del self._homes[home.generation]
 
     def close(self) -> None:
-        """End every zygote at once: each holds copies of the listeners, and nothing that could be lost."""
+        """End every template at once: each holds copies of the listeners, and nothing that could be lost."""
         for home in tuple(self._homes.values()):
             self.end(home)
 
@@ -151,20 +146,20 @@ class Nursery:
         if self._children[slot].is_leaving:
             return  # it has been sent a signal, and comes to its end as whatever it is
         self._watcher.tell(WorkerPreloaded(slot))
-        zygote = self._children.release(slot, partial(self._bereave, home))
-        zygote.pipe.listener = ZygoteListener(self, home)
-        home.candidate, home.zygote = None, zygote
+        template = self._children.release(slot, partial(self._bereave, home))
+        template.pipe.listener = TemplateListener(self, home)
+        home.candidate, home.template = None, template
         self._log(
-            "zygote.preloaded",
+            home.events["made"],
             generation=home.generation,
-            pid=zygote.pid,
+            pid=template.pid,
             duration_s=round(clock.now() - home.began_at, 3),
         )
         self._bear_again([spec, *self._take_waiting(home)])
 
     def _refuse(self, home: Home, reason: str) -> None:
         home.candidate, home.refusal = None, reason
-        self._log("zygote.refused", generation=home.generation, reason=reason)
+        self._log(home.events["refused"], generation=home.generation, reason=reason)
         self._bear_again(self._take_waiting(home))
 
     def _has_ended(self, child: Child) -> None:
@@ -186,18 +181,30 @@ class Nursery:
             except REFUSALS as error:
                 self._watcher.tell(SpawnFailed(Slot(spec.slot), str(error)))
 
-    def _fork(self, home: Home, zygote: Child, spec: WorkerSpec) -> None:
-        pipe, theirs = self._children.conceive(spec)
+    def _fork(self, home: Home, template: Child, spec: WorkerSpec) -> None:
+        pipe, theirs = self._children.conceive(replace(spec, template=Template.NONE))
         home.forks[Slot(spec.slot)] = Fork(spec, pipe)
         self._children.births += 1
-        zygote.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.stacks_fd))
+        template.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.stacks_fd))
         theirs.close()
 
     def forked(self, home: Home, slot: Slot, pid: Pid) -> None:
-        """The zygote has forked a worker, which is the master's child."""
+        """The template has forked a worker, which is the master's child."""
         fork = home.forks.pop(slot)
         self._children.adopt(fork.spec, pid, fork.pipe)
         self._children.end_birth()
+        self._end_if_whole(home)
+
+    def _end_if_whole(self, home: Home) -> None:
+        """End the first template once it has nothing left to do."""
+        if home.kind is Template.APPLICATION or home.is_whole or home.is_expecting:
+            return
+        home.is_whole = self._count(home) >= self._wanted()
+        if home.is_whole:
+            self.end(home)
+
+    def _count(self, home: Home) -> int:
+        return sum(child.generation == home.generation and not child.is_leaving for child in self._children)
 
     def fork_failed(self, home: Home, slot: Slot, error: str) -> None:
         home.forks.pop(slot).pipe.close()
@@ -205,31 +212,31 @@ class Nursery:
         self._watcher.tell(SpawnFailed(slot, error))
 
     def end(self, home: Home) -> None:
-        """End a zygote at once; its death is heard of later, and births under way begin anew then."""
-        if home.zygote is not None:
+        """End a template at once; its death is heard of later, and births under way begin anew then."""
+        if home.template is not None:
             with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
-                os.kill(home.zygote.pid, signal.SIGKILL)
+                os.kill(home.template.pid, signal.SIGKILL)
 
     def _bereave(self, home: Home, code: int) -> None:
-        """The zygote has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
-        zygote, home.zygote = home.zygote, None
-        if zygote is None:
+        """The template has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
+        template, home.template = home.template, None
+        if template is None:
             return
-        zygote.pipe.finish()
-        self._children.close(zygote)
+        template.pipe.finish()
+        self._children.close(template)
         exit_code, name = outcome(code)
-        self._log("zygote.ended", generation=home.generation, pid=zygote.pid, exit_code=exit_code, signal=name)
+        self._log(home.events["ended"], generation=home.generation, pid=template.pid, exit_code=exit_code, signal=name)
         forks, home.forks = home.forks, {}
         for slot, fork in forks.items():
             fork.pipe.close()
             self._children.end_birth()
             if fork.is_called_off:
                 self._watcher.tell(SpawnFailed(slot, CALLED_OFF))
-        self._bear_again([replace(f.spec, preload=True) for f in forks.values() if not f.is_called_off])
+        self._bear_again([f.spec for f in forks.values() if not f.is_called_off])
 
 
-class ZygoteListener:
-    """Hears what a zygote says."""
+class TemplateListener:
+    """Hears what a template says."""
 
     def __init__(self, nursery: Nursery, home: Home) -> None:
         self._nursery = nursery

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
-from server_core.contract import STACKS_SIGNAL, WorkerSpec, encode
+from server_core.contract import STACKS_SIGNAL, Template, WorkerSpec, encode
 from server_core.records import dataclass
 from server_core.settings import tls_expiries
 from supervisor_d import clock
@@ -29,6 +29,7 @@ from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
+from supervisor_d.settings.declaration import DaemonSettings
 from supervisor_d.vocabulary import (
     Answer,
     CheckMemory,
@@ -60,6 +61,13 @@ from supervisor_d.vocabulary import (
 T = TypeVar("T")
 
 REFUSALS: Final = (OSError, SupervisorError)
+
+
+def _template(daemon: DaemonSettings) -> Template:
+    """What is imported before workers are forked. `preload` goes further, and has the last word."""
+    if daemon.preload:
+        return Template.APPLICATION
+    return Template.SERVER if daemon.template else Template.NONE
 
 
 class Door(Protocol):
@@ -177,7 +185,7 @@ class Performer:
             beat_s=configuration.terms.beat_s,
             watch_s=configuration.terms.watch_s,
             settings=configuration.settings.server,
-            preload=configuration.settings.daemon.preload,
+            template=_template(configuration.settings.daemon),
         )
 
     def _signal(self, slot: Slot, number: int) -> None:

@@ -11,14 +11,14 @@ SAMPLED_MAX: Final = 16
 (Linux 6.18, measured), and the master has no more than 100 ms for anything."""
 
 
-def saved_bytes(zygote: int, forked: Sequence[int]) -> int | None:
-    """Memory that these workers would each have if they were not forked, less what the zygote takes, in bytes.
+def saved_bytes(template: int | None, forked: Sequence[int]) -> int | None:
+    """Memory that these workers would each have if they were not forked, less what the template takes, in bytes.
 
-    Only what belongs to no file counts: code and libraries are shared by all processes anyway. None if there is nobody
-    to look at, or if the kernel does not tell.
+    A template that has ended (None) takes nothing. Only what belongs to no file counts: code and libraries are shared
+    by all processes anyway. None if there is nobody to look at, or if the kernel does not tell.
     """
     spared = [anonymous_bytes(pid) for pid in forked[:SAMPLED_MAX]]
-    taken = anonymous_bytes(zygote)
+    taken = (0, 0) if template is None else anonymous_bytes(template)
     told = [has - pays for has, pays in filter(None, spared)]
     if taken is None or not told:
         return None

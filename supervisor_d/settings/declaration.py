@@ -157,6 +157,14 @@ class DaemonSettings:
         check=at_least(0),
         help="How long the first new worker, and then the whole new generation, is watched before a reload goes on.",
     )
+    template: bool = option(
+        True,
+        kind=SWITCH,
+        section="workers",
+        help="Where there is more than one worker: fork those of a generation from a fresh interpreter that has the "
+        "server in memory, once for all, and import the application in each. Off: start each by itself. With preload "
+        "it changes nothing.",
+    )
     preload: bool = option(
         False,
         kind=SWITCH,

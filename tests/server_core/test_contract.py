@@ -24,6 +24,7 @@ from server_core.contract import (
     InFlight,
     ListenerSpec,
     Message,
+    Template,
     WorkerSpec,
     decode,
     encode,
@@ -45,6 +46,7 @@ SPEC = WorkerSpec(
     beat_s=0.5,
     watch_s=7.5,
     settings=ServerSettings(app="main:app", keep_alive=1.5, health_path="/ü"),
+    template=Template.SERVER,
 )
 
 
@@ -63,10 +65,11 @@ def test_a_spec_crosses_the_pipe_unchanged() -> None:
         {"listeners": [{"fd": 1}], "settings": {}},
         {"listeners": [], "settings": {"unknown": 1}},
         {**decode(SPEC.as_message()).fields, "tempo": 1},
+        {**decode(SPEC.as_message()).fields, "template": "of doom"},
     ],
 )
 def test_a_spec_that_differs_from_what_is_declared_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises((TypeError, KeyError)):
+    with pytest.raises((TypeError, KeyError, ValueError)):
         WorkerSpec.from_fields(fields)
 
 

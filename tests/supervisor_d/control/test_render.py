@@ -8,7 +8,7 @@ import pytest
 
 from supervisor_d.control import render
 from supervisor_d.control.terminal import COLOURS, WIDTH
-from supervisor_d.control.view import Capacity, Preload, capacity_object, config_object, status_object
+from supervisor_d.control.view import Capacity, Forking, capacity_object, config_object, status_object
 from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.vocabulary import Pid
 from tests.helpers.views import a_slot, a_view
@@ -36,21 +36,27 @@ INCIDENT = {
 
 
 @pytest.mark.parametrize(
-    ("preload", "line"),
+    ("forking", "line"),
     [
-        (Preload(2, Pid(88), None, 41 * 1024**2), "workers are forked from pid 88, which saves 41.0M of memory"),
         (
-            Preload(2, Pid(88), None, -8 * 1024**2),
+            Forking(2, Pid(88), None, lambda: 41 * 1024**2),
+            "workers are forked from pid 88, which saves 41.0M of memory",
+        ),
+        (
+            Forking(2, Pid(88), None, lambda: -8 * 1024**2),
             "workers are forked from pid 88, which costs 8.0M of memory until more of them are",
         ),
-        (Preload(2, Pid(88), None, None), "workers are forked from pid 88, which saves an unknown amount of memory"),
-        (Preload(2, None, None, None), "importing the application"),
-        (Preload(2, None, "thread 'poller'", None), "not forked: thread 'poller'"),
+        (Forking(2, Pid(88), None), "workers are forked from pid 88, which saves an unknown amount of memory"),
+        (Forking(2, None, None), "importing the {imported}"),
+        (Forking(2, None, None, lambda: 28 * 1024**2), "workers were forked, which saves 28.0M of memory"),
+        (Forking(2, None, "thread 'poller'"), "not forked: thread 'poller'"),
     ],
 )
-def test_the_status_says_where_preloaded_workers_come_from(preload: Preload, line: str) -> None:
-    lines = render.status(status_object(a_view(preload=preload))).splitlines()
-    assert f"  preload    {line}" in lines
+def test_the_status_says_where_forked_workers_come_from(forking: Forking, line: str) -> None:
+    lines = render.status(status_object(a_view(preload=forking))).splitlines()
+    assert f"  preload    {line.format(imported='application')}" in lines
+    lines = render.status(status_object(a_view(template=forking))).splitlines()
+    assert f"  template   {line.format(imported='server')}" in lines
 
 
 def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:

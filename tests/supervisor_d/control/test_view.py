@@ -11,7 +11,7 @@ from server_core.contract import Figures
 from supervisor_d.control.reference import PAGE
 from supervisor_d.control.view import (
     Capacity,
-    Preload,
+    Forking,
     capacity_object,
     config_object,
     readiness_object,
@@ -59,8 +59,8 @@ def keys_of(told: object) -> set[str]:
 
 
 def test_the_page_names_every_field_of_the_status_object() -> None:
-    preload = Preload(2, Pid(88), None, 41 * 1024**2)
-    told = json.loads(json.dumps(status_object(a_view(preload=preload))))
+    forking = Forking(2, Pid(88), None, lambda: 41 * 1024**2)
+    told = json.loads(json.dumps(status_object(a_view(template=forking, preload=forking))))
     page = (ROOT / PAGE).read_text("utf-8").split("`/v1/status`:")[1]
     shown = set(re.findall(r'"([a-z_]+)"', page.split("\n - ")[0]))
     assert keys_of(told) == shown

@@ -120,6 +120,7 @@ class Rig:
         self.cgroup = Cgroup(directory)
         observer = Observer(self.children, self.scoreboard, self.cgroup)
         self.incidents = Incidents(self.scoreboard, self.stacks, self.log)
+        self.wanted = 1
         self.performer = Performer(
             Equipment(
                 name="rig",
@@ -129,7 +130,9 @@ class Rig:
                 scoreboard=self.scoreboard,
                 stacks=self.stacks,
                 children=self.children,
-                nursery=Nursery(self.watcher, self.children, self.log, lambda: self.generations.newest_number),
+                nursery=Nursery(
+                    self.watcher, self.children, self.log, lambda: self.generations.newest_number, lambda: self.wanted
+                ),
                 generations=self.generations,
                 observer=observer,
                 incidents=self.incidents,

@@ -52,6 +52,13 @@ def test_what_three_share_with_their_parent_is_saved_twice_over(family: Family) 
     assert saved > 1.5 * CARGO
 
 
+def test_a_template_that_has_ended_takes_nothing(family: Family) -> None:
+    saved, less = saved_bytes(None, family.children), saved_bytes(family.parent, family.children)
+    assert saved is not None
+    assert less is not None
+    assert saved > less
+
+
 def test_many_are_estimated_from_the_first(family: Family) -> None:
     once = saved_bytes(family.parent, family.children[:1])
     many = saved_bytes(family.parent, family.children[:1] * (2 * SAMPLED_MAX))

@@ -82,6 +82,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "shutdown_delay": (1.5, "1.5", 1.5),
     "soak": (10, "10s", 10.0),
     "surge": (2, "2", 2),
+    "template": (False, "off", False),
     "preload": (True, "on", True),
     "park": (False, "false", False),
     "max_age": (86400, "1d", 86400.0),

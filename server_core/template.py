@@ -1,13 +1,16 @@
-"""A process that has imported the application, and forks workers from there on the master's order.
+"""A process that forks workers on the master's order: what it has imported is in memory once for all of a generation.
 
-What the import built is then in memory once for all workers of a generation: pages are shared until somebody writes to
-them, and gc.freeze() keeps the collector from being the one. A worker is forked twice, and the process in between ends
-at once, so that the worker becomes the child of the master (PR_SET_CHILD_SUBREAPER, prctl(2)) and is waited for like
-any other. Rejected: exit statuses told by the zygote, which would make it a second master; clone(2) with CLONE_PARENT,
-which goes around what os.fork() does for the interpreter and the C library.
+Pages are shared until somebody writes to them, and gc.freeze() keeps the collector from being the one. By default a
+template holds the interpreter and the server, and each worker imports the application by itself; with `preload` it has
+imported the application, too, and is called the zygote.
 
-A fork takes over one thread only and every open descriptor. So an import that started threads or opened sockets makes
-a process that must not be forked: it says so, by name, and goes on as an ordinary worker.
+A worker is forked twice, and the process in between ends at once, so that the worker becomes the child of the master
+(PR_SET_CHILD_SUBREAPER, prctl(2)) and is waited for like any other. Rejected: exit statuses told by the template, which
+would make it a second master; clone(2) with CLONE_PARENT, which goes around what os.fork() does for the interpreter and
+the C library.
+
+A fork takes over one thread only and every open descriptor. So a start or an import that began threads or opened
+sockets makes a process that must not be forked: it says so, by name, and goes on as an ordinary worker.
 """
 
 from __future__ import annotations
@@ -42,15 +45,18 @@ class Birth:
     stacks_fd: int
 
 
-def unforkable(own: Iterable[int]) -> str | None:
-    """What makes this process unfit to be forked, named; None if nothing does. `own` are descriptors that are ours."""
+def unforkable(own: Iterable[int], culprit: str) -> str | None:
+    """What makes this process unfit to be forked, named; None if nothing does.
+
+    `own` are descriptors that are ours; `culprit` is what has run until now.
+    """
     try:
         offenders = [*_threads(), *_descriptors(frozenset(own) | {0, 1, 2})]
     except OSError as error:
-        return f"what importing the application left behind cannot be seen: {error}"
+        return f"what {culprit} left behind cannot be seen: {error}"
     if len(offenders) > NAMED_MAX:
         offenders[NAMED_MAX:] = [f"and {len(offenders) - NAMED_MAX} more"]
-    return f"importing the application left {', '.join(offenders)}" if offenders else None
+    return f"{culprit} left {', '.join(offenders)}" if offenders else None
 
 
 def _threads() -> list[str]:
@@ -99,7 +105,7 @@ def _where(fd: int) -> str:
 
 
 def fork_on_order(pipe: Pipe) -> Birth | None:
-    """Fork whenever the master says so: in each worker its birth; None in the zygote itself when the master hangs up.
+    """Fork whenever the master says so: in each worker its birth; None in the template itself when the master hangs up.
 
     In a worker every signal is blocked, as in one that was spawned (contract.py, "Spawning").
     """
@@ -115,7 +121,9 @@ def fork_on_order(pipe: Pipe) -> Birth | None:
         try:
             pid = _fork_twice()
         except OSError as error:
-            pipe.send("fork_failed", {"slot": message.fields.get("slot"), "error": f"the zygote cannot fork: {error}"})
+            pipe.send(
+                "fork_failed", {"slot": message.fields.get("slot"), "error": f"the template cannot fork: {error}"}
+            )
         else:
             if pid == 0:
                 pipe.close()
