@@ -50,12 +50,14 @@ def test_a_master_does_not_load_what_only_others_need(directory: Path) -> None:
     assert loaded & (OF_WORKERS | OF_CONSOLES | OF_OTHER_COMMANDS | OF_TLS | OF_FILES) == set()
 
 
-def test_a_master_that_is_ready_imports_nothing_more_whatever_it_is_asked(directory: Path) -> None:
+def test_a_master_that_is_complete_imports_nothing_more_whatever_it_is_asked(directory: Path) -> None:
     """The code on the disk may be another by then."""
     file, pair = directory / "settings.toml", authority().pair("localhost")
     file.write_text("workers = 1\n")
-    with running("--config", str(file), directory=directory, command=hooked(directory)) as daemon:
+    started = ("--config", str(file), "--log-level", "debug")
+    with running(*started, directory=directory, command=hooked(directory)) as daemon:
         daemon.heard.expect("worker.ready")
+        daemon.heard.expect("master.completed")
         before = imported(directory)
         assert before, "nothing was written down"
         for command in ("status", "workers", "scale +1", "incidents", "config", "dump 1", "restart 1"):
