@@ -6,6 +6,7 @@ from server_core.http.h1_writer cimport H1Writer
 from server_core.http.wire cimport Head, Rules
 from server_core.tap cimport Tap
 from server_core.traffic cimport Traffic
+from server_core.transport cimport Transport
 
 cimport cython
 
@@ -35,7 +36,7 @@ cdef class Connection(Outlet):
     cdef public Traffic server
     cdef public double since
     cdef public Tap tap
-    cdef public object transport
+    cdef public Transport transport
     cdef public int waiting
     cdef public H1Writer writer
 

@@ -1,4 +1,11 @@
+from server_core.stream cimport Stream
+
+cimport cython
+
 cdef class EpollPoller:
     cdef object _epoll
     cdef object _loop
     cdef dict _watched
+
+    @cython.locals(who=Stream)
+    cpdef _turn(self)

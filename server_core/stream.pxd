@@ -1,4 +1,9 @@
-cdef class Stream:
+from server_core.transport cimport Transport
+
+cdef int READABLE
+cdef int WRITABLE
+
+cdef class Stream(Transport):
     cdef bint _closing
     cdef bint _ended
     cdef int _events
@@ -16,4 +21,6 @@ cdef class Stream:
     cpdef _watch(self)
     cdef bint _read(self) except -1
     cpdef write(self, bytes data)
+    cpdef writelines(self, tuple parts)
+    cpdef bint is_closing(self) except -1
     cpdef close(self)

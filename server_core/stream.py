@@ -19,17 +19,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections import deque
 from itertools import islice
 from os import read, write, writev
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from server_core.poller import READ, WRITE, Poller
-from server_core.transport import Newcomer, Served
+from server_core.transport import Newcomer, Served, Transport
+
+if TYPE_CHECKING:
+    from server_core.poller import Poller
+
+READABLE: int = select.POLLIN
+WRITABLE: int = select.POLLOUT
+"""What a poller is asked for, and tells; numbers in C where this is compiled (stream.pxd)."""
 
 READ_BYTES: Final = 65536
-"""Read at once. Chosen: CPython allocates as much before it reads, and more would come from mmap(2) each time."""
+"""Read at once, at most. Chosen: CPython allocates as much before it reads; more would come from mmap(2) each time."""
 
 HIGH_BYTES: Final = 65536
 LOW_BYTES: Final = 16384
@@ -42,7 +49,7 @@ PARTS: Final = 64
 """Buffers given to one writev(2); IOV_MAX is 1024 on Linux, and the kernel takes seldom more than one."""
 
 
-class Stream:
+class Stream(Transport):
     """Owns a connected descriptor that does not block, and serves one protocol on it."""
 
     __slots__ = (
@@ -81,17 +88,17 @@ class Stream:
 
     def ready(self, events: int) -> None:
         """Something to read, room to write, or an error, which both would meet."""
-        if events == READ and self._reading:
+        if events == READABLE and self._reading:
             self._read()
             return
-        if events & ~WRITE and self._reading:
+        if events & ~WRITABLE and self._reading:
             self._read()
-        if events & ~READ and (self._kept or self._full):
+        if events & ~READABLE and (self._kept or self._full):
             self._write_kept()
         self._watch()  # for what nobody wants any more: pausing for less than a turn costs nothing
 
     def _watch(self) -> None:
-        events = (READ if self._reading else 0) | (WRITE if self._kept or self._full else 0)
+        events = (READABLE if self._reading else 0) | (WRITABLE if self._kept or self._full else 0)
         if events != self._events and self._fd >= 0:
             before, self._events = self._events, events
             try:
@@ -200,7 +207,7 @@ class Stream:
         self._kept_bytes += len(rest)
         if self._kept_bytes > HIGH_BYTES:
             self._fill()
-        elif not self._events & WRITE:
+        elif not self._events & WRITABLE:
             self._watch()
 
     def _fill(self) -> None:

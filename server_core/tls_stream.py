@@ -14,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from server_core.transport import Transport
 
 if TYPE_CHECKING:
     from server_core.stream import Stream
@@ -30,7 +32,7 @@ Factory = Callable[[], "Newcomer"]
 _SILENT, _SHAKING, _OPEN, _CLOSING, _LOST = range(5)
 
 
-class TlsStream:
+class TlsStream(Transport):
     """Makes its protocol by `factory` once the handshake is done, and resolves `shaken` then."""
 
     __slots__ = (
@@ -206,7 +208,7 @@ class TlsStream:
         """Keep what is written next for close(), which follows at once: it leaves with our close_notify."""
         self._is_held = True
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
+    def writelines(self, parts: tuple[bytes, bytes]) -> None:
         self.write(b"".join(parts))
 
     def _encrypt(self) -> None:

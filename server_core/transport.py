@@ -29,32 +29,47 @@ class Newcomer(Served, Protocol):
     def connection_made(self, transport: Any) -> None: ...
 
 
-class Transport(Protocol):
-    """What carries one connection."""
+class Transport:
+    """What carries one connection. A base class, not a typing.Protocol: compiled code calls write() directly."""
 
-    def write(self, data: bytes) -> None: ...
+    __slots__ = ()
 
-    def writelines(self, parts: tuple[bytes, bytes]) -> None: ...
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
 
-    def write_eof(self) -> None: ...
+    def writelines(self, parts: tuple[bytes, bytes]) -> None:
+        raise NotImplementedError
 
-    def can_write_eof(self) -> bool: ...
+    def write_eof(self) -> None:
+        raise NotImplementedError
 
-    def get_write_buffer_size(self) -> int: ...
+    def can_write_eof(self) -> bool:
+        raise NotImplementedError
 
-    def pause_reading(self) -> None: ...
+    def get_write_buffer_size(self) -> int:
+        raise NotImplementedError
 
-    def resume_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        raise NotImplementedError
 
-    def close(self) -> None: ...
+    def resume_reading(self) -> None:
+        raise NotImplementedError
 
-    def abort(self) -> None: ...
+    def close(self) -> None:
+        raise NotImplementedError
 
-    def is_closing(self) -> bool: ...
+    def abort(self) -> None:
+        raise NotImplementedError
+
+    def is_closing(self) -> bool:
+        raise NotImplementedError
 
     def fileno(self) -> int:
         """The socket's descriptor; -1 once it is closed."""
+        raise NotImplementedError
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any: ...
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        raise NotImplementedError
 
-    def set_protocol(self, protocol: Served) -> None: ...
+    def set_protocol(self, protocol: Served) -> None:
+        raise NotImplementedError

@@ -1,4 +1,5 @@
 from server_core.traffic cimport Traffic
+from server_core.transport cimport Transport
 from server_core.websocket.machine cimport Machine
 from server_core.websocket.session cimport Link, Session
 
@@ -17,7 +18,7 @@ cdef class Channel(Link):
     cdef bint _sliced
     cdef double _stalled_at
     cdef long long _taken_bytes
-    cdef readonly object _transport
+    cdef readonly Transport _transport
     cdef long long _written_bytes
     cdef public Session session
 

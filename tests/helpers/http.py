@@ -224,7 +224,7 @@ async def within(test: Awaitable[None]) -> None:
         await test
 
 
-class PipeTransport:
+class PipeTransport(transport.Transport):
     """A transport to nowhere: keeps what is written, and passes on what the test says the client does."""
 
     def __init__(self, connection: Connection) -> None:
