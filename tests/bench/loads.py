@@ -17,7 +17,7 @@ FRAMEWORKS: Final = "tests.bench.framework_apps"
 class Load:
     """One row of the report. `needs` is what a server must be able to do to take part; floors only where they answer.
 
-    `same_answer` is the path whose answer must be the same from all; without one nothing is compared.
+    `same_answer` is the path whose answer must be the same from all.
     """
 
     title: str
@@ -25,7 +25,7 @@ class Load:
     loader: Loader
     needs: str = ""
     workers: int = 1
-    same_answer: str | None = "/"
+    same_answer: str = "/"
     floors: bool = False
 
     def takes(self, server: Server) -> bool:
@@ -54,8 +54,8 @@ LOADS: Final[Mapping[str, Load]] = {
     "fastapi": _load("FastAPI, JSON, `def` endpoint", f"{FRAMEWORKS}:fastapi", Wrk()),
     "waiting": _load("10 ms of awaited I/O, 512 connections", "waiting", Wrk(512)),
     "access-log": _load("hello, access log to a file", "hello", Wrk(), "access log"),
-    "tls": _load("TLS, kept alive", "hello", Wrk(tls=True), "tls", same_answer=None),
-    "handshakes": _load("TLS handshakes", "hello", handshakes, "tls", same_answer=None),
+    "tls": _load("TLS, kept alive", "hello", Wrk(tls=True), "tls"),
+    "handshakes": _load("TLS handshakes", "hello", handshakes, "tls"),
     "new-connection": _load("a new connection per request", "hello", Wrk(headers=("Connection: close",))),
     "one": _load("one connection, latency", "hello", Wrk(1)),
     "pipelined": _load("16 pipelined", "hello", Wrk(lua="pipelined")),

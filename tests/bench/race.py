@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from dataclasses import asdict, replace
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 from tests.bench.forms import Environment
@@ -16,9 +17,13 @@ from tests.helpers.certificates import Authority
 WARM_UP_S = 0.5
 
 
-def answer_of(port: int, path: str) -> tuple[int, bytes]:
+def answer_of(port: int, path: str, *, tls: bool) -> tuple[int, bytes]:
     """Status and body of one answer; Failed if it does not come."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    if tls:
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -74,12 +79,11 @@ def turn(
     tree = ProcessTree(server.command(setup), setup.port, core=core, output=output, root=root)
     try:
         tree.wait_until_listening()
-        if load.same_answer is not None:
-            said = told(answer_of(tree.port, load.same_answer))
-            first = next((row["answer"] for row in found.values() if "answer" in row), said)
-            found[name]["answer"] = said
-            if said != first:
-                raise Failed(f"answers {said}, the first one {first}")
+        said = told(answer_of(tree.port, load.same_answer, tls=load.needs == "tls"))
+        first = next((row["answer"] for row in found.values() if "answer" in row), said)
+        found[name]["answer"] = said
+        if said != first:
+            raise Failed(f"answers {said}, the first one {first}")
         load.loader(tree, WARM_UP_S, loader_core)
         done = load.loader(tree, seconds, loader_core)
         found[name]["rounds"].append(asdict(done))  # type: ignore[attr-defined]  # a list, see race()
