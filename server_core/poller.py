@@ -52,6 +52,8 @@ class EpollPoller:
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
+        if self._epoll.closed:
+            return  # who ends after that is told of its end all the same
         if not events:
             # Before the descriptor is closed: a process that an application forked may hold a copy of it, with which
             # epoll(7) would go on telling of it.

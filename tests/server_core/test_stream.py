@@ -417,6 +417,18 @@ def test_a_copy_of_the_descriptor_keeps_nothing_alive(play: Callable[[Scenario],
     play(scenario)
 
 
+def test_one_that_outlasts_its_poller_ends_all_the_same(play: Callable[[Scenario], None]) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.stream.open()
+        rig.poller.close()
+        rig.stream.close()
+        await until(lambda: rig.protocol.told == ["made", "lost"])
+        assert await rig.receive(1) == b""
+        assert not rig.failures
+
+    play(scenario)
+
+
 def test_a_file_goes_behind_what_is_kept_and_as_far_as_the_kernel_takes_it(
     play: Callable[[Scenario], None], tmp_path: Path
 ) -> None:
