@@ -50,7 +50,7 @@ to write, and a turn for each 32 costs 0.3 us a part (measured, 2 cores, CPython
 
 
 class Connection(Outlet):
-    """The protocol of one accepted socket (asyncio.Protocol, in all but its base)."""
+    """What one client's transport serves (transport.Newcomer)."""
 
     __slots__ = (
         *("_base", "_discarded", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),

@@ -121,8 +121,8 @@ class H1Reader:
             if len(fields) > self._fields_limit:
                 raise too_many_fields()
             rules = VERDICTS.get((line.version, *parser.special)) or judge(line, parser.special)
-        except BaseException:
-            parser.renew()  # it is everybody's: nobody's request may go on where this one broke off
+        except BaseException:  # raised again: the parser is everybody's, and nobody may go on where this broke off
+            parser.renew()
             raise
         head.rules, head.forwarded = rules, parser.forwarded
         self._forwarded = parser.forwarded
