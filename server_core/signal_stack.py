@@ -9,6 +9,7 @@ INT, QUIT, USR1 and USR2 at one stroke crashed, at once or later (CPython 3.11.7
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import sys
 from typing import Final
@@ -27,7 +28,6 @@ def widen() -> None:
     global _kept
     if sys.platform != "linux" or _kept is not None:
         return
-    import ctypes  # 0.2 MB of a worker's own memory (CPython 3.11), and nothing else here needs it
 
     class Stack(ctypes.Structure):
         """stack_t, sigaltstack(2)."""

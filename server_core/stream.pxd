@@ -1,4 +1,7 @@
+from server_core cimport system_calls
 from server_core.transport cimport Transport
+
+cimport cython
 
 cdef int READABLE
 cdef int WRITABLE
@@ -9,6 +12,7 @@ cdef class Stream(Transport):
     cdef int _events
     cdef int _fd
     cdef bint _full
+    cdef bint _is_much
     cdef object _kept
     cdef Py_ssize_t _kept_bytes
     cdef object _loop
@@ -19,8 +23,11 @@ cdef class Stream(Transport):
 
     cpdef ready(self, int events)
     cpdef _watch(self)
+    @cython.locals(data=bytes)
     cdef bint _read(self) except -1
+    @cython.locals(sent=Py_ssize_t)
     cpdef write(self, bytes data)
+    @cython.locals(sent=Py_ssize_t, part=bytes)
     cpdef writelines(self, tuple parts)
     cpdef bint is_closing(self) except -1
     cpdef close(self)

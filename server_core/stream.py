@@ -4,6 +4,7 @@ What is different, and why it is not one of theirs:
 
 - It reads before it is watched. Who connects mostly says something at once, and a client that asks once for each
   connection is answered, and gone, before the loop was asked to watch anything.
+- It keeps the interpreter while it reads and writes (system_calls.py), as uvloop's do and asyncio's do not.
 - It is a descriptor, not a socket object, which costs a system call and 3 us to make (CPython 3.11).
 - The kernel can be given a file to send between two writes (pouring.py); theirs let nobody write beside them.
 - It is the same with every loop: asyncio's writelines() does not tell when its buffer is full (CPython 3.12.1, 3.13.0),
@@ -23,9 +24,10 @@ import select
 import socket
 from collections import deque
 from itertools import islice
-from os import read, write, writev
+from os import writev
 from typing import TYPE_CHECKING, Any, Final
 
+from server_core import system_calls
 from server_core.transport import Newcomer, Served, Transport
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 READABLE: int = select.POLLIN
 WRITABLE: int = select.POLLOUT
 """What a poller is asked for, and tells; numbers in C where this is compiled (stream.pxd)."""
-
-READ_BYTES: Final = 65536
-"""Read at once, at most. Chosen: CPython allocates as much before it reads; more would come from mmap(2) each time."""
 
 HIGH_BYTES: Final = 65536
 LOW_BYTES: Final = 16384
@@ -53,8 +52,8 @@ class Stream(Transport):
     """Owns a connected descriptor that does not block, and serves one protocol on it."""
 
     __slots__ = (
-        *("_closing", "_ended", "_events", "_fd", "_full", "_kept", "_kept_bytes", "_loop", "_poller", "_protocol"),
-        *("_reading", "_shut"),
+        *("_closing", "_ended", "_events", "_fd", "_full", "_is_much", "_kept", "_kept_bytes", "_loop", "_poller"),
+        *("_protocol", "_reading", "_shut"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, fd: int, protocol: Newcomer) -> None:
@@ -64,7 +63,7 @@ class Stream(Transport):
         self._protocol: Served = protocol
         self._events = 0
         """What the poller watches for."""
-        self._reading = True
+        self._reading, self._is_much = True, False
         self._closing = self._ended = self._full = self._shut = False
         self._kept: deque[memoryview] | None = None
         """What the kernel did not take."""
@@ -112,12 +111,13 @@ class Stream(Transport):
     def _read(self) -> bool:
         """Hand over what has come; False if nothing has."""
         try:
-            data = read(self._fd, READ_BYTES)
+            data = system_calls.receive(self._fd, self._is_much)
         except BlockingIOError:
             return False
         except OSError as error:
             self._lose(error)
             return True
+        self._is_much = len(data) >= system_calls.FEW_BYTES
         try:
             if data:
                 self._protocol.data_received(data)
@@ -153,7 +153,7 @@ class Stream(Transport):
             self._keep(memoryview(data))
             return
         try:
-            sent = write(self._fd, data)
+            sent = system_calls.send(self._fd, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -169,7 +169,7 @@ class Stream(Transport):
         sent = 0
         if not self._kept:
             try:
-                sent = writev(self._fd, parts)
+                sent = system_calls.send_both(self._fd, parts)
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -303,7 +303,7 @@ class Stream(Transport):
         if self._events:
             self._poller.watch(fd, self, self._events, 0)
             self._events = 0
-        os.close(fd)
+        system_calls.close(fd)
 
     def _tell_end(self, error: Exception | None) -> None:
         protocol = self._protocol

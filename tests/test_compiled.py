@@ -18,7 +18,7 @@ import pytest
 from tests.__main__ import BACKEND, backend
 
 ROOT = Path(__file__).parents[1]
-DECLARATIONS = sorted((ROOT / "server_core").rglob("*.pxd"))
+DECLARATIONS = sorted(set((ROOT / "server_core").rglob("*.pxd")) - {ROOT / path for path in backend().INLINE})
 FIELD = re.compile(r"^    cdef (?:(?:public|readonly) )?[\w ]+? (\w+)$", re.MULTILINE)
 CLASS = re.compile(r"^cdef class (\w+)[^:]*:\n((?:    .*\n|\n)*)", re.MULTILINE)
 

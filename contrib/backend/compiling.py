@@ -31,6 +31,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CYTHON: Final = "cython>=3.1"
 VARIABLE: Final = "SUPERVISOR_D_COMPILE"
 
+INLINE: Final = {Path("server_core/system_calls.pxd")}
+"""Holds code, which is compiled where it is called; its module is for those that are not compiled."""
+
 
 def setting() -> str:
     """What the environment says; SystemExit if it is nothing that it may say."""
@@ -62,7 +65,8 @@ def extensions() -> list[Extension]:
     """What is compiled: each module that has a .pxd, which says what its attributes are in C. Called in the root."""
     from Cython.Build import cythonize
 
-    sources = [path.with_suffix(".py") for path in sorted(Path("server_core").rglob("*.pxd"))]
+    declared = sorted(set(Path("server_core").rglob("*.pxd")) - INLINE)
+    sources = [path.with_suffix(".py") for path in declared]
     found = [
         Extension(
             ".".join(source.with_suffix("").parts),

@@ -9,13 +9,15 @@ import select
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
 from server_core.poller import EpollPoller, LoopPoller, Watched
-from server_core.stream import HIGH_BYTES, READ_BYTES, Stream
+from server_core.stream import HIGH_BYTES, Stream
+from server_core.system_calls import READ_BYTES
 from tests.helpers.http import run, turn, until
 
 
@@ -467,5 +469,53 @@ def test_it_knows_its_address_until_it_is_closed(play: Callable[[Scenario], None
         assert rig.stream.get_extra_info("cipher", 1) == 1
         rig.stream.abort()
         assert rig.stream.get_extra_info("sockname") is None
+
+    play(scenario)
+
+
+class Bystander:
+    """A thread that takes the interpreter whenever somebody gives it up, and takes it from nobody."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self._is_over = False
+        self._interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Bystander:
+        self._thread.start()
+        sys.setswitchinterval(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setswitchinterval(self._interval)
+        self._is_over = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            self.turns += 1
+            os.stat(os.curdir)  # gives it up
+
+    def turns_during(self, call: Callable[[], object]) -> int:
+        before = self.turns
+        call()
+        return self.turns - before
+
+
+def test_it_keeps_the_interpreter_while_it_writes_and_ends(play: Callable[[Scenario], None]) -> None:
+    """A thread that computes would have it for 5 ms each time."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.stream.open()
+        data = bytes(READ_BYTES)
+        with Bystander() as bystander:
+            for _ in range(100):
+                assert bystander.turns_during(lambda: rig.stream.write(data)) == 0
+                await rig.receive(len(data))
+                assert bystander.turns_during(lambda: rig.stream.writelines((data, data))) == 0
+                await rig.receive(2 * len(data))
+            assert bystander.turns > 0
+            assert bystander.turns_during(rig.stream.close) == 0
 
     play(scenario)
