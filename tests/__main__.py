@@ -7,6 +7,7 @@ in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words 
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,9 @@ def main() -> int:
     """0 if every step passed; the first failing step's exit code otherwise, with its output as the last thing told."""
     compiling = backend()
     compiling.clean()
+    # A shell ignores SIGINT in what it starts in the background (POSIX, sh, 2.11), and whatever a test starts and
+    # interrupts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for step in STEPS:
         if code := run(*step, *(sys.argv[1:] if step[0] == "pytest" else [])):
             return code
