@@ -62,6 +62,10 @@ def test_what_workers_tell_their_applications_is_no_setting() -> None:
     assert read(SUPERVISOR_D_SLOT="1", SUPERVISOR_D_GENERATION="2") == ({}, [])
 
 
+def test_what_the_installation_reads_is_no_setting() -> None:
+    assert read(SUPERVISOR_D_COMPILE="0") == ({}, [])
+
+
 def test_only_what_is_read_is_kept() -> None:
     environ = {"SUPERVISOR_D_WORKERS": "1", "PORT": "2", "SECRET": "x", "SUPERVISOR_D_SLOT": "3"}
     assert relevant(environ) == {"SUPERVISOR_D_WORKERS": "1", "PORT": "2", "SUPERVISOR_D_SLOT": "3"}
