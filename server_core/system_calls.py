@@ -3,7 +3,7 @@
 os.write() and os.close() let another thread have the interpreter meanwhile, which is right for calls that may wait.
 These never do, and who has given it up to a thread that computes has it back after 5 ms (sys.setswitchinterval()). With
 such a thread in the application a worker on two CPUs answered 170 requests a second in that way, 1,200 in this one,
-and 2,500 and more where streams are compiled (`python -m tests.bench.computing`).
+and 16,000 where streams are compiled (`python -m tests.bench.computing`).
 
 Where streams are compiled, system_calls.pxd is this module in C, inline, and this one is not called. Here ctypes makes
 the calls, which takes 0.7 us longer than os.write() does. os.read() is over before another thread has woken up.

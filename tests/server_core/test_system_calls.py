@@ -42,7 +42,7 @@ def test_nothing_yet_and_the_end_are_not_the_same(ends: Ends) -> None:
 
 def test_a_kernel_that_takes_nothing_says_so_in_each_way(ends: Ends) -> None:
     ours, _ = ends
-    with pytest.raises(BlockingIOError):  # noqa: PT012 - which of these calls it is depends on the machine; a socket pair takes 208 KiB (net.core.wmem_default)
+    with pytest.raises(BlockingIOError):  # noqa: PT012 - which of the calls depends on net.core.wmem_default
         for _ in range(10_000):
             assert system_calls.send(ours.fileno(), b"x" * 65536) > 0
     with pytest.raises(BlockingIOError):
