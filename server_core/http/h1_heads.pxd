@@ -4,8 +4,8 @@ cdef class Defaults:
 
 cdef class Block:
     cdef readonly Defaults behind
-    cdef readonly bint chunked
     cdef readonly bint close
+    cdef readonly bint coded
     cdef readonly bytes counted
     cdef readonly frozenset given
     cdef readonly bint is_plain

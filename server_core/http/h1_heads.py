@@ -20,12 +20,12 @@ class Block:
     """
 
     __slots__ = (
-        *("behind", "chunked", "close", "counted", "given", "is_plain", "length", "plain", "status"),
+        *("behind", "close", "coded", "counted", "given", "is_plain", "length", "plain", "status"),
         "whole",
     )
 
     def __init__(
-        self, plain: bytes, status: int, length: int, *, chunked: bool, close: bool, given: frozenset[bytes]
+        self, plain: bytes, status: int, length: int, *, coded: bool, close: bool, given: frozenset[bytes]
     ) -> None:
         self.plain = plain
         self.counted = plain + b"content-length: %d\r\n" % length
@@ -33,7 +33,8 @@ class Block:
         self.length = length
         """The content-length, or -1."""
         self.status = status
-        self.chunked = chunked
+        self.coded = coded
+        """Whether the application named a transfer coding. It frames nothing, but says that a length is not known."""
         self.close = close
         self.given = given
         """Names of the defaults that the application gave itself."""
@@ -49,9 +50,7 @@ class Block:
 
     def with_line(self, line: bytes) -> Block:
         """The same with one field more, which is none of the defaults'."""
-        return Block(
-            self.plain + line, self.status, self.length, chunked=self.chunked, close=self.close, given=self.given
-        )
+        return Block(self.plain + line, self.status, self.length, coded=self.coded, close=self.close, given=self.given)
 
 
 class Defaults:
@@ -100,7 +99,7 @@ class Heads:
         return Defaults((*dated, *self._fixed))
 
 
-NO_BLOCK: Final = Block(b"", 0, -1, chunked=False, close=False, given=frozenset())
+NO_BLOCK: Final = Block(b"", 0, -1, coded=False, close=False, given=frozenset())
 """Before the first response there is none."""
 
 
@@ -116,16 +115,14 @@ def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
         except (KeyError, TypeError):  # as in start()
             kind, line, number = learn_line(pair)
         if kind == LENGTH:
-            if length >= 0:
-                raise ResponseError("headers: content-length is given twice")
+            if length not in (-1, number):
+                raise ResponseError(f"headers: content-length is given twice, as {length} and as {number}")
             length = number
         elif kind == CONNECTION:
             close = close or bool(number)
         elif kind != CODING:
             text.append(line)
         kinds.add(kind)
-    if CODING in kinds and length >= 0:
-        raise ResponseError("headers: content-length and transfer-encoding exclude each other")
     given = defaults.intersection(cast("tuple[bytes, bytes]", pair)[0].lower() for pair in key[1:])
     plain = b"".join(text)
-    return Block(plain, int(plain[9:12]), length, chunked=CODING in kinds, close=close, given=given)
+    return Block(plain, int(plain[9:12]), length, coded=CODING in kinds, close=close, given=given)

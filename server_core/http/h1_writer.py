@@ -125,11 +125,11 @@ class H1Writer:
             if block.status == 204:
                 return ()  # RFC 9110 8.6: "MUST NOT send a Content-Length header field in any response with ... 204"
             if length < 0 and block.status != 304:
-                if more or block.chunked:
+                if more or (block.coded and not size):  # an empty body says nothing of what GET would be sent
                     return (b"transfer-encoding: chunked\r\n",) if line.version == "1.1" else ()
                 length = size
             return (b"content-length: %d\r\n" % length,) if length >= 0 else ()
-        if length < 0 and not more and not block.chunked:
+        if length < 0 and not more:
             length = size
         if length >= 0:
             if size > length or (not more and size < length):

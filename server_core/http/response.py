@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from server_core.http.h1_rules import REMEMBERED, REMEMBERED_BYTES, TOKEN
+from server_core.http.h1_rules import LENGTH_DIGITS, REMEMBERED, REMEMBERED_BYTES, TOKEN
 from server_core.http.phases import ResponseError
 
 PLAIN, LENGTH, CODING, CONNECTION = range(4)
-"""What a response field means to the writer; PLAIN is nothing."""
+"""What a response field means to the writer; PLAIN is nothing. CODING is dropped: ASGI, Response Start, lets an
+application send Transfer-Encoding, "but the server must ignore it"."""
 
 _KINDS: Final = {
     b"content-length": LENGTH,
@@ -44,17 +45,23 @@ def learn_line(pair: object) -> Line:
     if _BAD_VALUE.search(value):
         raise ResponseError(f"headers: the value of {name!r} contains a control character: {value!r}")
     kind = _KINDS.get(name.lower(), PLAIN)
-    if kind == LENGTH and not (value.isdigit() and len(value) <= 18):
-        raise ResponseError(f"headers: content-length must be digits, not {value!r}")
-    if kind == CODING and value.strip().lower() != b"chunked":
-        raise ResponseError(f"headers: transfer-encoding must be chunked, not {value!r}")
-    number = int(value) if kind == LENGTH else int(kind == CONNECTION and b"close" in value.lower())
+    number = _length(value) if kind == LENGTH else int(kind == CONNECTION and b"close" in value.lower())
     line = (kind, b"%b: %b\r\n" % (name, value), number)
     if len(name) + len(value) <= REMEMBERED_BYTES:
         if len(KNOWN_LINES) >= REMEMBERED:
             KNOWN_LINES.clear()
         KNOWN_LINES[name, value] = line
     return line
+
+
+def _length(value: bytes) -> int:
+    """The one number of a content-length. Code that joins repeated fields makes a list of it, which counts as one if
+    all its members are the same (RFC 9110 8.6)."""
+    members = {member.strip(b" \t") for member in value.split(b",")}
+    number = members.pop()
+    if members or not number.isdigit() or len(number) > LENGTH_DIGITS:
+        raise ResponseError(f"headers: content-length must be digits, one number, not {value!r}")
+    return int(number)
 
 
 NO_TRAILERS: Final = frozenset(

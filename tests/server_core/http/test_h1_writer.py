@@ -21,6 +21,10 @@ HEADERS: list[list[tuple[bytes, bytes]]] = [
 PARTS = [(10,), (0,), (4, 6), (4, 0, 6), (10, 0), (3, 3), (20,), (4, 20)]
 
 
+def coded(coding: bytes) -> tuple[bytes, bytes]:
+    return b"Transfer-Encoding", coding
+
+
 class Written:
     """What became of one response: its bytes, and whether the connection goes on."""
 
@@ -51,6 +55,22 @@ class Written:
         except ResponseError as raised:
             error = type(raised).__name__
         return self.out, self.writer.close, self.writer.ends_by_close, error
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"gzip, chunked", b"identity", b""])
+def test_a_transfer_coding_of_the_applications_changes_no_byte(coding: bytes) -> None:
+    for line, parts in product(LINES, PARTS):
+        if line.method == "GET":
+            named, unnamed = (Written().outcome(200, fields, line, parts, 0) for fields in ([coded(coding)], []))
+            assert named == unnamed, (line.version, parts)
+
+
+def test_a_head_alone_does_not_say_that_a_body_of_unknown_length_is_empty() -> None:
+    """RFC 9110 8.6: a Content-Length in an answer to HEAD is that of the answer to GET."""
+    head = next(line for line in LINES if line.method == "HEAD" and line.version == "1.1")
+    out, *_ = Written().outcome(200, [coded(b"chunked")], head, (0,), 0)
+    assert b"content-length" not in out
+    assert b"transfer-encoding: chunked\r\n" in out
 
 
 @pytest.mark.parametrize("status", [200, 204, 304])
