@@ -27,7 +27,7 @@ from typing import Final, Protocol
 from server_core import handshakes
 from server_core.arrival import Arrival
 from server_core.loads import Loads, pause_s, share
-from server_core.peer import address_of_all
+from server_core.peer import address_of_all, unmapped
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 """Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
@@ -267,6 +267,8 @@ class Listeners:
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
         os.set_blocking(fd, False)
+        if listener.family == socket.AF_INET6:
+            peer = unmapped(peer)
         coroutine = self._adopt(fd, peer, self._sockets.get(listener))
         if coroutine is not None:
             arrival = Arrival(self._loop, coroutine, self._adopted)

@@ -40,8 +40,22 @@ def reset_on_close(fd: int) -> None:
         sock.detach()
 
 
+_MAPPED: Final = "::ffff:"
+
+
+def unmapped(name: object) -> object:
+    """A socket's name, with an IPv4 address where it is one that is written as IPv6 (RFC 4291 section 2.5.5.2).
+
+    A listener on `[::]` has its IPv4 clients so, and nobody writes rules, logs or lists of addresses for that form.
+    """
+    if isinstance(name, tuple) and name[0].startswith(_MAPPED) and "." in name[0]:
+        return name[0].removeprefix(_MAPPED), name[1]
+    return name
+
+
 def address(name: object) -> Address | None:
-    """Host and port of a socket's name; None for a Unix socket without one, (path, None) for one with."""
+    """Host and port of a socket's name, unmapped; None for a Unix socket without one, (path, None) for one with."""
+    name = unmapped(name)
     if isinstance(name, tuple):
         return str(name[0]), int(name[1])
     return (name, None) if isinstance(name, str) and name else None

@@ -27,9 +27,12 @@ _TOKEN: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but #: a fragment is never sent (RFC 9110 4.2.5)
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
+_FUTURE: Final = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+"
 _HOST: Final = re.compile(
-    rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?"
+    rb"(?:\[(?:([0-9A-Fa-f:.]+)|%b)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)(?::([0-9]{0,255}))?" % _FUTURE
 )
+"""RFC 3986 section 3.2.2; its port is any number of digits. Of more than 255 int() would have to make a number: it
+refuses more than 4,300, and costs their square below that."""
 _FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
@@ -37,6 +40,11 @@ REMEMBERED: Final = 1024
 """Request lines, hosts and names kept; then all are forgotten. Chosen; no evidence: the whole costs under 1 MB."""
 REMEMBERED_BYTES: Final = 256
 """Longest line that is remembered, so that long query strings do not fill memory."""
+
+METHOD_BYTES: Final = 128
+"""Longest method that is served, whichever it is. RFC 9112 section 3: a server that "receives a method longer than any
+that it implements SHOULD respond with a 501". Chosen: the longest registered one has 17 (UPDATEREDIRECTREF)."""
+_LONG_METHOD: Final = re.compile(rb"[!#$%%&'*+\-.^_`|~0-9A-Za-z]{%d}" % (METHOD_BYTES + 1))
 
 LENGTH_DIGITS: Final = 18
 """Digits of the largest body: an exabyte less one, which fits into 64 bits whoever counts."""
@@ -93,6 +101,8 @@ class RequestLines:
             raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
         if method == b"CONNECT":
             raise Refused(501, "CONNECT is not served")
+        if len(method) > METHOD_BYTES:
+            raise method_too_long()
         origin, authority = self._resolve(method, target)
         raw_path, _, query_string = origin.partition(b"?")
         text = raw_path.decode("ascii")
@@ -144,7 +154,7 @@ def _take_apart(line: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def is_host(value: bytes) -> bool:
-    """Whether this is a host with or without a port (RFC 3986 section 3.2.2).
+    """Whether this is a host with or without a port (RFC 3986 sections 3.2.2 and 3.2.3).
 
     A port without a host, one above 65535 and brackets around no address are none: frameworks fail on them.
     """
@@ -156,7 +166,11 @@ def is_host(value: bytes) -> bool:
             IPv6Address(parts[1].decode("ascii"))
         except AddressValueError:
             return False
-    return not parts[2] or int(parts[2]) <= 65535
+    return int(parts[2] or 0) <= 65535
+
+
+def method_too_long() -> Refused:
+    return Refused(501, f"no method of more than {METHOD_BYTES} bytes is served")
 
 
 Verdicts = dict[tuple[object, ...], Rules]
@@ -251,6 +265,8 @@ def first_fault(data: bytes, scanned: int, lines: RequestLines, line_limit: int,
             faults.append((line_end + 2, refused))
     if data and _FIRST_BYTE.match(data) is None:
         faults.append((1, Refused(400, "malformed request line")))
+    if scanned <= METHOD_BYTES and _LONG_METHOD.match(data) is not None:
+        faults.append((METHOD_BYTES + 1, method_too_long()))
     if lone := _LONE.search(data, max(0, scanned - 1)):
         faults.append((lone.end() + (lone[0] == b"\r"), Refused(400, "malformed line ends")))
     if len(data) > head_limit:

@@ -12,6 +12,7 @@ import socket
 from typing import Final
 
 from server_core.log import Log
+from server_core.peer import unmapped
 from server_core.proxy.peers import parse_trusted
 from server_core.proxy.protocol import LONGEST, Header, NotProxied, read_header
 from server_core.settings import ServerSettings
@@ -54,7 +55,7 @@ class Gate:
                 sock.close()
         if header is None:
             return None
-        return sock, (peer if header.client is None else header.client), header.server
+        return sock, (peer if header.client is None else unmapped(header.client)), header.server
 
     async def _take(self, sock: socket.socket) -> Header | None:
         data = b""

@@ -87,7 +87,10 @@ def parse_trusted(text: str) -> Trusted:
                 network = ipaddress.ip_network(part, strict=False)
             except ValueError:
                 raise ValueError(f"must be addresses, networks, unix or *, with commas, not {part!r}") from None
-            networks.append((network.network_address.packed, network.broadcast_address.packed))
+            first, last = network.network_address.packed, network.broadcast_address.packed
+            if first.startswith(_MAPPED) and last.startswith(_MAPPED):  # peers are compared as IPv4, too
+                first, last = first[12:], last[12:]
+            networks.append((first, last))
     return Trusted(tuple(networks), unix, everybody)
 
 

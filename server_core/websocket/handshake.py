@@ -103,7 +103,7 @@ def acceptance(
         offer.accept,
         b"\r\n",
     ]
-    if subprotocol is not None:
+    if subprotocol not in (None, ""):  # an empty one, which no client can offer, is how some say none
         if subprotocol not in offer.subprotocols:
             offered = ", ".join(offer.subprotocols) or "none"
             raise ResponseError(f"subprotocol: must be one that the client offered ({offered}), not {subprotocol!r}")

@@ -15,6 +15,7 @@ TCHAR = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi
 VCHAR = frozenset(range(0x21, 0x7F))
 TEXT = VCHAR | frozenset(b" \t") | frozenset(range(0x80, 0x100))
 CHUNK_LINE = 4096
+METHOD = 128
 CR, LF = 0x0D, 0x0A
 
 
@@ -141,6 +142,8 @@ def head_lines(stream: Bytes, limits: Limits) -> list[bytes]:
             raise Fault(414)
         if after_cr != (byte == LF):
             raise Fault(400)
+        if not lines and stream.at - begin == METHOD + 1 and not set(stream.data[begin : stream.at]) - TCHAR:
+            raise Fault(501)
         if byte == LF:
             lines.append(stream.data[line_begin : stream.at - 2])
             line_begin = stream.at
@@ -164,7 +167,7 @@ def request_line(line: bytes) -> tuple[bytes, str, bytes, bytes, bytes | None]:
         raise Fault(400)
     if version not in (b"HTTP/1.0", b"HTTP/1.1"):
         raise Fault(505)
-    if method == b"CONNECT":
+    if method == b"CONNECT" or len(method) > METHOD:
         raise Fault(501)
     authority = None
     scheme, separator, rest = target.partition(b"://")
@@ -185,8 +188,10 @@ def is_host(value: bytes) -> bool:
     host, colon, port = (
         text.rpartition(":") if re.search(r":[0-9]*$", text) and not text.endswith("]") else (text, "", "")
     )
-    if colon and port and (len(port) > 5 or int(port) > 65535):
+    if colon and port and (len(port) > 255 or int(port) > 65535):
         return False
+    if re.fullmatch(r"\[v[0-9a-f]+\.[a-z0-9\-._~!$&'()*+,;=:]+\]", host, re.IGNORECASE | re.ASCII):
+        return True
     if host.startswith("["):
         try:
             IPv6Address(host[1:-1])

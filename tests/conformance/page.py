@@ -24,9 +24,9 @@ the end of the connection is another one.
 What holds for every refusal is checked in each play: the body is one plain line, the answer says `Connection: close`,
 and the connection closes. Answers to the requests before it come first.
 
-Any method token is served with both parsers: where httptools does not know one, it is shown another method in its
-place, and the application sees the client's. Where an RFC leaves a choice, the stricter one was taken: what a proxy in
-front might read in another way is refused.
+Any method token of up to 128 bytes is served with both parsers: where httptools does not know one, it is shown another
+method in its place, and the application sees the client's. Where an RFC leaves a choice, the stricter one was taken:
+what a proxy in front might read in another way is refused.
 
 Beyond the transcripts, `tests/server_core/http/test_fuzz.py` makes up streams of requests, changes their bytes and cuts
 them anywhere: both parsers must tell the same requests, fields, bodies and statuses as `tests/conformance/oracle.py`,

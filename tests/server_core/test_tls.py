@@ -562,6 +562,79 @@ def test_nothing_of_tls_is_made_for_a_client_before_it_says_something(loop: str)
     run(scenario(), loop=loop)
 
 
+class HalfCloser:
+    """A client of TLS that can say goodbye and go on reading, which asyncio's and ssl's own cannot."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = authority().client().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+
+    async def shake(self) -> None:
+        while True:
+            try:
+                self._ssl.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._client.send(self._outgoing.read())
+                self._incoming.write(await self._client.reader.read(65536))
+
+    def ask_and_say_goodbye(self, *, with_fin: bool) -> None:
+        self._ssl.write(GET)
+        try:
+            self._ssl.unwrap()
+        except ssl.SSLWantReadError:  # the server's goodbye is still to come
+            pass
+        self._client.send(self._outgoing.read())
+        if with_fin:
+            self._client.writer.write_eof()
+
+    async def rest(self) -> bytes:
+        """What is sent before the server's goodbye."""
+        self._incoming.write(await self._client.rest())
+        self._incoming.write_eof()
+        text = b""
+        try:
+            while part := self._ssl.read():
+                text += part
+        except ssl.SSLError:
+            pass
+        return text
+
+
+@pytest.mark.parametrize("with_fin", [False, True], ids=["close_notify", "close_notify and FIN"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_half_of_a_tls_connection_is_not_kept(loop: str, with_fin: bool) -> None:
+    """What contrib/docs/ASGI.md says of a client that says goodbye and waits for its answer."""
+    told: list[object] = []
+    gate = asyncio.Event()
+
+    async def app(_scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        told.append((await receive())["type"])
+        await gate.wait()
+        try:
+            await reply(send, b"too late")
+        except OSError as error:
+            told.append(error)
+
+    async def scenario() -> None:
+        async with serving(app, **served_with()) as served:
+            client = HalfCloser(await served.connect())
+            await client.shake()
+            client.ask_and_say_goodbye(with_fin=with_fin)
+            assert await client.rest() == b"", "the connection ends both ways"
+            await until(lambda: told)
+            await until(lambda: not served.server.connections)
+            gate.set()
+            await until(lambda: not served.server.background)
+            assert not served.heard.all("request.failed")
+
+    run(scenario(), loop=loop)
+    assert told[0] == "http.disconnect"
+    assert isinstance(told[1], OSError)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_who_is_waited_for_when_the_server_gives_up_is_closed(loop: str) -> None:
     async def scenario() -> None:

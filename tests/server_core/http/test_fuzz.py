@@ -122,7 +122,8 @@ def often(usual: Sequence[bytes], seldom: Sequence[bytes]) -> st.SearchStrategy[
 
 
 METHODS = often(
-    [b"GET", b"POST"], [b"HEAD", b"OPTIONS", b"CONNECT", b"get", b"BREW", b"PRI", b"M-SEARCH", b"SOURCE", b""]
+    [b"GET", b"POST"],
+    [b"HEAD", b"OPTIONS", b"CONNECT", b"get", b"BREW", b"PRI", b"M-SEARCH", b"SOURCE", b"", b"M" * 128, b"M" * 129],
 )
 SPACES = often([b" "], [b"  ", b"\t", b"", b"\x0b"])
 TARGETS = often(
@@ -156,6 +157,12 @@ HOSTS = often(
         b"Host: [::",
         b"Host: a b",
         b"Host: x:99999",
+        b"Host: x:000080",
+        b"Host: x:" + b"0" * 255,
+        b"Host: x:" + b"0" * 256,
+        b"Host: [v1.a:]",
+        b"Host: [V1.a]:",
+        b"Host: [v.a]",
         b"Host : x",
     ],
 )

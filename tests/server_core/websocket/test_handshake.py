@@ -144,6 +144,12 @@ def test_an_acceptance_says_what_was_agreed() -> None:
     )
 
 
+def test_an_empty_subprotocol_is_none() -> None:
+    for offer in (Offer(ACCEPT, [], []), Offer(ACCEPT, ["chat"], [])):
+        assert answer(offer, "") == answer(offer, None)
+        assert b"sec-websocket-protocol" not in answer(offer, "")
+
+
 def test_the_applications_date_and_server_win() -> None:
     head = answer(Offer(ACCEPT, [], []), None, [(b"Date", b"then"), (b"server", b"app")])
     assert b"Date: then\r\nserver: app\r\n\r\n" in head
