@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 from types import FrameType
@@ -52,7 +53,7 @@ def _forget(_signal: int, _frame: FrameType | None) -> None:
 
 
 def finish_streams() -> None:
-    """Flush standard output and error, forgetting one that is closed or broken.
+    """Flush standard output and error, Python's and C's, forgetting one that is closed or broken.
 
     Otherwise the interpreter tries again when it ends, and turns exit code 0 into 120 (Py_FinalizeEx).
     """
@@ -63,3 +64,4 @@ def finish_streams() -> None:
                 stream.flush()
         except (OSError, ValueError):  # EPIPE, EBADF, ENOSPC; closed by the application
             setattr(sys, name, None)
+    ctypes.CDLL(None).fflush(None)  # what C libraries print (fflush(3): all streams)

@@ -49,7 +49,8 @@ class Scoreboard:
 
     @staticmethod
     def private() -> Scoreboard:
-        return Scoreboard(mmap.mmap(-1, RECORD_BYTES), 0)
+        # Private, unlike mmap's default: a process that the application forks must not write to it.
+        return Scoreboard(mmap.mmap(-1, RECORD_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), 0)
 
     def beat_loop(self, now: float) -> None:
         INSTANT.pack_into(self._memory, self._start + LOOP_BEAT_OFFSET, now)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from server_core.pipe import MasterGone, Pipe
+from server_core.process import finish_streams
 from server_core.records import dataclass
 
 TASKS: Final = Path("/proc/self/task")
@@ -135,6 +136,7 @@ def fork_on_order(pipe: Pipe) -> Birth | None:
 
 def _fork_twice() -> int:
     """The pid of a grandchild whose parent has ended; 0 in the grandchild, with every signal blocked."""
+    finish_streams()  # what is still in a buffer would be written by each worker in the end
     reading, writing = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

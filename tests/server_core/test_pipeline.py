@@ -285,3 +285,87 @@ def test_an_answer_does_not_wait_for_the_next_one_of_a_pipeline(loop: str) -> No
             assert (await client.response()).body == b"/2"
 
     run(scenario(), loop=loop)
+
+
+def answered(written: bytes) -> list[bytes]:
+    return [response.body for response in parse_responses(written)]
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_requests_with_a_fin_right_behind_them_are_all_answered(loop: str, parser: str) -> None:
+    """Of 500 pairs 499 had no answer at all: the FIN came when the first was answered, and the second not begun."""
+    bursts: list[tuple[bytes, list[bytes]]] = [
+        (numbered(1) + numbered(2), [b"/1 0", b"/2 0"]),
+        (post(b"a" * 5) + chunked(b"b" * 7) + numbered(3), [b"/ 5", b"/ 7", b"/3 0"]),
+        (b"".join(map(numbered, range(3 * DEPTH))), [b"/%d 0" % number for number in range(3 * DEPTH)]),
+        (2 * post(b"c" * 3 * HIGH_WATER) + numbered(4), [b"/ %d" % (3 * HIGH_WATER)] * 2 + [b"/4 0"]),
+        (numbered(5) + b"\r\n\r\n" + numbered(6), [b"/5 0", b"/6 0"]),
+    ]
+
+    async def scenario() -> None:
+        app = Gated()
+        app.gate.set()
+        async with serving(app, http=parser) as served:
+            for burst, answers in 10 * bursts:
+                client = await served.connect()
+                client.send(burst)
+                client.writer.write_eof()
+                assert answered(await client.rest()) == answers
+            await until(lambda: not served.server.connections)
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_slow_first_request_does_not_lose_the_others_to_a_fin(loop: str, parser: str) -> None:
+    async def scenario() -> None:
+        app = Gated()
+        async with serving(app, http=parser) as served:
+            client = await served.connect()
+            client.send(b"".join(map(numbered, range(40))) + post(b"x" * 2 * HIGH_WATER))
+            client.writer.write_eof()
+            await until(lambda: served.server.connections and the_connection(served).tap.is_shut)
+            app.gate.set()
+            expected = [b"/%d 0" % number for number in range(40)] + [b"/ %d" % (2 * HIGH_WATER)]
+            assert answered(await client.rest()) == expected
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("rest", [b"GE", GET[:-2], post(b"12345")[:-1], chunked(b"12345")[:-1], b"\r\n"], ids=repr)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_request_that_a_fin_breaks_off_ends_the_connection_behind_the_answers(loop: str, rest: bytes) -> None:
+    async def scenario() -> None:
+        app = Gated()
+        app.gate.set()
+        async with serving(app) as served:
+            for _ in range(5):
+                client = await served.connect()
+                client.send(numbered(1) + numbered(2) + rest)
+                client.writer.write_eof()
+                assert answered(await client.rest()) == [b"/1 0", b"/2 0"]
+            await until(lambda: not served.server.connections and not served.server.background)
+
+    run(scenario(), loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_request_before_a_fin_has_its_body_and_then_a_disconnect(loop: str) -> None:
+    told: list[tuple[object, object]] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        first, second = await receive(), await receive()
+        told.append((first.get("body"), second["type"]))
+        await reply(send, b"")
+
+    async def scenario() -> None:
+        async with serving(app) as served:
+            client = await served.connect()
+            client.send(post(b"one") + post(b"two") + chunked(b"three"))
+            client.writer.write_eof()
+            assert answered(await client.rest()) == [b""] * 3
+
+    run(scenario(), loop=loop)
+    assert told == [(body, "http.disconnect") for body in (b"one", b"two", b"three")]
