@@ -10,14 +10,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
-from supervisor_d.control import client, render
+from supervisor_d.control import client, discovery, render
 from supervisor_d.control.commands import summary_of
+from supervisor_d.control.discovery import Found
+from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
 from supervisor_d.control.terminal import printable
-from supervisor_d.errors import SupervisorError
+from supervisor_d.errors import EXIT_CONFIGURATION, SupervisorError
+from supervisor_d.launch import PROGRAM
 
 Object = Mapping[str, object]
 
@@ -28,18 +31,74 @@ class Failed(SupervisorError):
     """The daemon's: it refused, or could not do, what was asked."""
 
 
+class NotNamed(SupervisorError):
+    """The operator's: what changes another user's daemon must say which one it means."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class Target:
+    """Which daemon the options mean; looked for when it is needed, after the usage was checked."""
+
+    def __init__(self, socket: str, name: str, trust: Trust) -> None:
+        self._socket = socket
+        self._name = name
+        self.trust = trust
+
+    def find(self, *, changes: bool) -> str:
+        """The address. One that was not named is told before it is changed, and must be ours to be."""
+        found = discovery.find(self._socket, os.environ, self._name, self.trust)
+        for doubt in found.passed_over:
+            click.echo(f"{PROGRAM}: passed over: {printable(doubt)}", err=True)
+        if changes and not found.is_named:
+            self._introduce(found)
+        return found.address
+
+    def _introduce(self, found: Found) -> None:
+        _, told = client.call(found.address, "GET", "/v1/status", trust=self.trust)
+        facts = told if isinstance(told, Mapping) else {}
+        name, pid, app = (printable(str(facts.get(key))) for key in ("name", "pid", "app"))
+        uid = found.peer.uid if found.peer is not None else None
+        if uid != os.geteuid():
+            whose = user_called(uid) if uid is not None else "an unknown user"
+            raise NotNamed(
+                f"the only daemon here is {name}, pid {pid}, with {app}, of {whose} and not yours; "
+                f"to change it, name it: --name {name} or --socket {found.address}"
+            )
+        click.echo(f"{PROGRAM}: {name}, pid {pid}, with {app}", err=True)
+
+
+def expected(_: click.Context, __: click.Parameter, value: str) -> Trust:
+    """Whose daemons are believed."""
+    try:
+        return trust_in(value) if value else usual_trust()
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.group(short_help="Ask and steer a running daemon.")
 @click.option(
     "--socket",
     "socket",
     metavar="PATH|@NAME|NAME",
     default="",
-    help=f"Which daemon: its control socket or its name.  [variable {client.VARIABLE}; default: the only one]",
+    help=f"Which daemon: its control socket or its name.  [variable {discovery.VARIABLE}; default: the only one]",
+)
+@click.option("--name", "name", metavar="NAME", default="", help="Which daemon, by its name alone.")
+@click.option(
+    "--expect-user",
+    "trust",
+    metavar="USER",
+    default="",
+    callback=expected,
+    help="Believe a daemon of this user, too: a name or a uid.  [default: root and your own user]",
 )
 @click.pass_context
-def ctl(ctx: click.Context, socket: str) -> None:
+def ctl(ctx: click.Context, socket: str, name: str, trust: Trust) -> None:
     """Ask and steer a running daemon. Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no daemon there."""
-    ctx.obj = socket
+    if socket and name:
+        raise click.UsageError("--socket and --name both say which daemon; leave out one of them")
+    ctx.obj = Target(socket, name, trust)
 
 
 @ctl.command("status", help=summary_of("status"))
@@ -95,7 +154,7 @@ def events(follow: bool, as_json: bool) -> None:
         show(ask("GET", "/v1/events"), as_json, lambda told: render.events(told, colour=colour()))
         return
     try:
-        for told in client.stream(daemon(), "GET", "/v1/events?follow=1"):
+        for told in stream("GET", "/v1/events?follow=1"):
             if "event" not in told:
                 raise Failed(render.refusal(told))
             click.echo(json.dumps(told) if as_json else render.event(told, colour=colour()))
@@ -128,7 +187,7 @@ def reload(no_wait: bool, dry_run: bool) -> None:
         ask("POST", "/v1/reload", {"wait": False})
         click.echo("reload asked for")
         return
-    for told in client.stream(daemon(), "POST", "/v1/reload", {"dry_run": dry_run}):
+    for told in stream("POST", "/v1/reload", {"dry_run": dry_run}):
         if "status" not in told:
             click.echo(render.progress(told))
             continue
@@ -167,17 +226,25 @@ def dump(slot: int, as_json: bool) -> None:
     show(ask("POST", f"/v1/workers/{slot}/dump"), as_json, render.incident)
 
 
-def daemon() -> str:
-    """The address of the daemon that is meant; it is looked for when it is needed, after the usage was checked."""
-    return client.find(click.get_current_context().obj, os.environ)
+def target() -> Target:
+    found: object = click.get_current_context().obj
+    assert isinstance(found, Target)
+    return found
 
 
 def call(method: str, path: str, body: Object | None = None) -> tuple[int, Object]:
     """The status and the answer's object; Failed if it is none."""
-    status, told = client.call(daemon(), method, path, body)
+    meant = target()
+    status, told = client.call(meant.find(changes=method != "GET"), method, path, body, trust=meant.trust)
     if not isinstance(told, Mapping):
         raise Failed(render.refusal(told))
     return status, told
+
+
+def stream(method: str, path: str, body: Object | None = None) -> Iterator[Object]:
+    """The objects of an answer as they come."""
+    meant = target()
+    return client.stream(meant.find(changes=method != "GET"), method, path, body, trust=meant.trust)
 
 
 def ask(method: str, path: str, body: Object | None = None) -> Object:

@@ -11,6 +11,7 @@ from functools import partial
 from server_core.contract import Figures, Template
 from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
+from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
 from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
@@ -73,23 +74,6 @@ def run_daemon(resolved: Resolved) -> int:
     if code == EXIT_BOOT_FAILED and last_failure.fields is not None:
         journal("application.failed", **last_failure.fields)  # the reason is the last thing that is printed
     return code
-
-
-class LastBootFailure:
-    """Remembers why the last worker that could not boot could not."""
-
-    def __init__(self) -> None:
-        self.fields: Mapping[str, object] | None = None
-
-    def __call__(self, event: Mapping[str, object]) -> None:
-        if event["event"] == "worker.boot_failed":
-            self.fields = {name: event[name] for name in ("stage", "traceback") if name in event}
-
-    @property
-    def in_short(self) -> str:
-        """One line: what the traceback ends with."""
-        traceback = str((self.fields or {}).get("traceback", "")).strip()
-        return f"the application could not boot: {traceback.rpartition(chr(10))[2] or 'see the log'}"
 
 
 class Daemon:
@@ -239,11 +223,16 @@ class Daemon:
 
     def _open_door(self) -> None:
         daemon = self._settings.daemon
-        candidates = places(daemon.control_socket, daemon.name, self._environ)
+        candidates = places(daemon.control_socket, daemon.name, self._environ, os.geteuid())
         if not candidates:
             return
-        self._door = ControlSocket(self._watcher, open_control_listener(candidates), self.view, self._journal)
+        listener = open_control_listener(candidates)
+        self._door = ControlSocket(self._watcher, listener, self.view, self._journal)
         self._closers.append(self._door.close)
+        if listener.squatter:
+            self._journal("control.squatted", address=self._door.address, reason=listener.squatter)
+        for doubt in listener.doubts:
+            self._journal("socket.exposed", address=self._door.address, reason=doubt)
         self._journal.ring.listeners.append(self._door.publish)
         self._journal("control.opened", address=self._door.address)
 
@@ -256,6 +245,8 @@ class Daemon:
         for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
             door = ControlSocket(self._watcher, listener, self.view, self._journal, OPEN_COMMANDS)
             self._closers.append(door.close)
+            for doubt in listener.doubts:
+                self._journal("socket.exposed", address=door.address, reason=doubt)
             self._journal("admin.opened", address=door.address)
 
     def _account_for(self, child: Child, code: int) -> bool:

@@ -18,10 +18,14 @@ EVENTS: Final[Mapping[str, Event]] = {
     "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
     "socket.inherited": Event("info", ("address", "fd", "source"), "A listening socket was inherited."),
+    "socket.exposed": Event("warning", ("address", "reason"), "Other users may replace a socket's file."),
     "socket.unused": Event("warning", ("addresses", "reason"), "A bind setting does not apply."),
     "socket.closed": Event("info", ("addresses",), "The listeners are closed; nobody accepts any more."),
     "control.opened": Event("info", ("address",), "The control socket answers here."),
     "admin.opened": Event("info", ("address",), "Probes and scrapes are answered here."),
+    "control.squatted": Event(
+        "warning", ("address", "reason"), "Another user has taken the control socket's usual name; this one is used."
+    ),
     "control.unavailable": Event("warning", ("reason",), "There is no control socket; signals still work."),
     "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
     "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),

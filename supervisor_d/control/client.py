@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import h11
 
 from supervisor_d.control.messages import NDJSON
-from supervisor_d.control.place import OFF, called, found, is_abstract, socket_address
-from supervisor_d.errors import EXIT_CONFIGURATION, EXIT_INTERNAL, SupervisorError
+from supervisor_d.control.peer import Peer, Trust, peer_of, usual_trust
+from supervisor_d.control.place import is_abstract, socket_address
+from supervisor_d.errors import EXIT_INTERNAL, SupervisorError
 
 EXIT_NO_DAEMON: Final = 3
-VARIABLE: Final = "SUPERVISOR_D_CONTROL_SOCKET"
 TIMEOUT_S: Final = 10.0
 """For connecting, sending and reading commands. The master acts within 0.1 s; chosen for a machine that swaps."""
-PROBE_TIMEOUT_S: Final = 1.0
+SEND_TIMEOUT: Final = struct.Struct("@ll")
+"""struct timeval, for SO_SNDTIMEO (socket(7)): seconds and microseconds."""
 
 
 class ClientError(SupervisorError):
@@ -37,59 +40,22 @@ class NoDaemon(SupervisorError):
     exit_code = EXIT_NO_DAEMON
 
 
-class SeveralDaemons(SupervisorError):
-    """The operator's: which one is meant must be said."""
-
-    exit_code = EXIT_CONFIGURATION
-
-
-def find(explicit: str, environ: Mapping[str, str]) -> str:
-    """The address of the daemon that is meant: the one given, else the only one that runs.
-
-    `explicit` is --socket: a path, @NAME, or the bare name of a daemon; empty, the variable is looked at.
-    Raises NoDaemon, SeveralDaemons, or ClientError if one is there but must not be connected to.
-    """
-    wanted = explicit or environ.get(VARIABLE, "")
-    if wanted.lower() == OFF:
-        raise NoDaemon(f"{VARIABLE} is off; give --socket PATH or @NAME")
-    if "/" in wanted or is_abstract(wanted):
-        return wanted
-    living, forbidden = living_daemons(environ)
-    matching = [address for address in living if wanted in ("", called(address))]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        listed = ", ".join(f"{called(address)} ({address})" for address in matching)
-        raise SeveralDaemons(f"several daemons run: {listed}; choose one with --socket NAME or PATH")
-    if forbidden:
-        raise ClientError(f"not permitted to connect to {', '.join(forbidden)}")
-    name = f" called {wanted!r}" if wanted else ""
-    others = f"; there is {', '.join(map(called, living))}" if living else ""
-    raise NoDaemon(f"no daemon{name} runs here{others}; if it has a place of its own, give --socket PATH")
-
-
-def living_daemons(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """The addresses that answer a connection, and those that we may not try."""
-    living: list[str] = []
-    forbidden: list[str] = []
-    for address in found(environ):
-        try:
-            connect(address, PROBE_TIMEOUT_S).close()
-        except NoDaemon:
-            continue  # a dead socket: its daemon was killed
-        except ClientError:
-            forbidden.append(address)
-        else:
-            living.append(address)
-    return living, forbidden
+class Distrusted(ClientError):
+    """The neighbour's, or the operator's: another user's process answers there."""
 
 
 def call(
-    address: str, method: str, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    address: str,
+    method: str,
+    path: str,
+    body: Mapping[str, object] | None = None,
+    *,
+    timeout_s: float | None = None,
+    trust: Trust | None = None,
 ) -> tuple[int, object]:
     """The status and the answer: what its JSON says, or the text where it is none (/metrics)."""
     patience_s = timeout_s if timeout_s is not None else TIMEOUT_S if method == "GET" else None
-    with Conversation(address) as conversation:
+    with Conversation(address, trust) as conversation:
         response = conversation.ask(method, path, "*/*", body, patience_s)
         content = b"".join(conversation.parts())
     if header(response, b"content-type").startswith(b"application/json"):
@@ -98,13 +64,18 @@ def call(
 
 
 def stream(
-    address: str, method: str, path: str, body: Mapping[str, object] | None = None
+    address: str,
+    method: str,
+    path: str,
+    body: Mapping[str, object] | None = None,
+    *,
+    trust: Trust | None = None,
 ) -> Iterator[Mapping[str, object]]:
     """Objects as they come, without a limit of time. The last of a writing command is the answer, with its "status".
 
     A refusal, which is no stream, comes as one object with "error" and "status".
     """
-    with Conversation(address) as conversation:
+    with Conversation(address, trust) as conversation:
         response = conversation.ask(method, path, NDJSON, body, None)
         if not header(response, b"content-type").startswith(NDJSON.encode()):
             answer = read_json(b"".join(conversation.parts()), address)
@@ -119,9 +90,9 @@ def stream(
 class Conversation:
     """One connection: ask once, then read the parts of the answer's body."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, trust: Trust | None) -> None:
         self._address = address
-        self._socket = connect(address, TIMEOUT_S)
+        self._socket = believed(address, trust or usual_trust())
         self._wire = h11.Connection(h11.CLIENT)
         self._patience_s: float | None = TIMEOUT_S
 
@@ -173,19 +144,55 @@ class Conversation:
                 raise ClientError(f"{self._address} went away before it had answered ({error})") from None
 
 
+def believed(address: str, trust: Trust) -> socket.socket:
+    """A connection to somebody whose word is taken; Distrusted before a byte is sent to anybody else."""
+    connection = connect(address, TIMEOUT_S)
+    peer = peer_of(connection)
+    if not trust.believes(peer):
+        connection.close()
+        raise Distrusted(distrust(address, peer, trust))
+    return connection
+
+
+def distrust(address: str, peer: Peer, trust: Trust) -> str:
+    """Why this one is not asked anything, and what to do."""
+    squatted = "every user may take such a name" if is_abstract(address) else "somebody else may write its directory"
+    return (
+        f"{address} is answered by {peer}, not by {trust}; nothing was asked of it. If it is meant, give "
+        f"--expect-user {peer.uid}; if not, {squatted}: give the right --socket, and end that process"
+    )
+
+
 def connect(address: str, timeout_s: float) -> socket.socket:
-    """A connection; NoDaemon if nobody listens, ClientError if we may not or it does not accept."""
+    """A connection; NoDaemon if nobody listens, ClientError if we may not or it does not accept.
+
+    While the accept queue is full connect(2) waits, but for non-blocking sockets, and those are what Python makes of
+    a timeout: they fail at once with EAGAIN. So the kernel keeps the time here (SO_SNDTIMEO, socket(7)).
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(timeout_s)
+    if sys.platform == "linux":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(timeout_s))
+    else:
+        connection.settimeout(timeout_s)
     try:
         connection.connect(socket_address(address))
     except (ConnectionRefusedError, FileNotFoundError):
         connection.close()
         raise NoDaemon(f"no daemon listens at {address}") from None
+    except (BlockingIOError, TimeoutError):
+        connection.close()
+        raise ClientError(f"{address} accepts no connection: its queue was full for {timeout_s:g} s") from None
     except OSError as error:
         connection.close()
         raise ClientError(f"cannot connect to {address}: {error.strerror or error}") from None
+    connection.settimeout(timeout_s)
     return connection
+
+
+def timeval(timeout_s: float) -> bytes:
+    """At least a millisecond: nothing would mean for ever."""
+    seconds, milliseconds = divmod(max(1, round(timeout_s * 1000)), 1000)
+    return SEND_TIMEOUT.pack(seconds, milliseconds * 1000)
 
 
 def whole_lines(parts: Iterator[bytes]) -> Iterator[bytes]:

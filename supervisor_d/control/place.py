@@ -18,14 +18,16 @@ from typing import Final
 OFF: Final = "off"
 RUN: Final = Path("/run/supervisor-d")
 ABSTRACT_PREFIX: Final = "@supervisor-d/"
+ENDING: Final = "~"
+"""What comes before the ending of an abstract name whose usual form another user has taken; no file_name holds it."""
 UNIX_TABLE: Final = Path("/proc/net/unix")
 
 PATH_LIMIT: Final = 107
 """Bytes of a path in sockaddr_un on Linux, without the final NUL (unix(7): sun_path has 108)."""
 
 
-def places(setting: str, name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Where the daemon called `name` may put its socket, best first; none if it is switched off.
+def places(setting: str, name: str, environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
+    """Where the daemon called `name` of this user may put its socket, best first; none if it is switched off.
 
     `setting` is control-socket: empty for the usual places, else `off`, `@NAME` or a path, which is the only place.
     Of the usual places, a later one is taken only if the earlier ones cannot be made.
@@ -42,7 +44,7 @@ def places(setting: str, name: str, environ: Mapping[str, str]) -> tuple[str, ..
     if user_directory:
         usual.append(str(Path(user_directory, "supervisor-d", f"{file_name(name)}.sock")))
     usual.append(str(RUN / f"{file_name(name)}.sock"))
-    usual.append(ABSTRACT_PREFIX + file_name(name))
+    usual.append(f"{ABSTRACT_PREFIX}{uid}/{file_name(name)}")
     return tuple(usual)
 
 
@@ -63,7 +65,8 @@ def socket_address(address: str) -> str:
 def called(address: str) -> str:
     """What to call the daemon at this address: the name of its socket, or of the directory that is its own."""
     if is_abstract(address):
-        return address.removeprefix(ABSTRACT_PREFIX).removeprefix("@")
+        own = address.removeprefix(ABSTRACT_PREFIX).partition(ENDING)[0]
+        return re.sub(r"^[0-9]+/", "", own).removeprefix("@")
     path = Path(address)
     return path.parent.name if path.name == "control.sock" else path.stem
 

@@ -28,8 +28,8 @@ from supervisor_d import clock
 from supervisor_d.control.command import Asked, Call, Command
 from supervisor_d.control.commands import COMMANDS, understand
 from supervisor_d.control.messages import Refused, Reply, json_reply
+from supervisor_d.control.peer import Peer, peer_of
 from supervisor_d.control.view import View
-from supervisor_d.host.control_listener import Peer, peer_of
 from supervisor_d.host.watcher import READ, WRITE, Deadline, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket

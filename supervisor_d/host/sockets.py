@@ -70,6 +70,11 @@ class Listener:
         self.socket.close()
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """What other users of the machine may do to its socket file."""
+        return self.place.doubts if self.place is not None else ()
+
+    @property
     def is_waited_at(self) -> bool:
         """Whether somebody is in the queue."""
         poll = select.poll()
@@ -149,6 +154,8 @@ class Listeners:
         self._open.append(listener)
         more = {"source": listener.source} if event == "socket.inherited" else {}
         self._log(event, address=listener.address, fd=listener.socket.fileno(), **more)
+        for doubt in listener.doubts:
+            self._log("socket.exposed", address=listener.address, reason=doubt)
 
 
 def inherit(fd: int, called: str, source: str) -> Listener:
@@ -199,7 +206,8 @@ def bind_patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[
 
 def _plainly(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "already in use"
+        by = str(error.strerror).partition(unix_path.IN_USE_BY)[2]
+        return f"already in use by {by}" if by else "already in use"
     if error.errno == errno.EACCES:
         return "permission denied"
     return (error.strerror or str(error)).lower()

@@ -2,8 +2,12 @@
 
 A socket file outlives its server, so bind(2) says EADDRINUSE for the living and the dead alike; connect(2) tells them
 apart. Between that test and the bind another daemon could do the same, and the later one would unlink the earlier
-one's socket: so both happen under the directory's lock. Rejected: binding a temporary name and renaming it, which
+one's socket: so both happen under a lock (directory_lock). Rejected: binding a temporary name and renaming it, which
 leaves getsockname(2), and so `ss -x`, with a name that does not exist.
+
+The file has its mode from the moment that it has its name (umask(2)): a chmod(2) afterwards would follow a link that
+somebody put there in between. Everything but bind(2) itself goes through the open directory, so that nothing is
+removed elsewhere if the path leads elsewhere by then; and what was bound is looked for in that directory.
 """
 
 from __future__ import annotations
@@ -12,11 +16,16 @@ import errno
 import os
 import socket
 import stat
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from server_core.records import dataclass
+from supervisor_d.control.peer import Peer, peer_of, user_called
+from supervisor_d.host import exposure
 from supervisor_d.host.directory_lock import locked
+from supervisor_d.host.socket_holder import holder_of_name
+
+IN_USE_BY = "in use by "
+"""What EADDRINUSE says here, before who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +35,56 @@ class Place:
     path: str
     device: int
     inode: int
+    doubts: tuple[str, ...] = ()
+    """What other users of the machine may do to it."""
 
     def give_up(self) -> None:
         """Unlink the file if it is still the one we made."""
+        path = Path(self.path)
         try:
-            found = os.lstat(self.path)
-            if (found.st_dev, found.st_ino) == (self.device, self.inode):
-                os.unlink(self.path)
-        except OSError:  # ENOENT, EACCES, EROFS: it is gone, or not ours to remove any more
+            directory = os.open(path.parent, exposure.OPENED_AS)
+        except OSError:  # ENOENT, EACCES: it is gone, or not ours to remove any more
             return
+        try:
+            found = os.lstat(path.name, dir_fd=directory)
+            if (found.st_dev, found.st_ino) == (self.device, self.inode):
+                os.unlink(path.name, dir_fd=directory)
+        except OSError:  # ENOENT, EACCES, EROFS: as above
+            return
+        finally:
+            os.close(directory)
 
 
-def bind(listener: socket.socket, path: str, mode: int, backlog: int) -> Place:
+def bind(listener: socket.socket, path: str, mode: int, backlog: int, *, is_guarded: bool = False) -> Place:
     """Bind at `path` with exactly this file mode, and listen: one that does not listen yet looks dead to others.
 
-    A dead socket is replaced.
+    A dead socket is replaced. One that is guarded is not made in a directory in which every user may replace it.
 
-    Raises OSError: EADDRINUSE if something living is there, EEXIST if what is there is no socket.
+    Raises OSError: EADDRINUSE if something living is there, naming it, EEXIST if what is there is no socket or is
+    another user's, EPERM if the directory is not fit for it.
     """
-    with ExitStack() as held:
-        with suppress(PermissionError):  # write and search permission suffice to bind; then go without the lock
-            held.enter_context(locked(Path(path).parent))
-        if _is_taken(path):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+    with exposure.opened(Path(path).parent) as directory:
+        if is_guarded and directory.open_to_all:
+            reason = f"every user may write {directory.open_to_all}, and replace the socket; chmod o-w it"
+            raise OSError(errno.EPERM, reason, path)
+        return _bind_in(directory, listener, path, mode, backlog)
+
+
+def _bind_in(directory: exposure.Directory, listener: socket.socket, path: str, mode: int, backlog: int) -> Place:
+    name = Path(path).name
+    with locked(directory.fd):
+        owner = owner_of(path, directory.fd)
+        if owner is not None:
+            raise OSError(errno.EADDRINUSE, f"{IN_USE_BY}{owner}", path)
         before = os.umask(0o777 & ~mode)  # there is one thread, and no moment at which the file is open to others
         try:
             listener.bind(path)
         finally:
             os.umask(before)
-        made = os.lstat(path)
-        place = Place(path, made.st_dev, made.st_ino)
+        made = os.lstat(name, dir_fd=directory.fd)
+        if not stat.S_ISSOCK(made.st_mode) or made.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "another user exchanged the directory while the socket was made", path)
+        place = Place(path, made.st_dev, made.st_ino, directory.doubts)
         try:
             listener.listen(backlog)
         except OSError:
@@ -64,17 +93,28 @@ def bind(listener: socket.socket, path: str, mode: int, backlog: int) -> Place:
     return place
 
 
-def _is_taken(path: str) -> bool:
-    """True if a living server owns the socket file; a dead one's file is removed on the way."""
+def owner_of(path: str, directory: int) -> Peer | None:
+    """Who listens at the path, or None if nobody does; a dead socket's file is removed on the way."""
+    name = Path(path).name
     try:
-        found = os.lstat(path)
+        found = os.lstat(name, dir_fd=directory)
     except FileNotFoundError:
-        return False
+        return None
     if not stat.S_ISSOCK(found.st_mode):
         raise OSError(errno.EEXIST, "a file that is not a socket is there", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)  # a full accept queue is EAGAIN then, and means: alive
-        if client.connect_ex(path) != errno.ECONNREFUSED:
-            return True
-    os.unlink(path)
-    return False
+        result = client.connect_ex(path)
+        if result == 0:
+            return peer_of(client)
+        if result == errno.EACCES:
+            raise OSError(errno.EEXIST, f"a socket of {user_called(found.st_uid)} is there, closed to us", path)
+        if result != errno.ECONNREFUSED:
+            return holder_of_name(path)
+    try:
+        os.unlink(name, dir_fd=directory)
+    except PermissionError:  # a sticky directory
+        raise OSError(
+            errno.EEXIST, f"a dead socket of {user_called(found.st_uid)} is there, and may not be removed by us", path
+        ) from None
+    return None

@@ -97,7 +97,7 @@ class Show:
 
     def ctl(self, *command: str) -> None:
         say(f"$ supervisor-d ctl {shlex.join(command)}")
-        done = beside(self.master, "-m", "supervisor_d", "ctl", *command)
+        done = beside(self.master, "-m", "supervisor_d", "ctl", "--expect-user", "65534", *command)
         say("".join(f"  {line}\n" for line in done.stdout.splitlines()) + f"  exit code {done.returncode}")
 
     def work(self) -> None:

@@ -16,11 +16,11 @@ from typing import Final
 
 import psutil
 
-from supervisor_d.control.client import VARIABLE
+from supervisor_d.control.discovery import VARIABLE
 from tests.helpers.daemon import DEADLINE_S, REPOSITORY
 
 NOBODY: Final = 65534
-CONTROL: Final = "@supervisor-d/app"
+CONTROL: Final = f"@supervisor-d/{NOBODY}/app"
 """Where a daemon called app has its control socket if it can write nowhere."""
 
 TOOLS: Final = ("unshare", "setpriv", "nsenter", "pivot_root")

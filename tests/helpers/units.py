@@ -97,8 +97,9 @@ class Service:
     def supervisor_ctl(self, *command: str) -> list[str]:
         """The `ctl` command that asks as root, from outside of the service's sandbox."""
         place = f"/run/supervisor-d/{self.name}/control.sock"
-        program = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "supervisor_d"]
-        return [*program, "ctl", "--socket", place, *command, "--json"]
+        program = f"env PYTHONPATH={REPOSITORY} {sys.executable} -m supervisor_d"
+        asked = f'exec {program} ctl --expect-user "$(stat -c %u {place})" --socket {place} "$@" --json'
+        return ["sh", "-c", asked, "ctl", *command]
 
     def get(self, path: str = "/") -> tuple[int, list[str]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)

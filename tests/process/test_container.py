@@ -28,7 +28,8 @@ from tests.helpers.daemon import PID_APP, Daemon, running
 
 
 def ctl(daemon: Daemon, *arguments: str) -> str:
-    asked: subprocess.CompletedProcess[str] = beside(master_of(daemon.pid), "-m", "supervisor_d", "ctl", *arguments)
+    command = ("-m", "supervisor_d", "ctl", "--expect-user", "65534", *arguments)
+    asked: subprocess.CompletedProcess[str] = beside(master_of(daemon.pid), *command)
     assert asked.returncode == 0, f"{asked.stderr}\n{daemon.transcript()}"
     return asked.stdout
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_d.control import client, place
-from supervisor_d.control.client import ClientError, NoDaemon, SeveralDaemons, call, find, stream
+from supervisor_d.control import client
+from supervisor_d.control.client import ClientError, Distrusted, NoDaemon, call, connect, stream
+from supervisor_d.control.peer import Trust
 from supervisor_d.vocabulary import ReloadRequested, ScaleRequested
 from tests.helpers.door import Door
 
@@ -21,14 +22,6 @@ def door(tmp_path: Path) -> Iterator[Door]:
     door = Door(tmp_path / "api.sock")
     yield door
     door.close()
-
-
-@pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An environment in which only the directory `user` is looked at."""
-    monkeypatch.setattr(client, "found", lambda environ: place.found(environ, tmp_path / "no", tmp_path / "no"))
-    (tmp_path / "user" / "supervisor-d").mkdir(parents=True)
-    return {"XDG_RUNTIME_DIR": str(tmp_path / "user")}
 
 
 def listener_at(path: Path) -> socket.socket:
@@ -155,48 +148,37 @@ def test_nobody_there_is_no_daemon_and_exit_code_3(tmp_path: Path) -> None:
         call(str(tmp_path / "dead"), "GET", "/v1/status")
 
 
-def test_an_address_that_was_given_is_taken_as_it_is(environ: dict[str, str]) -> None:
-    assert find("/x/y.sock", environ) == "/x/y.sock"
-    assert find("@z", {**environ, client.VARIABLE: "/v.sock"}) == "@z"
-    assert find("", {**environ, client.VARIABLE: "/v.sock"}) == "/v.sock"
-    with pytest.raises(NoDaemon, match="is off"):
-        find("", {**environ, client.VARIABLE: "off"})
+def test_somebody_whose_word_is_not_taken_is_named_and_asked_nothing(tmp_path: Path) -> None:
+    with listener_at(tmp_path / "c") as listener:
+        with pytest.raises(Distrusted, match=rf"c is answered by pid {os.getpid()} of user .*--expect-user") as caught:
+            call(str(tmp_path / "c"), "POST", "/v1/stop", trust=Trust(frozenset((4242,))))
+        assert caught.value.exit_code == 1
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(1) == b"", "the connection was closed with no byte in it"
 
 
-def test_the_only_living_daemon_needs_no_option(tmp_path: Path, environ: dict[str, str]) -> None:
-    sockets = tmp_path / "user" / "supervisor-d"
-    listener_at(sockets / "dead.sock").close()
-    with listener_at(sockets / "api.sock"):
-        assert find("", environ) == str(sockets / "api.sock")
+def test_a_full_accept_queue_is_waited_for(tmp_path: Path) -> None:
+    """Connections of a crowd get their turn as the queue empties: connect(2) of a non-blocking socket fails at once."""
+    with listener_at(tmp_path / "c") as listener:
+        listener.listen(0)
+        crowd: list[socket.socket] = []
+        threads = [threading.Thread(target=lambda: crowd.append(connect(str(tmp_path / "c"), 30.0))) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        accepted = [listener.accept()[0] for _ in threads]
+        for thread in threads:
+            thread.join(30.0)
+        assert len(crowd) == 20
+        for connection in (*crowd, *accepted):
+            connection.close()
 
 
-def test_of_several_daemons_one_must_be_chosen_by_name(tmp_path: Path, environ: dict[str, str]) -> None:
-    sockets = tmp_path / "user" / "supervisor-d"
-    with listener_at(sockets / "api.sock"), listener_at(sockets / "web.sock"):
-        with pytest.raises(SeveralDaemons, match=r"api \(.*api\.sock\), web \(.*choose one with --socket") as caught:
-            find("", environ)
-        assert caught.value.exit_code == 2
-        assert find("web", environ) == str(sockets / "web.sock")
-        with pytest.raises(NoDaemon, match="no daemon called 'wbe' runs here; there is api, web"):
-            find("wbe", environ)
-
-
-def test_no_daemon_at_all_is_said(environ: dict[str, str]) -> None:
-    with pytest.raises(NoDaemon, match=r"no daemon runs here; .* --socket PATH"):
-        find("", environ)
-
-
-def test_a_socket_that_may_not_be_connected_to_is_said(
-    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Root may connect everywhere, so the kernel's refusal is acted here."""
-
-    def refuse(address: str, timeout_s: float) -> socket.socket:
-        raise ClientError(f"cannot connect to {address}: Permission denied ({timeout_s:g} s)")
-
-    monkeypatch.setattr(client, "connect", refuse)
-    with (
-        listener_at(tmp_path / "user" / "supervisor-d" / "api.sock"),
-        pytest.raises(ClientError, match=r"not permitted to connect to .*api\.sock"),
-    ):
-        find("", environ)
+def test_a_queue_that_stays_full_is_given_up(tmp_path: Path) -> None:
+    with listener_at(tmp_path / "c") as listener:
+        listener.listen(0)
+        with (
+            connect(str(tmp_path / "c"), 30.0),
+            pytest.raises(ClientError, match=r"accepts no connection: its queue was full for 0\.1 s"),
+        ):
+            connect(str(tmp_path / "c"), 0.1)

@@ -15,23 +15,23 @@ XDG = {"XDG_RUNTIME_DIR": "/run/user/7"}
 
 def test_the_usual_places_come_in_the_promised_order() -> None:
     environ = {"RUNTIME_DIRECTORY": "/run/api:/run/second", **XDG}
-    assert places("", "api", environ) == (
+    assert places("", "api", environ, 7) == (
         "/run/api/control.sock",
         "/run/user/7/supervisor-d/api.sock",
         "/run/supervisor-d/api.sock",
-        "@supervisor-d/api",
+        "@supervisor-d/7/api",
     )
-    assert places("", "api", {}) == ("/run/supervisor-d/api.sock", "@supervisor-d/api")
+    assert places("", "api", {}, 7) == ("/run/supervisor-d/api.sock", "@supervisor-d/7/api")
 
 
 @pytest.mark.parametrize("given", ["/tmp/x.sock", "@mine"])
 def test_a_place_that_was_asked_for_is_the_only_one(given: str) -> None:
-    assert places(given, "api", XDG) == (given,)
+    assert places(given, "api", XDG, 7) == (given,)
 
 
 @pytest.mark.parametrize("off", ["off", "OFF"])
 def test_off_is_no_place(off: str) -> None:
-    assert places(off, "api", XDG) == ()
+    assert places(off, "api", XDG, 7) == ()
 
 
 def test_a_name_cannot_lead_out_of_its_directory() -> None:
@@ -47,6 +47,8 @@ def test_an_abstract_name_begins_with_nul_for_the_kernel() -> None:
 def test_a_daemon_is_called_by_its_socket_s_name_or_by_its_own_directory() -> None:
     assert called("/run/supervisor-d/api.sock") == "api"
     assert called("/run/api/control.sock") == "api"
+    assert called("@supervisor-d/7/api") == "api"
+    assert called("@supervisor-d/7/api~0123456789abcdef") == "api"
     assert called("@supervisor-d/api") == "api"
     assert called("@mine") == "mine"
 
@@ -55,7 +57,7 @@ def test_every_usual_place_is_found_again(tmp_path: Path) -> None:
     """What places() chooses, found() sees: only /run is another directory here."""
     environ = {"RUNTIME_DIRECTORY": str(tmp_path / "unit"), "XDG_RUNTIME_DIR": str(tmp_path / "user")}
     run = tmp_path / "run"
-    chosen = [place.replace("/run/supervisor-d/", f"{run}/") for place in places("", "api", environ)]
+    chosen = [place.replace("/run/supervisor-d/", f"{run}/") for place in places("", "api", environ, 7)]
     kept = []
     for place in chosen[:-1]:
         Path(place).parent.mkdir(parents=True)
@@ -64,8 +66,8 @@ def test_every_usual_place_is_found_again(tmp_path: Path) -> None:
     table = tmp_path / "unix"
     table.write_text(
         "Num       RefCount Protocol Flags    Type St Inode Path\n"
-        "0000000000000000: 00000002 00000000 00010000 0001 01 11 @supervisor-d/api\n"
-        "0000000000000000: 00000003 00000000 00000000 0001 03 12 @supervisor-d/api\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 11 @supervisor-d/7/api\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 12 @supervisor-d/7/api\n"
         "0000000000000000: 00000002 00000000 00010000 0001 01 13 @/tmp/.X11-unix/X0\n"
         "0000000000000000: 00000002 00000000 00010000 0001 01 14\n"
     )

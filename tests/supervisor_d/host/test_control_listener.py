@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_d.control.peer import peer_of
 from supervisor_d.errors import ControlSocketError
-from supervisor_d.host import control_listener, directory_lock
-from supervisor_d.host.control_listener import ControlListener, open_control_listener, peer_of
+from supervisor_d.host import directory_lock
+from supervisor_d.host.control_listener import ControlListener, open_control_listener
+from supervisor_d.host.directory_lock import locked
+from supervisor_d.host.exposure import opened
 
 DEADLINE_S = 20.0
 
@@ -52,7 +55,7 @@ def test_a_living_socket_whose_backlog_is_full_is_not_stolen_either(tmp_path: Pa
         busy.bind(place)
         busy.listen(0)
         caller.connect(place)
-        with pytest.raises(ControlSocketError, match="in use by another process"):
+        with pytest.raises(ControlSocketError, match="in use by a process"):
             open_control_listener((place,))
 
 
@@ -65,10 +68,31 @@ def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_daemon_left_that_was_killed_while_it_bound_is_no_hindrance(tmp_path: Path) -> None:
-    leave_a_dead_socket(tmp_path / control_listener.FORERUNNER)
+def test_the_lock_that_a_daemon_left_that_was_killed_while_it_bound_is_no_hindrance(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory, locked(directory.fd):
+        (left,) = tmp_path.iterdir()
+        name = left.name
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    os.close(os.open(tmp_path / name, os.O_CREAT | os.O_WRONLY, 0o600))
     open_control_listener((str(tmp_path / "c.sock"),)).close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["a link", "a hard link", "a file that others may open"])
+def test_what_is_not_a_file_of_ours_alone_is_no_lock_and_is_removed(tmp_path: Path, what: str) -> None:
+    with opened(tmp_path) as directory, locked(directory.fd):
+        (lock,) = tmp_path.iterdir()
+    (tmp_path / "precious").write_text("precious")
+    if what == "a link":
+        lock.symlink_to("precious")
+    elif what == "a hard link":
+        lock.hardlink_to(tmp_path / "precious")
+    else:
+        lock.write_text("")
+        lock.chmod(0o644)
+    open_control_listener((str(tmp_path / "c.sock"),)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+    assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
@@ -84,7 +108,8 @@ def test_of_several_that_start_at_once_over_a_dead_socket_exactly_one_gets_it(tm
     winners = [outcome for outcome in outcomes if isinstance(outcome, ControlListener)]
     losers = [outcome for outcome in outcomes if isinstance(outcome, ControlSocketError)]
     assert (len(winners), len(losers)) == (1, 7)
-    assert os.lstat(tmp_path / "c.sock").st_ino == winners[0].inode
+    assert winners[0].place is not None
+    assert os.lstat(tmp_path / "c.sock").st_ino == winners[0].place.inode
     winners[0].close()
 
 
@@ -125,6 +150,24 @@ def test_closing_after_the_directory_is_gone_is_no_error(tmp_path: Path) -> None
     assert listener.socket.fileno() == -1
 
 
+def test_nobody_is_let_into_a_directory_in_which_every_user_could_replace_the_socket(tmp_path: Path) -> None:
+    for shared in (tmp_path / "open", tmp_path / "open" / "below"):
+        shared.mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for place in ("open/c.sock", "open/below/c.sock"):
+        with pytest.raises(ControlSocketError, match=rf"every user may write {tmp_path}/open, and replace the socket"):
+            open_control_listener((str(tmp_path / place),))
+    (tmp_path / "open").chmod(0o1777)
+    listener = open_control_listener((str(tmp_path / "open" / "c.sock"),))
+    assert listener.doubts == (
+        f"every user may put files into {tmp_path}/open, and so take the name while the daemon does not run",
+    )
+    listener.close()
+    listener = open_control_listener((str(tmp_path / "open" / "below" / "c.sock"),))
+    assert listener.doubts == (), "in a sticky directory nobody but its owner renames the one below it"
+    listener.close()
+
+
 def test_the_next_place_is_taken_where_one_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     places = (str(tmp_path / "file" / "c.sock"), str(tmp_path / "a" / "b" / "c.sock"), str(tmp_path / "new" / "c.sock"))
@@ -146,8 +189,9 @@ def test_a_lock_that_is_never_given_back_is_an_error_rather_than_a_hang(
 ) -> None:
     monkeypatch.setattr(directory_lock, "TRIES", 2)
     with (
-        directory_lock.locked(tmp_path),
-        pytest.raises(ControlSocketError, match="locked by another process"),
+        opened(tmp_path) as directory,
+        locked(directory.fd),
+        pytest.raises(ControlSocketError, match=rf"has been locked by pid {os.getpid()} of user .* for too long"),
     ):
         open_control_listener((str(tmp_path / "c.sock"),))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_d.control.peer import Peer
 from supervisor_d.host import control_socket
-from supervisor_d.host.control_listener import Peer
 from supervisor_d.vocabulary import DumpRequested, ReloadRequested, ScaleRequested, StopRequested
 from tests.helpers.door import Client, Door
 

@@ -1,0 +1,47 @@
+"""Another user of this machine: a process with a uid of its own, which does something and stays until it is let go."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+NEIGHBOUR: Final = 4242
+"""A uid that no user of the machine has."""
+
+needs_a_second_user = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+PRELUDE: Final = """
+import fcntl, os, socket, sys, threading
+os.setgroups([])
+os.setgid({uid})
+os.setuid({uid})
+"""
+"""The interpreter is root's when it starts: the other user may not be able to reach it."""
+
+STAY: Final = """
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def neighbour(script: str, *arguments: str, uid: int = NEIGHBOUR) -> Iterator[subprocess.Popen[str]]:
+    """A process of this uid that has run the script, which finds the arguments in sys.argv."""
+    command = [sys.executable, "-c", PRELUDE.format(uid=uid) + script + STAY, *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "done\n", "the neighbour failed; its traceback is above"
+        yield process
+    finally:
+        process.stdin.close()
+        process.kill()
+        process.wait()
+        process.stdout.close()
