@@ -26,7 +26,7 @@ from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
-from server_core.pipeline import HIGH_WATER, hold_back, is_enough
+from server_core.pipeline import HIGH_WATER, hold_back, is_enough, read_held
 from server_core.pouring import Pour
 from server_core.refusal import fail, record_cut, refuse
 from server_core.tap import Tap
@@ -321,18 +321,15 @@ class Connection(Outlet):
             return
         self.reader.next()
         if self.reader.held:
-            self.server.loop.call_soon(self._read_held)
+            self.server.loop.call_soon(self.read_on)
         elif self.half_closed:
             self.shut()
         else:
             self.tap.open()
 
-    def _read_held(self) -> None:
-        if self.mode == OPEN:
-            self.data_received(b"")
-            self.taken()
-            if self.half_closed and not self.is_busy:
-                self.shut()
+    def read_on(self) -> None:
+        """Read the next request of those that are held."""
+        read_held(self)
 
     def shut(self) -> None:
         """Half-close, and linger."""

@@ -120,11 +120,12 @@ def hear_end(connection: Connection) -> bool:
     """Take the client's FIN; True to keep the connection open, while an answer is due (RFC 9112 section 9.6).
 
     A client may half-close and wait. Nearly all that send a FIN are gone, though, so an application that asks is told
-    of a disconnect.
+    of a disconnect. Of several requests that it sent before, all are answered: those that are held are read on.
     """
     if connection.mode != OPEN:
         return False
     connection.half_closed = True
+    connection.flush()  # answers that waited for the next one: a transport that closes now would lose them
     exchange = connection.exchange
     if connection.reader.is_in_body:
         if exchange is not None:
@@ -133,5 +134,9 @@ def hear_end(connection: Connection) -> bool:
     if isinstance(exchange, Exchange):
         exchange.hang_up()
     if connection.ending.is_tls:
-        return False  # asyncio cannot keep half of a TLS connection
-    return exchange is not None and exchange.phase is not COMPLETE
+        return False  # a TlsStream keeps no half of a connection
+    if exchange is not None and exchange.phase is not COMPLETE:
+        return True
+    if connection.reader.held:  # whole requests, or the beginning of one, with which the connection ends
+        connection.server.loop.call_soon(connection.read_on)
+    return bool(connection.reader.held)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from server_core.ending import OPEN
+from server_core.http.exchange import Exchange
+
 if TYPE_CHECKING:
     from server_core.connection import Connection
 
@@ -35,6 +38,30 @@ def hold_back(connection: Connection, came: int) -> None:
         connection.waiting += held.count(HEAD_END, max(0, len(held) - came - len(HEAD_END) + 1))
     if is_enough(connection):
         connection.tap.shut()
+
+
+def read_held(connection: Connection) -> None:
+    """Read the next request from what is held. If the client has half-closed, it is the last when nothing is behind it.
+
+    What is still due of a half-closed connection: the answers to whole requests. One that breaks off ends it.
+    """
+    if connection.mode != OPEN or connection.is_busy:
+        return  # more has come meanwhile, and the next request with it
+    server = connection.server
+    begun = server.requests_total
+    connection.data_received(b"")
+    connection.taken()
+    if not connection.half_closed or not connection.is_open:
+        return
+    exchange = connection.exchange
+    if connection.reader.is_in_body:
+        if exchange is not None:
+            exchange.leave()
+        connection.close()
+    elif server.requests_total == begun:
+        connection.shut()
+    elif isinstance(exchange, Exchange):
+        exchange.hang_up()
 
 
 def is_enough(connection: Connection) -> bool:
