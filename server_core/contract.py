@@ -29,15 +29,19 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                                                    so empty the accept queues before leaving
                        reopen                      reopen log files
                        fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
-                                                   worker's pipe, its spec already in it, and its file for stacks
+                                                   worker's pipe, its spec already in it, and its record
 
 Beats.  A worker's event loop stores the monotonic instant in its scoreboard record about once a second, and a second
 thread does the same in a field of its own. The master reads them only when a deadline comes, so a beat costs neither
 side a system call, and an idle master sleeps. Silence of the loop alone: the loop is blocked. Silence of both: the
 interpreter is held by C code, or the process is stopped (then the kernel says so).
 
-Stacks.  On STACKS_SIGNAL the worker's faulthandler writes the stacks of all threads to stacks_fd (a memfd of its own),
-even while C code holds the interpreter. It is installed before `booted` is sent, never sooner.
+Stacks.  On STACKS_SIGNAL the worker's faulthandler writes the stacks of all threads behind its record, even while C
+code holds the interpreter. It is installed before `booted` is sent, never sooner. The master sets the place: both share
+the offset of record_fd, and nothing but stacks is written by write(2) there.
+
+Record.  record_fd is a file of RECORD_FILE_BYTES that only this worker and the master hold; it cannot be made shorter
+or longer. loads_fd is a table that all workers share, and that the master does not read; it may hold anything.
 """
 
 from __future__ import annotations
@@ -92,15 +96,15 @@ class WorkerSpec:
     the looks that its second thread takes at them.
 
     With a `template` it imports what that says and then forks other workers instead of serving, if it can be forked.
-    In the spec of a forked worker `stacks_fd` is not valid: the descriptor came with the order to fork.
+    In the spec of a forked worker `record_fd` is not valid: the descriptor came with the order to fork.
     """
 
     slot: int
     generation: int
     name: str
     listeners: tuple[ListenerSpec, ...]
-    scoreboard_fd: int
-    stacks_fd: int
+    record_fd: int
+    loads_fd: int
     beat_s: float
     watch_s: float
     settings: ServerSettings
@@ -204,10 +208,17 @@ class InFlight(NamedTuple):
 
 
 SLOTS_MAX: Final = 4096
-"""Records in a scoreboard. It is sparse: a page is used when its slot is."""
+"""Slots there can be, and entries in the table of loads, which is sparse: a page is used when its slots are."""
 
 RECORD_BYTES: Final = 8192
-"""Bytes of one slot's record: the figures, then the in-flight table. Two pages, so writers share none."""
+"""Bytes of one worker's record: the figures, then the in-flight table."""
+
+STACKS_OFFSET: Final = RECORD_BYTES
+STACKS_BYTES: Final = 65536
+"""Room for stacks behind the record. faulthandler stops at 100 threads of 100 frames each, which can be more: the first
+threads tell the story."""
+
+RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
 
 FIGURES: Final = struct.Struct(f"=qqddd10qd{len(LATENCY_BOUNDS_S) + 1}q")
 LOOP_BEAT_OFFSET: Final = 16
@@ -224,22 +235,12 @@ LOAD: Final = struct.Struct("=qd")
 """One worker's entry in the table of loads, which the workers read of each other: its connections + 1, or 0 if it does
 not accept; and its loop's last beat. Entry 0 is the master's: the highest slot that was ever in use, and nothing."""
 
-LOADS_OFFSET: Final = SLOTS_MAX * RECORD_BYTES
 LOADS_BYTES: Final = SLOTS_MAX * LOAD.size
-SCOREBOARD_BYTES: Final = LOADS_OFFSET + LOADS_BYTES
-"""The table is behind the records, in one piece: a look at all of it must not touch a page of each worker."""
 
 
 def load_offset(slot: int) -> int:
     """Where a slot's entry in the table of loads begins."""
-    return LOADS_OFFSET + slot * LOAD.size
-
-
-def record_offset(slot: int) -> int:
-    """Where a slot's record begins; ValueError if the scoreboard has no such slot."""
-    if not 0 <= slot < SLOTS_MAX:
-        raise ValueError(f"slot: must be from 0 to {SLOTS_MAX - 1}, not {slot}")
-    return slot * RECORD_BYTES
+    return slot * LOAD.size
 
 
 def pack_figures(figures: Figures) -> bytes:

@@ -64,12 +64,12 @@ def _sockets(spec: WorkerSpec) -> list[socket.socket]:
 
 def _let_stacks_be_told(spec: WorkerSpec) -> None:
     try:
-        os.set_inheritable(spec.stacks_fd, False)
-        os.set_inheritable(spec.scoreboard_fd, False)
+        os.set_inheritable(spec.record_fd, False)
+        os.set_inheritable(spec.loads_fd, False)
     except OSError as error:
-        raise ContractError(f"spec: no descriptor {spec.stacks_fd} or {spec.scoreboard_fd}: {error}") from error
+        raise ContractError(f"spec: no descriptor {spec.record_fd} or {spec.loads_fd}: {error}") from error
     faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
-    faulthandler.register(STACKS_SIGNAL, file=spec.stacks_fd, all_threads=True, chain=False)
+    faulthandler.register(STACKS_SIGNAL, file=spec.record_fd, all_threads=True, chain=False)
     signal_stack.widen()
 
 
@@ -151,8 +151,8 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
         birth = None
     if birth is None:
         return EXIT_OK
-    os.close(spec.stacks_fd)  # another's: the worker has its own
-    return live(birth.pipe, app, birth.stacks_fd)
+    os.close(spec.record_fd)  # another's: the worker has its own
+    return live(birth.pipe, app, birth.record_fd)
 
 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
@@ -160,8 +160,8 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     settings = spec.settings
     sockets = _sockets(spec)
     _, factory = loops.choose(settings.loop)
-    scoreboard = Scoreboard.shared(spec.scoreboard_fd, spec.slot)
-    loads = Loads.shared(spec.scoreboard_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
+    scoreboard = Scoreboard.shared(spec.record_fd)
+    loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
     thread = _second_thread(spec, pipe, scoreboard)
     signals.install()
     if spec.template is Template.NONE:
@@ -202,11 +202,11 @@ def report_failure(pipe: Pipe, stage: str, text: str) -> None:
             os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def live(pipe: Pipe, app: Application | None = None, stacks_fd: int | None = None) -> int:
-    """One process's life behind its pipe, and its exit code. A forked worker has the application and its stacks."""
+def live(pipe: Pipe, app: Application | None = None, record_fd: int | None = None) -> int:
+    """One process's life behind its pipe, and its exit code. A forked worker has the application and its record."""
     try:
         spec = _spec(pipe)
-        return work(spec if stacks_fd is None else replace(spec, stacks_fd=stacks_fd), pipe, app)
+        return work(spec if record_fd is None else replace(spec, record_fd=record_fd), pipe, app)
     except MasterGone:
         return EXIT_OK
     except BootError as error:

@@ -12,6 +12,9 @@ of the queue, or all of it, the last worker to wake up found too few: the busies
 
 Counted are only workers that accept and whose loop beats: a hung one with few connections must not slow the others.
 
+The table is the one memory that all workers share, so that each must bear with garbage in it: what cannot be a load, or
+beats in the future, does not count, a worker's own load is not read back, and all that the others' can do is a pause.
+
 Rejected: SO_REUSEPORT, where a connection belongs to a worker before it is accepted, so that it waits behind a slow
 one and is reset when that one ends; EPOLLEXCLUSIVE alone, which at low rates wakes the same worker each time.
 """
@@ -23,7 +26,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from server_core.contract import LOAD, LOADS_BYTES, LOADS_OFFSET, SLOTS_MAX
+from server_core.contract import LOAD, LOADS_BYTES, SLOTS_MAX
 from server_core.errors import ContractError
 
 PAUSE_S: Final = 0.0005
@@ -45,6 +48,9 @@ workers that do not share, with this at 0.90; the busiest had 27 % of 64 at once
 STALE_BEATS: Final = 2
 """Beats after which a worker is taken for hung, as in heartbeat.SILENT_BEATS: one may be late on a busy machine."""
 
+LOAD_LIMIT: Final = 1 << 30
+"""No process holds so many connections (proc(5), fs.nr_open): an entry beyond is garbage."""
+
 
 class Loads:
     """The table of all workers' loads, and this worker's entry in it, which only this worker's loop writes."""
@@ -57,7 +63,7 @@ class Loads:
         self._offset = slot * LOAD.size
         self._stale_s = STALE_BEATS * beat_s
         self._beat_at = 0.0
-        self._told = -1
+        self._told = 0
 
     @staticmethod
     def shared(fd: int, slot: int, beat_s: float) -> Loads:
@@ -65,9 +71,9 @@ class Loads:
         if not 0 < slot < SLOTS_MAX:
             raise ContractError(f"spec: slot must be from 1 to {SLOTS_MAX - 1}, not {slot}")
         try:
-            memory = mmap.mmap(fd, LOADS_BYTES, offset=LOADS_OFFSET)
+            memory = mmap.mmap(fd, LOADS_BYTES)
         except (OSError, ValueError) as error:
-            raise ContractError(f"spec: scoreboard_fd {fd} has no table of loads: {error}") from error
+            raise ContractError(f"spec: loads_fd {fd} holds no table of loads: {error}") from error
         return Loads(memory, slot, beat_s)
 
     def store(self, connections: int) -> None:
@@ -84,8 +90,7 @@ class Loads:
     def beat(self, now: float) -> None:
         """The loop turns; `now` is time.monotonic's."""
         self._beat_at = now
-        load, _ = LOAD.unpack_from(self._memory, self._offset)
-        LOAD.pack_into(self._memory, self._offset, load, now)
+        LOAD.pack_into(self._memory, self._offset, self._told, now)
 
     def lead(self, waiting: Callable[[], int] | None = None) -> int | None:
         """How many connections more than the least loaded other worker this one holds; None if nobody else accepts.
@@ -95,26 +100,27 @@ class Loads:
         entries = self._entries()
         if entries == 2 and self._slot == 1:
             return None  # the only one
-        own, _ = LOAD.unpack_from(self._memory, self._offset)
-        fresh_at = time.monotonic() - self._stale_s
+        own = self._told
+        now = time.monotonic()
+        fresh_at = now - self._stale_s
         least = others = 0
         # The first entry is the master's: see contract.LOAD
         for slot, (load, beat_at) in enumerate(LOAD.iter_unpack(self._memory[LOAD.size : entries * LOAD.size]), 1):
-            if load and beat_at > fresh_at and slot != self._slot:
+            if 0 < load < LOAD_LIMIT and fresh_at < beat_at <= now and slot != self._slot:
                 others += 1
                 if load < least or not least:
                     least = load
         if not others or not own:
             return None
         shared = 0 if waiting is None else max(0, waiting() // (4 * others + 4) - AHEAD)
-        return int(own) - least - shared
+        return own - least - shared
 
     def close(self) -> None:
         self._memory.close()
 
     def _entries(self) -> int:
         highest, _ = LOAD.unpack_from(self._memory, 0)
-        return min(int(highest), SLOTS_MAX - 1) + 1
+        return max(0, min(int(highest), SLOTS_MAX - 1)) + 1
 
 
 def pause_s(lead: int | None) -> float:

@@ -20,7 +20,6 @@ from server_core.contract import (
     InFlight,
     pack_figures,
     pack_in_flight,
-    record_offset,
 )
 from server_core.errors import ContractError
 
@@ -30,53 +29,47 @@ _AFTER_BEATS = THREAD_BEAT_OFFSET + INSTANT.size
 class Scoreboard:
     """One record, mapped. Without a supervisor it is private memory: the same stores, and nobody reads them."""
 
-    def __init__(self, memory: mmap.mmap, start: int) -> None:
+    def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self._start = start
         self._has_in_flight = False
 
     @staticmethod
-    def shared(fd: int, slot: int) -> Scoreboard:
-        """The slot's record of the scoreboard behind `fd`, emptied of what the slot's last worker left there."""
-        offset = record_offset(slot)
-        start = offset % mmap.ALLOCATIONGRANULARITY  # 0 but where pages are larger than a record (16 or 64 KiB)
+    def shared(fd: int) -> Scoreboard:
+        """The record behind `fd`; ContractError if there is none."""
         try:
-            memory = mmap.mmap(fd, start + RECORD_BYTES, offset=offset - start)
+            memory = mmap.mmap(fd, RECORD_BYTES)
         except (OSError, ValueError) as error:
-            raise ContractError(f"spec: scoreboard_fd {fd} has no record of slot {slot}: {error}") from error
-        memory[start : start + RECORD_BYTES] = bytes(RECORD_BYTES)
-        return Scoreboard(memory, start)
+            raise ContractError(f"spec: record_fd {fd} holds no record: {error}") from error
+        return Scoreboard(memory)
 
     @staticmethod
     def private() -> Scoreboard:
         # Private, unlike mmap's default: a process that the application forks must not write to it.
-        return Scoreboard(mmap.mmap(-1, RECORD_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), 0)
+        return Scoreboard(mmap.mmap(-1, RECORD_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def beat_loop(self, now: float) -> None:
-        INSTANT.pack_into(self._memory, self._start + LOOP_BEAT_OFFSET, now)
+        INSTANT.pack_into(self._memory, LOOP_BEAT_OFFSET, now)
 
     def beat_thread(self, now: float) -> None:
-        INSTANT.pack_into(self._memory, self._start + THREAD_BEAT_OFFSET, now)
+        INSTANT.pack_into(self._memory, THREAD_BEAT_OFFSET, now)
 
     def loop_beat_at(self) -> float:
-        (instant,) = INSTANT.unpack_from(self._memory, self._start + LOOP_BEAT_OFFSET)
+        (instant,) = INSTANT.unpack_from(self._memory, LOOP_BEAT_OFFSET)
         return float(instant)
 
     def store_figures(self, figures: Figures) -> None:
         """Store all but the two instants of beats, which their own threads store."""
         packed = pack_figures(figures)
-        start = self._start
-        self._memory[start : start + LOOP_BEAT_OFFSET] = packed[:LOOP_BEAT_OFFSET]
-        self._memory[start + _AFTER_BEATS : start + FIGURES.size] = packed[_AFTER_BEATS:]
+        self._memory[:LOOP_BEAT_OFFSET] = packed[:LOOP_BEAT_OFFSET]
+        self._memory[_AFTER_BEATS : FIGURES.size] = packed[_AFTER_BEATS:]
 
     def store_in_flight(self, entries: list[InFlight]) -> None:
         """Store the table; an empty one over an empty one costs nothing."""
         if not entries and not self._has_in_flight:
             return
         self._has_in_flight = bool(entries)
-        start = self._start + IN_FLIGHT_OFFSET
         packed = pack_in_flight(entries)
-        self._memory[start : start + len(packed)] = packed
+        self._memory[IN_FLIGHT_OFFSET : IN_FLIGHT_OFFSET + len(packed)] = packed
 
     def close(self) -> None:
         self._memory.close()

@@ -40,10 +40,10 @@ LOOP_FILES: Final = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]", "anon_in
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What a forked worker is born with: its pipe, and the file for its stacks."""
+    """What a forked worker is born with: its pipe, and its record."""
 
     pipe: Pipe
-    stacks_fd: int
+    record_fd: int
 
 
 def unforkable(own: Iterable[int], culprit: str) -> str | None:

@@ -24,7 +24,7 @@ from supervisor_d.host.control_listener import open_control_listener
 from supervisor_d.host.control_socket import ControlSocket
 from supervisor_d.host.event_ring import Journal
 from supervisor_d.host.generations import FIRST, Generations
-from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.interpreter import worker_environment
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
@@ -44,7 +44,7 @@ from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.resolve import DEFAULT, Resolved
-from supervisor_d.vocabulary import Instant, Pid, Slot, Started
+from supervisor_d.vocabulary import Instant, Pid, RecordRefused, Slot, Started
 
 
 def run_daemon(resolved: Resolved) -> int:
@@ -89,8 +89,7 @@ class Daemon:
         self._watcher = Watcher()
         self._listeners = Listeners(journal)
         self._generations = Generations(resolved)
-        self._scoreboard = Scoreboard()
-        self._stacks = Stacks()
+        self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))
         self._cgroup = Cgroup()
         self._oom_kills = OomKills(self._cgroup)
         self._oom_score = OomScore()
@@ -109,7 +108,7 @@ class Daemon:
             wanted=lambda: self._policy.status(clock.now()).target,
         )
         self._observer = Observer(self._children, self._scoreboard, self._cgroup)
-        self._incidents = Incidents(self._scoreboard, self._stacks, journal)
+        self._incidents = Incidents(self._scoreboard, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
         self._door: ControlSocket | None = None
@@ -122,7 +121,6 @@ class Daemon:
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them
         self._oom_score.protect()
-        self._closers.append(self._stacks.close)
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
         self._closers.append(self._children.abandon)
@@ -261,7 +259,6 @@ class Daemon:
             log=self._journal,
             listeners=self._listeners,
             scoreboard=self._scoreboard,
-            stacks=self._stacks,
             children=self._children,
             nursery=self._nursery,
             generations=self._generations,

@@ -83,6 +83,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         (*WORKER, "cause", "exit_code", "signal", "reason", "age_s", "retry_s"),
         "The process ended unasked.",
     ),
+    "worker.record_refused": Event(
+        "error",
+        (*WORKER, "fault"),
+        "The worker's scoreboard record says what cannot be true; it is not believed, and the worker replaced.",
+    ),
     "worker.recycled": Event("info", (*WORKER, "reason"), "The worker is to be replaced, replacement first."),
     "worker.illegal_transition": Event("error", (*WORKER, "state", "cause"), "Our fault: killed and replaced."),
     "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),

@@ -12,8 +12,6 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 
 from server_core import contract
 from server_core.contract import Message, WorkerSpec
@@ -23,6 +21,7 @@ from supervisor_d import clock
 from supervisor_d.errors import BootError, SpawnError
 from supervisor_d.host.heartbeat import socket_pair
 from supervisor_d.host.interpreter import worker_command, worker_environment
+from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.vocabulary import Instant, Terms
 
@@ -45,14 +44,15 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
     """Boot, probe and stop one worker; BootError says why that did not work."""
     with contextlib.ExitStack() as stack:
         ours, theirs = (stack.enter_context(end) for end in socket_pair())
-        scoreboard, stacks = stack.enter_context(memory()), stack.enter_context(memory())
-        os.ftruncate(scoreboard, contract.SCOREBOARD_BYTES)
+        record = stack.enter_context(contextlib.closing(WorkerRecord("worker-check")))
+        loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
+        stack.callback(os.close, loads_fd)
         began = clock.now()
-        process = spawn(theirs, (scoreboard, stacks))
+        process = spawn(theirs, (record.fd, loads_fd))
         stack.callback(put_away, process)
         theirs.close()
-        worker = Conversation(process, ours, stacks)
-        worker.say(spec(settings, terms, scoreboard, stacks).as_message())
+        worker = Conversation(process, ours, record)
+        worker.say(spec(settings, terms, record.fd, loads_fd).as_message())
         worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({plain(terms.boot_timeout)} s)")
         booted = clock.now()
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
@@ -68,10 +68,10 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
 class Conversation:
     """The master's side of one worker's pipe, and the process at its other end."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pipe: socket.socket, stacks: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pipe: socket.socket, record: WorkerRecord) -> None:
         self.process = process
         self.pipe = pipe
-        self.stacks = stacks
+        self.record = record
         self.unread = b""
 
     def say(self, line: bytes) -> None:
@@ -116,8 +116,7 @@ class Conversation:
         """What every thread of the worker is doing, if it can still tell."""
         self.process.send_signal(contract.STACKS_SIGNAL)
         self.receive(Instant(clock.now() + STACKS_S))
-        os.lseek(self.stacks, 0, os.SEEK_SET)
-        return os.read(self.stacks, contract.TRACEBACK_LIMIT).decode("utf-8", "replace").rstrip() or "(not told)"
+        return self.record.stacks().rstrip() or "(not told)"
 
     def expect_end(self, until: Instant) -> None:
         try:
@@ -128,14 +127,14 @@ class Conversation:
             raise BootError(f"the worker did not stop in order: {ending(code)}")
 
 
-def spec(settings: Settings, terms: Terms, scoreboard: int, stacks: int) -> WorkerSpec:
+def spec(settings: Settings, terms: Terms, record_fd: int, loads_fd: int) -> WorkerSpec:
     return WorkerSpec(
         slot=SLOT,
         generation=1,
         name=settings.daemon.name,
         listeners=(),
-        scoreboard_fd=scoreboard,
-        stacks_fd=stacks,
+        record_fd=record_fd,
+        loads_fd=loads_fd,
         beat_s=terms.beat_s,
         watch_s=terms.watch_s,
         settings=settings.server,
@@ -172,17 +171,3 @@ def ending(code: int) -> str:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:  # a real-time signal has no name
         return f"killed by signal {-code}"
-
-
-@contextlib.contextmanager
-def memory() -> Iterator[int]:
-    """A descriptor of an empty file that has no name."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("supervisor-d-check")
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-        return
-    with tempfile.TemporaryFile() as file:  # macOS
-        yield file.fileno()

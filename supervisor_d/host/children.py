@@ -86,7 +86,7 @@ class Children:
         `others` are called for what it says besides the policy's facts.
         """
         slot = Slot(spec.slot)
-        descriptors = (*(listener.fd for listener in spec.listeners), spec.scoreboard_fd, spec.stacks_fd)
+        descriptors = (*(listener.fd for listener in spec.listeners), spec.record_fd, spec.loads_fd)
         pipe, theirs = self.conceive(spec, others)
         try:
             process = self._start(self._command(theirs.fileno()), (theirs.fileno(), *descriptors))

@@ -8,8 +8,6 @@ request as it begins, which every request would pay for.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -17,50 +15,18 @@ from typing import Final
 from supervisor_d import clock
 from supervisor_d.host.children import Child
 from supervisor_d.host.event_ring import timestamp
-from supervisor_d.host.scoreboard import Scoreboard, anonymous_file
+from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.log import Log
-from supervisor_d.vocabulary import Slot
 
 INCIDENTS_KEPT: Final = 100
 """Chosen: more than a person reads, and at most a few megabytes of stacks."""
-
-STACKS_LIMIT_BYTES: Final = 65536
-"""faulthandler stops at 100 threads of 100 frames each, which can be more; the first threads tell the story."""
-
-
-class Stacks:
-    """A file for each slot into which its worker's faulthandler writes; outlives the worker."""
-
-    def __init__(self) -> None:
-        self._files: dict[Slot, int] = {}
-
-    def blank(self, slot: Slot) -> int:
-        """The slot's file, emptied. Writing appends, so that master and worker need not agree on an offset."""
-        if slot not in self._files:
-            file = anonymous_file(f"stacks-{slot}")
-            fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
-            self._files[slot] = file
-        os.ftruncate(self._files[slot], 0)
-        return self._files[slot]
-
-    def read(self, slot: Slot) -> str:
-        """What was written since the file was emptied; nothing if the worker could not."""
-        if slot not in self._files:
-            return ""
-        return os.pread(self._files[slot], STACKS_LIMIT_BYTES, 0).decode("utf-8", "backslashreplace")
-
-    def close(self) -> None:
-        for file in self._files.values():
-            os.close(file)
-        self._files.clear()
 
 
 class Incidents:
     """The last incidents, oldest first; each is also an event of the log."""
 
-    def __init__(self, scoreboard: Scoreboard, stacks: Stacks, log: Log) -> None:
+    def __init__(self, scoreboard: Scoreboard, log: Log) -> None:
         self._scoreboard = scoreboard
-        self._stacks = stacks
         self._log = log
         self._kept: deque[Mapping[str, object]] = deque(maxlen=INCIDENTS_KEPT)
         self._recorded = 0
@@ -73,7 +39,7 @@ class Incidents:
             {"method": request.method, "path": request.path, "age_s": round(max(0.0, now - request.started_at), 3)}
             for request in self._scoreboard.in_flight(child.slot)
         ]
-        stacks = self._stacks.read(child.slot)
+        stacks = self._scoreboard.stacks(child.slot)
         figures = self._scoreboard.figures(child.slot)
         listed_at = figures.thread_beat_at if kind == "loop_blocked" else figures.loop_beat_at
         age_s = round(max(0.0, now - listed_at), 3) if listed_at else None

@@ -185,7 +185,7 @@ class Nursery:
         pipe, theirs = self._children.conceive(replace(spec, template=Template.NONE))
         home.forks[Slot(spec.slot)] = Fork(spec, pipe)
         self._children.births += 1
-        template.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.stacks_fd))
+        template.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.record_fd))
         theirs.close()
 
     def forked(self, home: Home, slot: Slot, pid: Pid) -> None:

@@ -22,7 +22,7 @@ from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Children
 from supervisor_d.host.chores import Chores
 from supervisor_d.host.generations import Generations
-from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.nursery import CALLED_OFF, Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.scoreboard import Scoreboard
@@ -86,7 +86,6 @@ class Equipment:
     log: Log
     listeners: Listeners
     scoreboard: Scoreboard
-    stacks: Stacks
     children: Children
     nursery: Nursery
     generations: Generations
@@ -167,7 +166,6 @@ class Performer:
             return  # called off; perhaps the slot has been given another order to spawn since
         del self._unborn[order.slot]
         try:
-            self._with.scoreboard.clear(order.slot)
             self._with.nursery.bear(self._spec(order))
         except REFUSALS as error:
             self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
@@ -180,8 +178,8 @@ class Performer:
             generation=order.generation,
             name=has.name,
             listeners=has.listeners.specs,
-            scoreboard_fd=has.scoreboard.fd,
-            stacks_fd=has.stacks.blank(order.slot),
+            record_fd=has.scoreboard.renew(order.slot, order.generation),
+            loads_fd=has.scoreboard.loads_fd,
             beat_s=configuration.terms.beat_s,
             watch_s=configuration.terms.watch_s,
             settings=configuration.settings.server,
@@ -236,7 +234,7 @@ class Performer:
 
     def _request_stacks(self, order: RequestStacks) -> None:
         if self._with.children.get(order.slot) is not None:
-            self._with.stacks.blank(order.slot)
+            self._with.scoreboard.blank_stacks(order.slot)
             self._with.children.signal(order.slot, STACKS_SIGNAL)
 
     def _record_incident(self, order: RecordIncident) -> None:

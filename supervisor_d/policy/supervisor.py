@@ -31,25 +31,16 @@ from supervisor_d.vocabulary import (
     Instant,
     KillWorker,
     MemoryMeasured,
-    MemoryNearLimit,
     Observation,
     Order,
+    RecordRefused,
     RecycleRequested,
-    SpawnFailed,
     Started,
     Terms,
-    WorkerBooted,
-    WorkerDetached,
     WorkerDrained,
     WorkerDraining,
-    WorkerExited,
-    WorkerFailed,
     WorkerObserved,
     WorkerParked,
-    WorkerPreloaded,
-    WorkerReady,
-    WorkerSpawned,
-    WorkerStarted,
 )
 
 ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
@@ -143,26 +134,9 @@ class Supervisor:
             case GenerationRefused(generation, reason):
                 if (rollout := self._trying(generation)) is not None:
                     rollout.fail(self._desk, reason)
-            case (
-                WorkerSpawned()
-                | SpawnFailed()
-                | WorkerBooted()
-                | WorkerPreloaded()
-                | WorkerStarted()
-                | WorkerReady()
-                | WorkerFailed()
-                | WorkerExited()
-                | WorkerDetached()
-            ):
+            case _ if isinstance(fact, workers.Life):
                 self._take_life(fact)
-            case (
-                WorkerParked()
-                | WorkerDraining()
-                | WorkerDrained()
-                | WorkerObserved()
-                | RecycleRequested()
-                | MemoryNearLimit()
-            ):
+            case _ if isinstance(fact, workers.Word):
                 self._take_word(fact, self._desk.fleet.handle(fact.slot))
             case _:
                 self._requests.take_in(fact)
@@ -173,11 +147,7 @@ class Supervisor:
         if not handle.left_behind:
             workers.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
 
-    def _take_word(
-        self,
-        fact: WorkerParked | WorkerDraining | WorkerDrained | WorkerObserved | RecycleRequested | MemoryNearLimit,
-        handle: Handle,
-    ) -> None:
+    def _take_word(self, fact: workers.Word, handle: Handle) -> None:
         """A living worker says something, or something is seen of it."""
         desk = self._desk
         match fact:
@@ -194,6 +164,9 @@ class Supervisor:
             case RecycleRequested():
                 handle.move(Cause.ASKED_TO_RECYCLE, desk.now)
                 self._requests.recycle(handle, fact.reason)
+            case RecordRefused():
+                desk.outbox.report_worker("worker.record_refused", handle, fault=fact.fault)
+                self._requests.recycle(handle, f"its record cannot be true: {fact.fault}", urgent=True)
             case _:
                 reason = f"memory nearly used up: {fact.used_bytes} of {fact.limit_bytes} bytes"
                 self._requests.recycle(handle, reason, urgent=True)

@@ -12,13 +12,20 @@ from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
+    MemoryNearLimit,
     RecordIncident,
+    RecordRefused,
+    RecycleRequested,
     RequestStacks,
     SpawnFailed,
     WorkerBooted,
     WorkerDetached,
+    WorkerDrained,
+    WorkerDraining,
     WorkerExited,
     WorkerFailed,
+    WorkerObserved,
+    WorkerParked,
     WorkerPreloaded,
     WorkerReady,
     WorkerSpawned,
@@ -38,6 +45,10 @@ Life = (
     | WorkerFailed
     | WorkerExited
     | WorkerDetached
+)
+
+Word = (
+    WorkerParked | WorkerDraining | WorkerDrained | WorkerObserved | RecycleRequested | RecordRefused | MemoryNearLimit
 )
 
 

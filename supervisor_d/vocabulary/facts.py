@@ -89,6 +89,14 @@ class RecycleRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRefused:
+    """A worker's scoreboard record says what cannot be true; told once of each process. `fault` names the number."""
+
+    slot: Slot
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerObserved:
     slot: Slot
     observation: Observation
@@ -225,6 +233,7 @@ Fact: TypeAlias = (
     | WorkerDraining
     | WorkerDrained
     | RecycleRequested
+    | RecordRefused
     | WorkerObserved
     | WorkerDetached
     | WorkerExited

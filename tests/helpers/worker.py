@@ -18,8 +18,11 @@ from typing import NoReturn
 import pytest
 
 from server_core.contract import (
+    LOADS_BYTES,
     RECORD_BYTES,
-    SCOREBOARD_BYTES,
+    RECORD_FILE_BYTES,
+    STACKS_BYTES,
+    STACKS_OFFSET,
     Figures,
     InFlight,
     ListenerSpec,
@@ -27,7 +30,6 @@ from server_core.contract import (
     WorkerSpec,
     decode,
     encode,
-    record_offset,
     unpack_figures,
     unpack_in_flight,
 )
@@ -165,7 +167,7 @@ class WorkerProcess:
         return Request(self.address, path)
 
     def record(self) -> bytes:
-        return os.pread(self.spec.scoreboard_fd, RECORD_BYTES, record_offset(self.spec.slot))
+        return os.pread(self.spec.record_fd, RECORD_BYTES, 0)
 
     def figures(self) -> Figures:
         return unpack_figures(self.record())
@@ -181,7 +183,7 @@ class WorkerProcess:
         return unpack_in_flight(self.record())
 
     def stacks(self) -> str:
-        return os.pread(self.spec.stacks_fd, 1 << 20, 0).decode()
+        return os.pread(self.spec.record_fd, STACKS_BYTES, STACKS_OFFSET).partition(b"\0")[0].decode()
 
     def hang_up(self) -> None:
         """Do what a killed master does: close the pipe and the listener."""
@@ -215,10 +217,12 @@ def spawned(
     with ExitStack() as stack:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.callback(ours.close)
-        scoreboard_fd, stacks_fd = os.memfd_create("scoreboard"), os.memfd_create("stacks")
-        stack.callback(os.close, scoreboard_fd)
-        stack.callback(os.close, stacks_fd)
-        os.ftruncate(scoreboard_fd, SCOREBOARD_BYTES)
+        record_fd, loads_fd = os.memfd_create("record"), os.memfd_create("loads")
+        stack.callback(os.close, record_fd)
+        stack.callback(os.close, loads_fd)
+        os.ftruncate(record_fd, RECORD_FILE_BYTES)
+        os.lseek(record_fd, STACKS_OFFSET, os.SEEK_SET)
+        os.ftruncate(loads_fd, LOADS_BYTES)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         gate = Gate()
         stack.callback(gate.close)
@@ -228,14 +232,14 @@ def spawned(
             generation=generation,
             name="test",
             listeners=(ListenerSpec(listener.fileno(), "tcp"),),
-            scoreboard_fd=scoreboard_fd,
-            stacks_fd=stacks_fd,
+            record_fd=record_fd,
+            loads_fd=loads_fd,
             beat_s=beat_s,
             watch_s=beat_s,
             settings=ServerSettings(app=app, log_format="json", log_level="debug", **settings),  # type: ignore[arg-type]
         )
         ours.sendall(spec.as_message() if spec_line is None else spec_line)
-        shared = (theirs.fileno(), listener.fileno(), scoreboard_fd, stacks_fd, gate.theirs.fileno())
+        shared = (theirs.fileno(), listener.fileno(), record_fd, loads_fd, gate.theirs.fileno())
         errors = stack.enter_context((directory / "stderr").open("wb"))
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:

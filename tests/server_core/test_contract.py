@@ -17,7 +17,6 @@ from server_core.contract import (
     LATENCY_BOUNDS_S,
     LOOP_BEAT_OFFSET,
     RECORD_BYTES,
-    SLOTS_MAX,
     TERMINATE_GRACE_S,
     THREAD_BEAT_OFFSET,
     Figures,
@@ -30,7 +29,6 @@ from server_core.contract import (
     encode,
     pack_figures,
     pack_in_flight,
-    record_offset,
     unpack_figures,
     unpack_in_flight,
 )
@@ -41,8 +39,8 @@ SPEC = WorkerSpec(
     generation=2,
     name="shop",
     listeners=(ListenerSpec(5, "127.0.0.1:8000"), ListenerSpec(6, "unix:/run/shop.sock")),
-    scoreboard_fd=7,
-    stacks_fd=8,
+    record_fd=7,
+    loads_fd=8,
     beat_s=0.5,
     watch_s=7.5,
     settings=ServerSettings(app="main:app", keep_alive=1.5, health_path="/ü"),
@@ -130,14 +128,6 @@ def test_a_path_cut_inside_a_character_is_still_told() -> None:
 
 def test_an_empty_table_tells_nothing() -> None:
     assert unpack_in_flight(in_record([])) == []
-
-
-def test_records_follow_each_other_and_end_with_the_last_slot() -> None:
-    assert [record_offset(slot) for slot in (0, 1, 2)] == [0, RECORD_BYTES, 2 * RECORD_BYTES]
-    assert record_offset(SLOTS_MAX - 1) == (SLOTS_MAX - 1) * RECORD_BYTES
-    for slot in (-1, SLOTS_MAX):
-        with pytest.raises(ValueError, match=f"slot: must be from 0 to {SLOTS_MAX - 1}, not {slot}"):
-            record_offset(slot)
 
 
 def test_what_a_worker_still_does_after_sigterm_fits_into_its_grace() -> None:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from server_core.arrival import Arrival
-from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
+from server_core.contract import LOAD, LOADS_BYTES, load_offset
 from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
 from server_core.loads import AHEAD, Loads
 from tests.helpers.http import run, turn, until
@@ -284,8 +284,8 @@ def test_who_is_left_behind_in_the_end_is_counted() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not say how long a queue is")
 def test_a_worker_that_is_not_alone_takes_the_more_at_once_the_longer_the_queue_is(waiting: int, taken: int) -> None:
     async def scenario() -> None:
-        fd = os.memfd_create("scoreboard")
-        os.ftruncate(fd, SCOREBOARD_BYTES)
+        fd = os.memfd_create("loads")
+        os.ftruncate(fd, LOADS_BYTES)
         os.pwrite(fd, LOAD.pack(2, 0.0), load_offset(0))
         other, own = Loads.shared(fd, 2, 3600.0), Loads.shared(fd, 1, 3600.0)
         os.close(fd)

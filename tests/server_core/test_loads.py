@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server_core.contract import LOAD, SCOREBOARD_BYTES, load_offset
+from server_core.contract import LOAD, LOADS_BYTES, SLOTS_MAX, load_offset
 from server_core.errors import ContractError
 from server_core.loads import AHEAD, AT_ONCE, PAUSE_MAX_S, PAUSE_S, Loads, pause_s, share
 
@@ -19,8 +22,8 @@ Worker = Callable[[int, int], Loads]
 
 @pytest.fixture
 def fd() -> Iterator[int]:
-    fd = os.memfd_create("scoreboard")
-    os.ftruncate(fd, SCOREBOARD_BYTES)
+    fd = os.memfd_create("loads")
+    os.ftruncate(fd, LOADS_BYTES)
     os.pwrite(fd, LOAD.pack(4, 0.0), load_offset(0))
     yield fd
     os.close(fd)
@@ -128,6 +131,42 @@ def test_a_slot_that_has_no_entry_is_refused_by_name(fd: int, slot: int) -> None
 
 def test_a_scoreboard_without_the_table_is_refused_by_name() -> None:
     fd = os.memfd_create("short")
-    with pytest.raises(ContractError, match=f"scoreboard_fd {fd} has no table of loads"):
+    with pytest.raises(ContractError, match=f"loads_fd {fd} holds no table of loads"):
         Loads.shared(fd, 1, BEAT_S)
     os.close(fd)
+
+
+GARBAGE = (
+    b"\xff" * 16,
+    b"\0" * 16,
+    LOAD.pack(1, math.nan),
+    LOAD.pack(1, math.inf),
+    LOAD.pack(-5, 1e308),
+    LOAD.pack(2**62, 1.0),
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_in_the_table_costs_a_pause_at_most(fd: int, worker: Worker, garbage: bytes) -> None:
+    first = worker(1, 10)
+    os.pwrite(fd, garbage * SLOTS_MAX, 0)
+    for _ in range(2):
+        lead = first.lead()
+        assert 0.0 <= pause_s(lead) <= PAUSE_MAX_S
+        assert 1 <= share(lead) <= AT_ONCE
+        first.beat(time.monotonic())
+        first.store(11)
+
+
+@given(st.binary(min_size=64 * LOAD.size, max_size=64 * LOAD.size))
+def test_any_bytes_in_the_table_can_be_borne_with(table: bytes) -> None:
+    fd = os.memfd_create("loads")
+    os.ftruncate(fd, LOADS_BYTES)
+    os.pwrite(fd, table, 0)
+    loads = Loads.shared(fd, 3, BEAT_S)
+    os.close(fd)
+    loads.store(5)
+    lead = loads.lead(lambda: 100)
+    assert 0.0 <= pause_s(lead) <= PAUSE_MAX_S
+    assert 1 <= share(lead) <= AT_ONCE
+    loads.close()

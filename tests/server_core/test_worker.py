@@ -492,7 +492,7 @@ def test_a_broken_standard_error_disturbs_nothing() -> None:
 def test_a_program_the_application_starts_inherits_none_of_our_descriptors() -> None:
     with spawned(APP) as worker:
         worker.expect("booted", "started", "ready")
-        ours = {worker.spec.scoreboard_fd, worker.spec.stacks_fd, worker.spec.listeners[0].fd}
+        ours = {worker.spec.record_fd, worker.spec.loads_fd, worker.spec.listeners[0].fd}
         close_on_exec = 0o2000000
         for fd in ours:
             flags = Path(f"/proc/{worker.process.pid}/fdinfo/{fd}").read_text().splitlines()[1]

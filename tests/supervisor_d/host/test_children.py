@@ -69,8 +69,8 @@ class Nursery:
             generation=5,
             name="test",
             listeners=(ListenerSpec(self.files[2], "127.0.0.1:1"),),
-            scoreboard_fd=self.files[0],
-            stacks_fd=self.files[1],
+            record_fd=self.files[0],
+            loads_fd=self.files[1],
             beat_s=1.0,
             watch_s=7.5,
             settings=ServerSettings(app=app),
@@ -106,7 +106,7 @@ def test_a_worker_is_told_its_spec_and_inherits_exactly_its_descriptors(nursery:
     nursery.spawn(
         """
 here = sorted(fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}"))
-expected = sorted({0, 1, 2, pipe.fileno(), spec["scoreboard_fd"], spec["stacks_fd"], spec["listeners"][0]["fd"]})
+expected = sorted({0, 1, 2, pipe.fileno(), spec["record_fd"], spec["loads_fd"], spec["listeners"][0]["fd"]})
 say("recycle", reason=json.dumps([here == expected, spec["slot"], spec["generation"], spec["settings"]["app"],
     os.readlink("/proc/self/fd/0")]))
 signal.pause()

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from server_core import contract
-from server_core.contract import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight, record_offset
+from server_core.contract import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.generations import Generations
-from supervisor_d.host.incidents import Incidents, Stacks
+from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.performer import Equipment, Performer
@@ -67,6 +67,7 @@ from supervisor_d.vocabulary import (
 )
 from tests.helpers.facts import Told
 from tests.helpers.logs import Remembered
+from tests.helpers.records import record_fd
 
 SLOT = Slot(1)
 
@@ -74,7 +75,7 @@ WORKER = f"""
 import faulthandler, json, os, signal, socket, sys
 pipe = socket.socket(fileno=int(sys.argv[1]))
 spec = json.loads(pipe.recv(131072).partition(b" ")[2])
-faulthandler.register({STACKS_SIGNAL}, file=spec["stacks_fd"], all_threads=True)
+faulthandler.register({STACKS_SIGNAL}, file=spec["record_fd"], all_threads=True)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 def repeats_what_it_is_told():
@@ -111,7 +112,6 @@ class Rig:
         self.log = Remembered()
         self.door = Door()
         self.scoreboard = Scoreboard()
-        self.stacks = Stacks()
         self.listeners = Listeners(self.log)
         self.listeners.open(Binding([parse_address("127.0.0.1:0")], "test", 8, 0o660), {})
         self.resolved = resolve({"app": "main:app", "config": str(self.config)}, {})
@@ -119,7 +119,7 @@ class Rig:
         self.children = Children(self.watcher, self.log, dict(os.environ), self.before_exit_is_told, self.command)
         self.cgroup = Cgroup(directory)
         observer = Observer(self.children, self.scoreboard, self.cgroup)
-        self.incidents = Incidents(self.scoreboard, self.stacks, self.log)
+        self.incidents = Incidents(self.scoreboard, self.log)
         self.wanted = 1
         self.performer = Performer(
             Equipment(
@@ -128,7 +128,6 @@ class Rig:
                 log=self.log,
                 listeners=self.listeners,
                 scoreboard=self.scoreboard,
-                stacks=self.stacks,
                 children=self.children,
                 nursery=Nursery(
                     self.watcher, self.children, self.log, lambda: self.generations.newest_number, lambda: self.wanted
@@ -158,15 +157,14 @@ class Rig:
         return contract.decode(self.told.expect(RecycleRequested).reason.encode())
 
     def store(self, figures: Figures, in_flight: list[InFlight]) -> None:
-        os.pwrite(self.scoreboard.fd, pack_figures(figures), record_offset(SLOT))
-        os.pwrite(self.scoreboard.fd, pack_in_flight(in_flight), record_offset(SLOT) + contract.IN_FLIGHT_OFFSET)
+        os.pwrite(record_fd(SLOT), pack_figures(figures), 0)
+        os.pwrite(record_fd(SLOT), pack_in_flight(in_flight), contract.IN_FLIGHT_OFFSET)
 
     def close(self) -> None:
         for child in self.children:
             self.performer.perform(KillWorker(child.slot))
             self.told.expect(WorkerExited)
         self.listeners.close()
-        self.stacks.close()
         self.scoreboard.close()
         self.watcher.close()
 

@@ -1,0 +1,100 @@
+"""What a worker's own code can do to the daemon and to its siblings, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.daemon import Daemon, running
+
+APP = """
+import errno, mmap, os, struct
+
+def descriptors(name):
+    # One of each file: a map has a descriptor of its own.
+    found = {}
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{entry}").startswith(f"/memfd:{name}"):
+                found[os.fstat(int(entry)).st_ino] = int(entry)
+        except OSError:
+            pass
+    return list(found.values())
+
+def scribble(name, garbage):
+    for fd in descriptors(name):
+        size = os.fstat(fd).st_size
+        os.pwrite(fd, (garbage * (size // len(garbage) + 1))[:size], 0)
+
+def cut(name):
+    told = []
+    for fd in descriptors(name):
+        for size in (0, 1 << 24):
+            try:
+                os.ftruncate(fd, size)
+                told.append("cut")
+            except OSError as error:
+                told.append(errno.errorcode[error.errno])
+    return " ".join(told)
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    _, command, *arguments = scope["path"].split("/")
+    body = str(os.getpid())
+    if command == "record":
+        scribble("worker-", bytes.fromhex(arguments[0]))
+    elif command == "loads":
+        scribble("loads", bytes.fromhex(arguments[0]))
+    elif command == "cut":
+        body = cut("worker-") + " " + cut("loads")
+    elif command == "held":
+        body = str(len(descriptors("worker-")))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body.encode()})
+"""
+
+NAN = "000000000000f87f"
+HUGE = "a0c8eb85f3cce17f"  # 1e308, little-endian
+
+
+@pytest.fixture(params=["--template", "--preload", "--no-template"])
+def daemon(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    (tmp_path / "app.py").write_text(APP)
+    with running("--workers", "2", request.param, "--timeout", "3", directory=tmp_path) as started:
+        started.heard.expect("worker.ready", times=2)
+        yield started
+
+
+@pytest.mark.parametrize("garbage", ["ff", "7f", NAN, HUGE])
+def test_a_worker_that_writes_garbage_into_its_record_is_replaced_and_harms_nothing(
+    daemon: Daemon, garbage: str
+) -> None:
+    with daemon.listening() as heard:
+        assert daemon.get(f"/record/{garbage}")[0] == 200
+        assert daemon.ctl("status").returncode == 0  # looks at every record
+        (refused,) = heard.expect("worker.record_refused")
+        heard.expect("worker.recycled", slot=refused["slot"])
+        heard.expect("worker.exited", slot=refused["slot"])
+    assert daemon.ctl("incidents").returncode == 0
+    assert daemon.process.poll() is None
+    assert daemon.status()["workers"] == {"target": 2, "ready": 2}
+    assert daemon.get()[0] == 200
+
+
+def test_no_worker_can_cut_off_what_it_shares_with_others_or_hold_what_is_theirs(daemon: Daemon) -> None:
+    before = daemon.pids()
+    assert daemon.get("/cut")[1] == "EPERM EPERM EPERM EPERM"
+    assert daemon.get("/held")[1] == "1"
+    assert daemon.get()[0] == 200
+    assert daemon.pids() == before
+
+
+@pytest.mark.parametrize("garbage", ["ff", "00", NAN, HUGE, "01"])
+def test_garbage_in_the_table_of_loads_loses_no_request(daemon: Daemon, garbage: str) -> None:
+    before = daemon.pids()
+    for _ in range(40):
+        assert daemon.get(f"/loads/{garbage}")[0] == 200
+    assert daemon.pids() == before
