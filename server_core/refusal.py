@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from server_core.ending import SHUT
-from server_core.http.exchange import is_disconnect
+from server_core.http.disconnect import is_disconnect
 from server_core.http.h1_writer import FAILURE, NO_LINE, PLAIN_TEXT
 from server_core.http.phases import COMPLETE
 from server_core.http.wire import Head, Refused

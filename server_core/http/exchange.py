@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Final, Protocol
 
 from server_core.http.call import Call
+from server_core.http.disconnect import ClientDisconnected
 from server_core.http.file_part import FilePart, open_path, take_file
 from server_core.http.phases import (
     AWAITING_START,
@@ -26,6 +27,7 @@ from server_core.http.phases import (
     Phase,
     ResponseError,
     illegal,
+    required,
 )
 from server_core.http.wire import RequestLine
 
@@ -37,22 +39,6 @@ Application = Callable[[MutableMapping[str, object], Receive, Send], Awaitable[N
 
 SMALL_FILE_BYTES: Final = 65536
 """Largest file that is read at once, to leave with its head like any body. Chosen; no evidence."""
-
-
-class ClientDisconnected(ConnectionError):
-    """The client is gone: send() raises it, and nobody is to blame."""
-
-
-def is_disconnect(error: BaseException) -> bool:
-    """Whether this is our own ClientDisconnected, cancellation after it, or what a framework made of it."""
-    seen: BaseException | None = error
-    for _ in range(8):
-        if isinstance(seen, (ClientDisconnected, asyncio.CancelledError)):
-            return True
-        if seen is None:
-            return False
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 class Flow(Protocol):
@@ -176,14 +162,20 @@ class Exchange(Call):
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except KeyError:
+            raise required(message, "type") from None
         phase = self.phase
         if kind not in phase:
             raise illegal(phase, kind)
         if self.gone:
             raise ClientDisconnected("the client has closed the connection")
         if kind == START:
-            status = message["status"]
+            try:
+                status = message["status"]
+            except KeyError:
+                raise required(message, "status") from None
             # `in` and then the value: two look-ups take half of the time of one get() in the compiled form
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - as said
             self._outlet.start(status, headers)  # type: ignore[arg-type]  # checked there
@@ -220,6 +212,8 @@ class Exchange(Call):
             self._outlet.trail(self, message.get("headers", ()), more)
             self.phase = following if more else last
         else:
+            if kind == PATH and "path" not in message:
+                raise required(message, "path")
             part = open_path(message["path"]) if kind == PATH else take_file(message)
             more = kind == FILE and bool(message.get("more_body", False))
             try:

@@ -110,10 +110,12 @@ def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
     length = -1
     close = False
     for pair in key[1:]:
+        known = None
         try:
-            kind, line, number = KNOWN_LINES[pair]  # type: ignore[index]  # whatever it is: not found, and checked
-        except (KeyError, TypeError):  # as in start()
-            kind, line, number = learn_line(pair)
+            known = KNOWN_LINES[pair]  # type: ignore[index]  # whatever it is: not found, and checked
+        except (KeyError, TypeError):  # as in start(); what learn_line() raises must not show this KeyError
+            pass
+        kind, line, number = known or learn_line(pair)
         if kind == LENGTH:
             if length not in (-1, number):
                 raise ResponseError(f"headers: content-length is given twice, as {length} and as {number}")

@@ -53,11 +53,17 @@ class H1Writer:
 
     def start(self, status: object, headers: Iterable[object]) -> None:
         """Check and hold a response's head."""
-        key = (status, *headers)
         try:
-            self._block = self._seen[key]
+            key = (status, *headers)
+        except TypeError as error:
+            raise ResponseError(f"headers: must be pairs of bytes, not {type(headers).__name__}") from error
+        block = None
+        try:
+            block = self._seen[key]
         except (KeyError, TypeError):  # not seen yet; or pairs that are lists, which have no hash
-            self._block = self._heads.learn(key)
+            pass
+        # Not in the `except`: the KeyError holds the whole head with its cookies, and a traceback would show it
+        self._block = block or self._heads.learn(key)
         self._framing = _UNDECIDED
         self.is_held = True
 
@@ -184,7 +190,7 @@ class NotingWriter(H1Writer):
         self._noted: tuple[object, ...] = ()
 
     def start(self, status: object, headers: Iterable[object]) -> None:
-        fields = tuple(headers)
+        fields = tuple(headers) if isinstance(headers, Iterable) else headers
         super().start(status, fields)
         self._noted = fields
 

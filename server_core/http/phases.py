@@ -7,6 +7,7 @@ before the start, where it is as good. (https://asgi.readthedocs.io/en/latest/ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 START, BODY = "http.response.start", "http.response.body"
@@ -57,6 +58,13 @@ PHASE_NAMES: Final = (
 
 class ResponseError(RuntimeError):
     """The application broke ASGI or HTTP in its response: its own fault, told to it at the await of send()."""
+
+
+def required(message: Mapping[str, object], key: str) -> ResponseError:
+    """What to raise for a message that lacks what it must hold. Names keys only: values may be secrets."""
+    kind = message.get("type", "a message")
+    held = ", ".join(str(known) for known in message) or "nothing"
+    return ResponseError(f"send(): {kind} must hold {key!r}, and holds {held}")
 
 
 def illegal(phase: Phase, kind: object) -> ResponseError:

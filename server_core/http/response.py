@@ -9,7 +9,7 @@ from __future__ import annotations
 import http
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from server_core.http.h1_rules import LENGTH_DIGITS, REMEMBERED, REMEMBERED_BYTES, TOKEN
 from server_core.http.phases import ResponseError
@@ -27,6 +27,8 @@ _NAME: Final = re.compile(TOKEN)
 _LINK: Final = re.compile(rb"[ \t]*<[^<>]*>")
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+_TOKEN_BEFORE: Final = re.compile(TOKEN + rb"|")
+
 Line = tuple[int, bytes, int]
 KNOWN_LINES: dict[tuple[bytes, bytes], Line] = {}
 """Checked pairs: what each is, its bytes, and its number if it has one. Looked up by the writer itself, which saves a
@@ -36,14 +38,18 @@ call per field."""
 def learn_line(pair: object) -> Line:
     """What a response field is and its bytes; ResponseError if it may not go out."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise ResponseError(f"headers: each must be a pair of bytes, not {pair!r}")
+        raise ResponseError(f"headers: each must be a pair of bytes, not {_kind_of(pair)}")
     name, value = pair
     if not isinstance(name, bytes) or not isinstance(value, bytes):
-        raise ResponseError(f"headers: names and values must be bytes, not {pair!r}")
+        raise ResponseError(
+            f"headers: names and values must be bytes, not {_kind_of(name)} and {_kind_of(value)}{_named(name)}"
+        )
     if _NAME.fullmatch(name) is None:
-        raise ResponseError(f"headers: {name!r} is not a field name")
-    if _BAD_VALUE.search(value):
-        raise ResponseError(f"headers: the value of {name!r} contains a control character: {value!r}")
+        raise ResponseError(f"headers: {_token(name)!r} and then {_behind(name)!r} is not a field name")
+    if (bad := _BAD_VALUE.search(value)) is not None:
+        raise ResponseError(
+            f"headers: the value of {name!r} contains a control character: {bad[0]!r} at byte {bad.start()}"
+        )
     kind = _KINDS.get(name.lower(), PLAIN)
     number = _length(value) if kind == LENGTH else int(kind == CONNECTION and b"close" in value.lower())
     line = (kind, b"%b: %b\r\n" % (name, value), number)
@@ -64,6 +70,34 @@ def _length(value: bytes) -> int:
     return int(number)
 
 
+# What is refused is logged with the error's text, and fields hold cookies and tokens: an error names the field and what
+# is wrong with it, never its value.
+
+
+def _kind_of(value: object) -> str:
+    """A value's type in words, and of a sequence its length."""
+    size = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+    return "None" if value is None else f"{type(value).__name__}{size}"
+
+
+def _token(name: bytes) -> bytes:
+    """What of a refused name would be one: a whole line may have been given as its name."""
+    return cast("re.Match[bytes]", _TOKEN_BEFORE.match(name))[0]
+
+
+def _behind(name: bytes) -> bytes:
+    """The first byte of a refused name that no name may hold."""
+    end = len(_token(name))
+    return name[end : end + 1]
+
+
+def _named(name: object) -> str:
+    """Which field it is about, as far as that can be told."""
+    if isinstance(name, str):
+        name = name.encode("latin-1", "replace")
+    return f" (field {_token(name)!r})" if isinstance(name, bytes) else ""
+
+
 NO_TRAILERS: Final = frozenset(
     (
         *(b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer"),
@@ -82,7 +116,7 @@ be processed outside the header section". These are the kinds named there and in
 def trailer_lines(fields: object) -> bytes:
     """Trailer fields as bytes; ResponseError if one may not go out."""
     if not isinstance(fields, Iterable):
-        raise ResponseError(f"headers: must be pairs of bytes, not {fields!r}")
+        raise ResponseError(f"headers: must be pairs of bytes, not {_kind_of(fields)}")
     lines = []
     for pair in fields:
         lines.append(learn_line(pair)[1])
@@ -94,11 +128,13 @@ def trailer_lines(fields: object) -> bytes:
 def early_hints(links: object) -> bytes:
     """A 103 with these links (RFC 8297), nothing without any; ResponseError if one may not go out."""
     if not isinstance(links, Iterable) or isinstance(links, (bytes, str)):
-        raise ResponseError(f"links: must be several values of bytes, not {links!r}")
+        raise ResponseError(f"links: must be several values of bytes, not {_kind_of(links)}")
     lines = []
     for link in links:
-        if not isinstance(link, bytes) or _LINK.match(link) is None or _BAD_VALUE.search(link):
-            raise ResponseError(f"links: each must be bytes such as <URL>; rel=preload (RFC 8288), not {link!r}")
+        if not isinstance(link, bytes):
+            raise ResponseError(f"links: each must be bytes, not {_kind_of(link)}")
+        if _LINK.match(link) is None or _BAD_VALUE.search(link):
+            raise ResponseError(f"links: each must be like <URL>; rel=preload (RFC 8288), not {len(link)} other bytes")
         lines.append(b"link: %b\r\n" % link)
     return b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % b"".join(lines) if lines else b""
 

@@ -13,10 +13,9 @@ Length: reading, writing, closing and the deadlines share every attribute; apart
 from __future__ import annotations
 
 import asyncio
-import traceback
 from typing import TYPE_CHECKING, Final
 
-from server_core.http.exchange import is_disconnect
+from server_core.http.disconnect import is_disconnect
 from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes
 from server_core.websocket.frames import FrameMachine
 from server_core.websocket.messages import INTERNAL_ERROR
@@ -215,12 +214,7 @@ class Channel(Link):
 
     def failed(self, session: Session, error: BaseException) -> None:
         if not (session.gone and is_disconnect(error)):
-            self._server.log(
-                "request.failed",
-                method=session.line.method,
-                path=session.scope["path"],
-                traceback="".join(traceback.format_exception(error)),
-            )
+            self._server.blame(session, error)
 
     # Ends
 

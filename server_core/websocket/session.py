@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from server_core.http.call import Call
-from server_core.http.exchange import Application, ClientDisconnected, Message
-from server_core.http.phases import AWAITING_START, COMPLETE, ResponseError
+from server_core.http.disconnect import ClientDisconnected
+from server_core.http.exchange import Application, Message
+from server_core.http.phases import AWAITING_START, COMPLETE, ResponseError, required
 from server_core.http.wire import RequestLine
 from server_core.websocket.messages import (
     ABNORMAL,
@@ -206,7 +207,10 @@ class Session(Call):
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except KeyError:
+            raise required(message, "type") from None
         if kind not in self.phase:
             raise illegal(self.phase, kind)
         if self.gone:
@@ -218,7 +222,8 @@ class Session(Call):
             if channel.is_full():  # type: ignore[union-attr]  # as above
                 await self._room(channel)  # type: ignore[arg-type]  # as above
         elif kind == CLOSE:
-            self._close(*code_and_reason(message))
+            # Before it is accepted the answer is a 403, which has no place for a code: none can be wrong
+            self._close(*(code_and_reason(message) if self._channel is not None else (NORMAL, "")))
         elif kind == ACCEPT:
             headers = message.get("headers") or ()
             self._channel = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
@@ -244,6 +249,8 @@ class Session(Call):
     async def _deny(self, message: Message) -> None:
         """The websocket.http.response extension: a denial with a head and a body of the application's own."""
         if self.phase is CONNECTING:
+            if "status" not in message:
+                raise required(message, "status")
             status = message["status"]
             self._door.start(status, message.get("headers", ()))  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised

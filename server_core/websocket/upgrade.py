@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from server_core.ending import LOST, OPEN
-from server_core.http.exchange import ClientDisconnected
+from server_core.http.disconnect import ClientDisconnected
 from server_core.http.wire import Head, Refused
 from server_core.websocket.channel import Channel
 from server_core.websocket.deflate import Deflate, negotiate

@@ -9,7 +9,8 @@ import inspect
 
 import pytest
 
-from server_core.http.exchange import Application, ClientDisconnected, Message, Receive, Send
+from server_core.http.disconnect import ClientDisconnected
+from server_core.http.exchange import Application, Message, Receive, Send
 from server_core.http.extensions import EXTENSIONS
 from tests.helpers.http import GET, PARSERS, Client, Response, Served, reply, run, serving, until
 

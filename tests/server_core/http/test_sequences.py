@@ -7,12 +7,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from server_core.http import phases
 from server_core.http.exchange import Message, Receive, Send
-from tests.helpers.http import PARSERS, reply, run, serving, until
+from tests.helpers.http import GET, PARSERS, reply, run, serving, until
+from tests.helpers.websocket import handshake
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 PROMISE: Message = {**START, "trailers": True}
@@ -161,13 +163,22 @@ def is_whole(said: bytes) -> bool:
 
 WRONG: Sequence[tuple[Sequence[Message], str]] = [
     ([{**START, "status": "200"}], "status: must be a whole number from 200 to 999, not '200'"),
+    ([{"type": "http.response.start"}], "send(): http.response.start must hold 'status', and holds type"),
+    ([{"status": 200, "headers": []}], "send(): a message must hold 'type', and holds status, headers"),
+    ([{}], "send(): a message must hold 'type', and holds nothing"),
     ([{**START, "status": None}], "status: must be a whole number from 200 to 999, not None"),
     ([{**START, "status": 103}], "status: must be a whole number from 200 to 999, not 103"),
-    ([{**START, "headers": {b"a": b"b"}}], "headers: each must be a pair of bytes, not b'a'"),
-    ([{**START, "headers": [(b"a", b"b", b"c")]}], "headers: each must be a pair of bytes"),
-    ([{**START, "headers": [("a", "b")]}], "headers: names and values must be bytes, not ('a', 'b')"),
-    ([{**START, "headers": [(b"a b", b"c")]}], "headers: b'a b' is not a field name"),
-    ([{**START, "headers": [(b"", b"c")]}], "headers: b'' is not a field name"),
+    ([{**START, "headers": {b"a": b"b"}}], "headers: each must be a pair of bytes, not bytes"),
+    ([{**START, "headers": None}], "headers: must be pairs of bytes, not NoneType"),
+    ([{**START, "headers": 7}], "headers: must be pairs of bytes, not int"),
+    ([{**START, "headers": [(b"a", b"b", b"c")]}], "headers: each must be a pair of bytes, not tuple of 3"),
+    ([{**START, "headers": [("a", "b")]}], "headers: names and values must be bytes, not str and str (field b'a')"),
+    (
+        [{**START, "headers": [(b"a", None)]}],
+        "headers: names and values must be bytes, not bytes and None (field b'a')",
+    ),
+    ([{**START, "headers": [(b"a b", b"c")]}], "headers: b'a' and then b' ' is not a field name"),
+    ([{**START, "headers": [(b"", b"c")]}], "headers: b'' and then b'' is not a field name"),
     ([{**START, "headers": [(b"a", b"b\r\nc: d")]}], "headers: the value of b'a' contains a control character"),
     ([{**START, "headers": [(b"a", b"b\nc")]}], "headers: the value of b'a' contains a control character"),
     ([{**START, "headers": [(b"a", b"\0")]}], "headers: the value of b'a' contains a control character"),
@@ -201,6 +212,59 @@ def test_a_wrong_value_is_named_to_the_application_and_a_500_to_the_client(
 
     run(scenario())
     assert said in raised[0]
+
+
+SECRET = b"session=5up3r-s3cret"
+REFUSED: Sequence[Sequence[object]] = [
+    [(b"set-cookie", SECRET), (b"x", b"a\nb")],
+    [(b"set-cookie", SECRET + b"\r\n")],
+    [(b"set-cookie: " + SECRET, b"")],
+    [(b"set-cookie", SECRET.decode())],
+    [("set-cookie", SECRET.decode())],
+    [["set-cookie", SECRET.decode()]],
+    [(b"set-cookie", SECRET, b"")],
+    [b"set-cookie: " + SECRET],
+    [{b"set-cookie": SECRET}],
+    [(b"set-cookie", SECRET), None],
+]
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("logged", [False, True], ids=["", "with fields kept for the access log"])
+@pytest.mark.parametrize("kind", ["response", "trailers", "hint", "denial", "acceptance"])
+@pytest.mark.parametrize("headers", REFUSED, ids=repr)
+def test_a_refused_head_leaves_no_value_and_no_error_of_our_own_in_the_log(
+    headers: Sequence[object], kind: str, logged: bool, parser: str, tmp_path: Path
+) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if kind == "trailers":
+            await send({**START, "trailers": True})
+            await send(dict(LAST))
+            await send({"type": "http.response.trailers", "headers": headers})
+        elif kind == "hint":
+            links = [pair[1] if isinstance(pair, (tuple, list)) else pair for pair in headers]
+            await send({"type": "http.response.early_hint", "links": links})
+        elif kind == "denial":
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+        elif kind == "acceptance":
+            await send({"type": "websocket.accept", "headers": headers})
+        else:
+            await send({**START, "headers": headers})
+
+    fields = {"access_log": str(tmp_path / "log"), "access_log_format": "%s %{x}o"} if logged else {}
+
+    async def scenario() -> None:
+        async with serving(app, http=parser, **fields) as served:
+            client = await served.connect()
+            client.send(handshake() if kind in ("denial", "acceptance") else GET)
+            await client.rest() if kind == "trailers" else await client.response()
+            (failure,) = served.heard.all("request.failed")
+            told = str(failure["traceback"])
+            assert "5up3r" not in told
+            assert "KeyError" not in told
+            assert "ResponseError: " in told
+
+    run(scenario())
 
 
 def test_an_application_may_correct_itself_before_anything_has_gone_out() -> None:
