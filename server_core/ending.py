@@ -133,6 +133,10 @@ def hear_end(connection: Connection) -> bool:
         return False
     if isinstance(exchange, Exchange):
         exchange.hang_up()
+    elif exchange is not None:
+        # A handshake: there is no WebSocket with half of a connection, and whatever is answered would not be one
+        exchange.leave()
+        return False
     if connection.ending.is_tls:
         return False  # a TlsStream keeps no half of a connection
     if exchange is not None and exchange.phase is not COMPLETE:

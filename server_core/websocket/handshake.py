@@ -110,6 +110,8 @@ def acceptance(
         lines.append(f"sec-websocket-protocol: {subprotocol}\r\n".encode("ascii"))
     if extension is not None:
         lines.append(b"sec-websocket-extensions: %b\r\n" % extension)
+    if not isinstance(fields, Iterable):
+        raise ResponseError(f"headers: must be pairs of bytes, not {type(fields).__name__}")
     names = set()
     for pair in fields:
         learn_line(pair)

@@ -65,13 +65,16 @@ def content(message: MutableMapping[str, object]) -> bytes | str:
 
 
 def code_and_reason(message: MutableMapping[str, object]) -> tuple[int, str]:
-    """How a websocket.close closes; ResponseError if no close frame can say it."""
+    """How a websocket.close closes an accepted WebSocket; ResponseError if no close frame can hold its code.
+
+    The code is what the peer acts on: a wrong one is the application's fault, here as on its other servers. The reason
+    is for people (RFC 6455 section 7.1.6), so that one that is no text (FastAPI's validation gives a list) is written
+    as text and a long one cut, rather than the whole close being turned into 1011.
+    """
     code, reason = message.get("code", NORMAL), message.get("reason") or ""
     code = NORMAL if code is None else code
     if not isinstance(code, int) or not is_sendable(code):
         raise ResponseError(f"code: must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code!r}")
-    if not isinstance(reason, str):
-        raise ResponseError(f"reason: must be text, not {type(reason).__name__}")
-    if len(reason.encode()) > REASON_BYTES:
-        raise ResponseError(f"reason: must be at most {REASON_BYTES} bytes of UTF-8, not {len(reason.encode())}")
-    return int(code), reason
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    whole = text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+    return int(code), whole[:REASON_BYTES].decode("utf-8", "ignore")

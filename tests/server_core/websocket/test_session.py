@@ -6,10 +6,12 @@ import asyncio
 import inspect
 import zlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from server_core.http.exchange import ClientDisconnected, Message, Receive, Send
+from server_core.http.disconnect import ClientDisconnected
+from server_core.http.exchange import Message, Receive, Send
 from server_core.websocket.messages import CONNECTING, DENYING, OPEN, PHASE_NAMES
 from tests.helpers.http import DEADLINE_S, Served, run, serving, until
 from tests.helpers.websocket import (
@@ -213,6 +215,11 @@ def test_an_application_that_does_not_listen_is_not_waited_for_at_the_end() -> N
         ({"code": None, "reason": None}, (1000, "")),
         ({"code": 4321, "reason": "\u00fcber"}, (4321, "\u00fcber")),
         ({"code": 1013}, (1013, "")),
+        ({"code": 1008, "reason": [{"loc": ["a"]}]}, (1008, "[{'loc': ['a']}]")),
+        ({"code": 1008, "reason": b"bytes"}, (1008, "bytes")),
+        ({"code": 1008, "reason": "x" * 124}, (1008, "x" * 123)),
+        ({"code": 1008, "reason": "\u20ac" * 100}, (1008, "\u20ac" * 41)),
+        ({"code": 1008, "reason": "\ud800"}, (1008, "?")),
     ],
 )
 def test_an_application_closes(message: Message, told: tuple[int, str], loop: str) -> None:
@@ -328,6 +335,74 @@ def test_a_denial_is_a_response_after_which_the_connection_serves_on(
     assert after == [disconnect(1006)] * 2
 
 
+CODES: list[object] = [
+    None,
+    0,
+    -1,
+    403,
+    1005,
+    1006,
+    1015,
+    2999,
+    5000,
+    65536,
+    2**70,
+    "1000",
+    "",
+    3.5,
+    [1008],
+    {},
+    b"1000",
+]
+REASONS: list[object] = [None, "", "x" * 124, "\ud800", b"\xff", [{"loc": ["query"]}], {"a": 1}, 7, object()]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [*({"code": code} for code in CODES), *({"reason": reason} for reason in REASONS), {"more": 1}],
+    ids=str,
+)
+def test_a_close_before_the_acceptance_is_a_403_whatever_it_says(message: Message) -> None:
+    async def app(_scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.close", **message})
+
+    async def scenario(served: Served) -> None:
+        client = await served.connect()
+        for _ in range(2):
+            client.send(handshake())
+            response = await client.response()
+            assert (response.status, response.body) == (403, b"Forbidden\n")
+        assert not served.heard.all("request.failed")
+
+    check(scenario, app)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        {"subprotocol": None, "headers": None},
+        {"subprotocol": "", "headers": ()},
+        {"headers": [[b"x-a", b"1"]]},
+        {"headers": ((b"x-a", b"1"),)},
+        {"headers": (pair for _ in range(2) for pair in [(b"x-a", b"1")][:1])},
+    ],
+    ids=["None", "empty", "lists", "tuples", "a generator"],
+)
+def test_an_acceptance_may_leave_open_what_it_does_not_say(accept: Message) -> None:
+    listener = Listener(accept={"type": "websocket.accept", **accept})
+
+    async def scenario(served: Served) -> None:
+        client = await served.connect()
+        client.send(handshake(b"sec-websocket-protocol: chat"))
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-protocol" not in head
+        assert (b"x-a: 1\r\n" in head) is bool(accept["headers"])
+
+    check(scenario, listener)
+
+
 @pytest.mark.parametrize("raises", [True, False])
 def test_an_application_that_neither_accepts_nor_denies_is_a_500(raises: bool) -> None:
     async def app(_scope: Message, _receive: Receive, _send: Send) -> None:
@@ -364,8 +439,14 @@ BAD = [
     (OPEN, {"type": "websocket.close", "code": 1006}),
     (OPEN, {"type": "websocket.close", "code": 2000}),
     (OPEN, {"type": "websocket.close", "code": "1000"}),
-    (OPEN, {"type": "websocket.close", "reason": "x" * 124}),
-    (OPEN, {"type": "websocket.close", "reason": b"x"}),
+    (CONNECTING, {}),
+    (CONNECTING, {"type": "websocket.accept", "headers": 7}),
+    (CONNECTING, {"type": "websocket.accept", "subprotocol": 7}),
+    (CONNECTING, {"type": "websocket.http.response.start"}),
+    (OPEN, {"code": 1000}),
+    (OPEN, {"type": "websocket.close", "code": 0}),
+    (OPEN, {"type": "websocket.close", "code": -1}),
+    (OPEN, {"type": "websocket.close", "code": 65536}),
     (DENYING, {"type": "websocket.accept"}),
     (DENYING, {"type": "websocket.http.response.body", "body": "x"}),
 ]
@@ -664,27 +745,66 @@ def test_an_accepted_websocket_is_counted_as_a_request_that_was_answered() -> No
     check(scenario, Listener())
 
 
-def test_a_client_that_leaves_before_the_acceptance_is_told_of() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("way", ["reset", "close", "half-close"])
+@pytest.mark.parametrize("lets_out", [True, False])
+def test_a_client_that_leaves_before_the_acceptance_is_told_of(
+    lets_out: bool, way: str, loop: str, tmp_path: Path
+) -> None:
+    """However it leaves: nobody is blamed, the socket is closed, and the access log says 499."""
     release, told = asyncio.Event(), []
 
     async def app(_scope: Message, receive: Receive, send: Send) -> None:
         await receive()
         told.append(await receive())
-        with pytest.raises(ClientDisconnected):
+        try:
             await send({"type": "websocket.accept"})
-        release.set()
+        except ClientDisconnected:
+            if lets_out:
+                raise
+        finally:
+            release.set()
 
     async def scenario(served: Served) -> None:
         client = await served.connect()
         client.send(handshake())
         await until(served.server.in_flight)
-        client.reset()
+        if way == "reset":
+            client.reset()
+        elif way == "close":
+            client.close()
+        else:
+            client.writer.write_eof()
         async with asyncio.timeout(DEADLINE_S):
             await release.wait()
+        await until(lambda: not served.server.connections and not served.server.background)
+        assert not served.heard.all("request.failed")
+
+    log = tmp_path / "log"
+    check(scenario, app, loop, access_log=str(log), access_log_format="%s")
+    assert told == [disconnect(1006)]
+    assert log.read_text() == "499\n"
+
+
+def test_an_application_that_never_looks_holds_no_socket_of_a_client_that_left_before_the_acceptance() -> None:
+    release = asyncio.Event()
+
+    async def app(_scope: Message, _receive: Receive, send: Send) -> None:
+        await release.wait()
+        with pytest.raises(ClientDisconnected):
+            await send({"type": "websocket.accept"})
+
+    async def scenario(served: Served) -> None:
+        client = await served.connect()
+        client.send(handshake())
+        await until(served.server.in_flight)
+        client.writer.write_eof()
+        assert await client.rest() == b"", "the server closes although its application is busy"
+        release.set()
+        await until(lambda: not served.server.background)
         assert not served.heard.all("request.failed")
 
     check(scenario, app)
-    assert told == [disconnect(1006)]
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
