@@ -42,8 +42,8 @@ ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
 """The modules that may know both policy and host."""
 
 WIRES = ("server_core.http",)
-WITH_AN_EVENT_LOOP = ("server_core.http.call", "server_core.http.exchange")
-"""In server_core.http everything is a wire's, and never waits, except what runs the application."""
+WITH_AN_EVENT_LOOP = ("server_core.http.call", "server_core.http.disconnect", "server_core.http.exchange")
+"""In server_core.http everything is a wire's, and never waits, except what runs the application and knows its errors."""
 
 BANNED_IN_TESTS = ("time.sleep", "asyncio.sleep", "unittest.mock", "mock")
 
