@@ -6,6 +6,7 @@ The rules are contrib/docs/DESIGN.md's; here they are tables, and each rule has 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -196,3 +197,44 @@ def test_a_test_waits_for_facts_and_fakes_nothing(path: Path) -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
     assert [name for name in {*imports(tree), *used} if is_in(name, *BANNED_IN_TESTS)] == []
+
+
+def unsafe_quantifiers(tree: ast.AST) -> Iterator[str]:
+    """Each literal that holds a possessive quantifier or an atomic group, wherever it becomes part of a pattern.
+
+    CPython 3.11 to 3.11.4 match them wrongly (gh-106052). Read are all literals but docstrings: patterns are put
+    together from parts. Signs in a class or behind a backslash stand for themselves.
+    """
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in documentation:
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            quantifiers = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text, flags=re.DOTALL)
+            if re.search(r"[*+?}]\+|\(\?>", quantifiers):
+                yield f"{node.lineno}: {text!r}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_no_pattern_is_possessive_or_atomic(path: Path) -> None:
+    assert list(unsafe_quantifiers(ast.parse(path.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r're.compile(r"(?:\\.|[a])*+")',
+        r're.match(rb"[a+]++", x)',
+        r'P = r"(?:a)?+"',
+        r'P = rf"{A}{{2}}+"',
+        r'P = "(?>a)"',
+        r'P = part + "*+"',
+        r'P = r"[\]]++"',
+    ],
+)
+def test_a_possessive_or_atomic_group_is_found(source: str) -> None:
+    assert list(unsafe_quantifiers(ast.parse(source)))
+
+
+@pytest.mark.parametrize("source", [r're.compile(r"[!*+?+]+\++\*+")', '"""Not a*+ pattern."""', 'P = r"[]*+]+"'])
+def test_signs_that_stand_for_themselves_are_no_quantifiers(source: str) -> None:
+    assert not list(unsafe_quantifiers(ast.parse(source)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 
 from server_core.http.field_names import FieldNames, SortedFields
-from server_core.http.h1_rules import FIELD_LINES
+from server_core.http.grammar import FIELD_LINES
 from server_core.http.wire import Fields, Refused
 
 

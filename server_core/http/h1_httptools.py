@@ -11,7 +11,8 @@ from typing import Final
 import httptools
 
 from server_core.http.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames, SortedFields
-from server_core.http.h1_rules import FIELD_LINES, REMEMBERED
+from server_core.http.grammar import FIELD_LINES
+from server_core.http.h1_rules import REMEMBERED
 from server_core.http.wire import Fields, Refused
 
 _METHODS: dict[bytes, bool] = {}

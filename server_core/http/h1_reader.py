@@ -10,8 +10,9 @@ import re
 import sys
 from typing import Final, cast
 
+from server_core.http.grammar import FIELD_LINES
 from server_core.http.h1_chunked import ChunkedBody
-from server_core.http.h1_rules import FIELD_LINES, VERDICTS, RequestLines, first_fault, judge, overrule_host
+from server_core.http.h1_rules import VERDICTS, RequestLines, first_fault, judge, overrule_host
 from server_core.http.wire import CHUNKED, Fields, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
 from server_core.settings import ServerSettings
 

@@ -16,13 +16,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from server_core.http.extensions import EXTENSIONS
+from server_core.http.grammar import TOKEN
 from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIELD: Final = TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+"
-FIELD_LINE: Final = re.compile(_FIELD)
-FIELD_LINES: Final = re.compile(rb"\r\n(?:%b\r\n)*+\r\n" % _FIELD)
-"""All the fields of a head, with the line ends around them: one line each, nothing else in between."""
 _TOKEN: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but #: a fragment is never sent (RFC 9110 4.2.5)

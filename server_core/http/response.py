@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, cast
 
-from server_core.http.h1_rules import LENGTH_DIGITS, REMEMBERED, REMEMBERED_BYTES, TOKEN
+from server_core.http.grammar import TOKEN
+from server_core.http.h1_rules import LENGTH_DIGITS, REMEMBERED, REMEMBERED_BYTES
 from server_core.http.phases import ResponseError
 
 PLAIN, LENGTH, CODING, CONNECTION = range(4)

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
+from server_core.http.grammar import TOKEN
 from server_core.http.h1_heads import Defaults
-from server_core.http.h1_rules import TOKEN
 from server_core.http.phases import ResponseError
 from server_core.http.response import learn_line
 from server_core.http.wire import Fields, Head, Refused

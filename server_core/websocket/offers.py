@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from server_core.http.grammar import TOKEN
 from server_core.http.wire import Refused
 
 NAME: Final = "permessage-deflate"
 
-_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]++")
-_QUOTED: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_TOKEN: Final = re.compile(TOKEN)
+_QUOTED: Final = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _SPACE: Final = b"\t "
 
