@@ -101,7 +101,7 @@ def _import(
     return app
 
 
-def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
+def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application | None = None) -> int:
     """One worker's life, and its exit code; any ServerError means that it could not boot.
 
     `app` is there already in a worker that was forked.
@@ -117,7 +117,6 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
     parsers.choose(spec.settings.http)
     access_log.choose(spec.settings)
-    signals = EarlySignals()
     if spec.template is Template.NONE:
         return _serve(spec, pipe, log, signals, app)
     return _be_template(spec, pipe, log, signals)
@@ -125,7 +124,7 @@ def work(spec: WorkerSpec, pipe: Pipe, app: Application | None = None) -> int:
 
 def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) -> int:
     """Import what the workers are to share, and fork them; the exit code of whichever process this is in the end."""
-    signals.install()
+    signals.admit()
     pipe.send("booted")
     loops.choose(spec.settings.loop)  # imports it, once for all
     app = None
@@ -152,7 +151,9 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
     if birth is None:
         return EXIT_OK
     os.close(spec.record_fd)  # another's: the worker has its own
-    return live(birth.pipe, app, birth.record_fd)
+    signals = EarlySignals()
+    signals.catch()
+    return live(birth.pipe, signals, app, birth.record_fd)
 
 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
@@ -163,7 +164,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     scoreboard = Scoreboard.shared(spec.record_fd)
     loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
     thread = _second_thread(spec, pipe, scoreboard)
-    signals.install()
+    signals.admit()
     if spec.template is Template.NONE:
         pipe.send("booted")
     app = app or _import(settings, log, signals)
@@ -202,11 +203,11 @@ def report_failure(pipe: Pipe, stage: str, text: str) -> None:
             os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def live(pipe: Pipe, app: Application | None = None, record_fd: int | None = None) -> int:
+def live(pipe: Pipe, signals: EarlySignals, app: Application | None = None, record_fd: int | None = None) -> int:
     """One process's life behind its pipe, and its exit code. A forked worker has the application and its record."""
     try:
         spec = _spec(pipe)
-        return work(spec if record_fd is None else replace(spec, record_fd=record_fd), pipe, app)
+        return work(spec if record_fd is None else replace(spec, record_fd=record_fd), pipe, signals, app)
     except MasterGone:
         return EXIT_OK
     except BootError as error:
@@ -217,7 +218,7 @@ def live(pipe: Pipe, app: Application | None = None, record_fd: int | None = Non
         return BootError.exit_code
 
 
-def begin(argv: list[str]) -> int:
+def begin(argv: list[str], signals: EarlySignals) -> int:
     """The life behind the descriptor that the first argument names."""
     try:
         pipe = Pipe.from_descriptor(int(argv[1]))
@@ -226,6 +227,6 @@ def begin(argv: list[str]) -> int:
         return EXIT_USAGE
     del argv[1:]  # an application that looks at its arguments is given none
     try:
-        return live(pipe)
+        return live(pipe, signals)
     finally:
         finish_streams()

@@ -28,17 +28,22 @@ class EarlySignals:
         self.terminated = False
         self.interrupts = False
 
-    def install(self) -> None:
-        """Install all handlers, and let signals come."""
+    def catch(self) -> None:
+        """Install all handlers. Signals may be blocked as yet, and are in this thread: another one, which an agent
+        began with the interpreter, may take them all the same, and must not do by default, which ends the process.
+        """
         for ignored in IGNORED:
             signal.signal(ignored, signal.SIG_IGN)
         for unheeded in UNHEEDED:
             signal.signal(unheeded, _forget)
         signal.signal(signal.SIGTERM, self._terminate)
+
+    def admit(self) -> None:
+        """Let signals come."""
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def block(self) -> None:
-        """Let no signal come until install()."""
+        """Let no signal come until admit()."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self.interrupts = False
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from server_core.few_collections import few_collections
+from supervisor_d.host import standard_streams
+from supervisor_d.host.signal_source import THIS_PROCESS
 
 
 def main() -> None:
-    """Obey the command line; ends the process by SystemExit."""
+    """Obey the command line; ends the process by SystemExit.
+
+    As PID 1 it takes signals before all else: the kernel drops those for which it has no handler yet, so that a
+    container that is stopped while it starts would go on until it is killed. Others just end of such a signal.
+    """
+    if os.getpid() == 1 and sys.argv[1:2] == ["run"]:
+        standard_streams.fill_gaps()
+        THIS_PROCESS.open()
     with few_collections():
         from supervisor_d.cli import main as obey  # here, because it imports nearly all that there is
     obey()

@@ -11,6 +11,7 @@ import click
 
 from supervisor_d.control.terminal import printable
 from supervisor_d.errors import SupervisorError
+from supervisor_d.host.signal_source import THIS_PROCESS
 from supervisor_d.launch import PROGRAM, complain, launch
 from supervisor_d.settings.flags import SettingsCommand
 from supervisor_d.settings.resolve import resolve
@@ -70,7 +71,7 @@ def run(flags: Mapping[str, object]) -> None:
     Every flag is a TOML key, too (--graceful-timeout: graceful-timeout) and a variable
     (SUPERVISOR_D_GRACEFUL_TIMEOUT). A flag wins over a variable, a variable over the file, the file over the default.
     """
-    sys.exit(launch(flags, Origin.FLAG))
+    sys.exit(launch(flags, Origin.FLAG, afterwards=THIS_PROCESS.retire))
 
 
 @cli.command(

@@ -16,7 +16,6 @@ from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
 from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
-from supervisor_d.host import standard_streams
 from supervisor_d.host.admin_listener import open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
@@ -48,12 +47,7 @@ from supervisor_d.vocabulary import Instant, Pid, RecordRefused, Slot, Started
 
 
 def run_daemon(resolved: Resolved) -> int:
-    """Run until stopped; the exit code. Raises SupervisorError if it cannot start.
-
-    The signals that the daemon acts on stay blocked afterwards: a second SIGTERM on the way out, or a Ctrl-C too
-    many, must not turn an orderly exit into a death by signal.
-    """
-    standard_streams.fill_gaps()
+    """Run until stopped; the exit code. Raises SupervisorError if it cannot start."""
     server = resolved.settings.server
     journal = Journal(setup(form=server.log_format, level=server.log_level, table=ALL_EVENTS))
     daemon = Daemon(resolved, journal, os.environ)
@@ -118,6 +112,7 @@ class Daemon:
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
+        self._closers.append(self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them
         self._oom_score.protect()

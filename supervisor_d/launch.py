@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from server_core.few_collections import few_collections
 from supervisor_d.errors import ConfigurationError, SupervisorError
+from supervisor_d.host import standard_streams
+from supervisor_d.host.signal_source import THIS_PROCESS
 from supervisor_d.settings.resolve import resolve
 from supervisor_d.settings.source import Origin
 
 PROGRAM = "supervisor-d"
 
 
-def launch(flags: Mapping[str, object], origin: Origin) -> int:
-    """Run the daemon in this process until it ends; its exit code. What is wrong is told on standard error."""
+def launch(flags: Mapping[str, object], origin: Origin, afterwards: Callable[[], None] = THIS_PROCESS.restore) -> int:
+    """Run the daemon in this process until it ends; its exit code. What is wrong is told on standard error.
+
+    Signals are kept for it from the beginning, since to import it takes a tenth of a second; what becomes of them then
+    is `afterwards`. By default whoever calls finds them as they were.
+    """
+    standard_streams.fill_gaps()
     try:
-        resolved = resolve(flags, os.environ, origin=origin)
-        with few_collections():
-            from supervisor_d.daemon import run_daemon  # here, so that a refused setting does not load the whole daemon
-        return run_daemon(resolved)
+        with THIS_PROCESS.held(afterwards):
+            resolved = resolve(flags, os.environ, origin=origin)
+            with few_collections():
+                from supervisor_d.daemon import run_daemon  # here: a refused setting does not load the whole daemon
+            return run_daemon(resolved)
     except SupervisorError as error:
         complain(error)
         return error.exit_code

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor_d.host.signals import HANDLED, MEANINGS, Signals
+from supervisor_d.host.signal_source import HANDLED, SignalSource
+from supervisor_d.host.signals import MEANINGS, Signals
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.vocabulary import (
     Origin,
@@ -30,7 +31,7 @@ def send(number: int) -> None:
     signal.pthread_kill(threading.get_ident(), number)
 
 
-class Deaf(Signals):
+class Deaf(SignalSource):
     """As on a system without signalfd."""
 
     def _open_signalfd(self) -> bool:
@@ -38,13 +39,14 @@ class Deaf(Signals):
 
 
 class Heard:
-    def __init__(self, kind: type[Signals]) -> None:
+    def __init__(self, kind: type[SignalSource]) -> None:
         self.watcher = Watcher()
         self.told = Told(self.watcher)
         self.log = Remembered()
         self.children = 0
-        self.signals = kind(self.watcher, self.log, self.on_child)
-        self.knows_sender = kind is Signals
+        self.source = kind()
+        self.signals = Signals(self.watcher, self.log, self.on_child, self.source)
+        self.knows_sender = kind is SignalSource
         self.signals.open()
 
     def on_child(self) -> None:
@@ -56,10 +58,11 @@ class Heard:
 
     def close(self) -> None:
         self.signals.close()
+        self.source.restore()
         self.watcher.close()
 
 
-@pytest.fixture(params=[Signals, Deaf])
+@pytest.fixture(params=[SignalSource, Deaf])
 def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     handlers = {number: signal.getsignal(number) for number in HANDLED}
@@ -68,8 +71,7 @@ def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
     made.close()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
     for number, handler in handlers.items():
-        if number != signal.SIGCHLD:
-            assert signal.getsignal(number) == handler
+        assert signal.getsignal(number) == handler
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_child_that_ends_is_looked_after(heard: Heard) -> None:
     assert heard.log.named("signal.received") == []
 
 
-@pytest.mark.parametrize("heard", [Signals], indirect=True)
+@pytest.mark.parametrize("heard", [SignalSource], indirect=True)
 def test_signals_sent_together_are_all_heard(heard: Heard) -> None:
     """With signalfd only: so many nested handlers overflow the small stack on which faulthandler has them run."""
     for number in MEANINGS:
