@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import cast
 
+from server_core.server_loop import ServerLoop
 from server_core.tls_stream import Factory, TlsStream
 
 
@@ -22,7 +23,7 @@ class Arrival:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: ServerLoop,
         coroutine: Coroutine[object, object, object],
         settled: Callable[[Arrival], None],
     ) -> None:
@@ -42,7 +43,7 @@ class Arrival:
             self._loop.call_exception_handler(told)
         else:
             self._waits_for = cast("asyncio.Future[object]", future)
-            self._waits_for.add_done_callback(self.go)
+            self._waits_for.add_done_callback(self.go, context=self._loop.context)
             return
         self._waits_for = None
         self._settled(self)
@@ -54,7 +55,7 @@ class Arrival:
 
 
 async def shake_hands(
-    loop: asyncio.AbstractEventLoop,
+    loop: ServerLoop,
     context: ssl.SSLContext,
     factory: Factory,
     open_below: Callable[[TlsStream], object],

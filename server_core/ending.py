@@ -17,6 +17,7 @@ from server_core.peer import TO_BE_TAKEN, TO_READ, queued_bytes, reset_on_close
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
+    from server_core.server_loop import ServerLoop
     from server_core.transport import Transport
 
 OPEN, SHUT, LOST = range(3)
@@ -31,7 +32,7 @@ class Ending:
 
     __slots__ = ("_is_lost", "_loop", "_timer", "_transport", "is_tls")
 
-    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop, is_tls: bool) -> None:
+    def __init__(self, transport: Transport, loop: ServerLoop, is_tls: bool) -> None:
         self._transport = transport
         self._loop = loop
         self.is_tls = is_tls

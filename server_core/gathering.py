@@ -8,9 +8,11 @@ writes what waits first.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from server_core.server_loop import ServerLoop
 
 ENOUGH_BYTES: Final = 16384
 """Parts are written when they come to this size, and a larger part at once: then a copy costs more than a call.
@@ -29,7 +31,7 @@ class Gathering:
 
     __slots__ = ("_bytes", "_loop", "_parts", "_turns", "_write")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, write: Callable[[bytes], None]) -> None:
+    def __init__(self, loop: ServerLoop, write: Callable[[bytes], None]) -> None:
         self._loop = loop
         self._write = write
         self._parts: list[bytes] = []

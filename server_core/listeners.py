@@ -28,6 +28,7 @@ from server_core import handshakes
 from server_core.arrival import Arrival
 from server_core.loads import Loads, pause_s, share
 from server_core.peer import address_of_all, unmapped
+from server_core.server_loop import ServerLoop
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 """Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
@@ -107,7 +108,7 @@ class Listeners:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: ServerLoop,
         adopt: Adopt,
         crowd: Crowd,
         *,

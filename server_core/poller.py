@@ -10,10 +10,12 @@ Where there is no epoll (not Linux), the loop does watch each.
 
 from __future__ import annotations
 
-import asyncio
 import select
 import sys
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from server_core.server_loop import ServerLoop
 
 READ: Final[int] = select.POLLIN
 WRITE: Final[int] = select.POLLOUT
@@ -45,7 +47,7 @@ class EpollPoller:
 
     __slots__ = ("_epoll", "_loop", "_watched")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: ServerLoop) -> None:
         self._loop = loop
         self._watched: dict[int, Watched] = {}
         self._epoll = select.epoll()
@@ -83,7 +85,7 @@ class LoopPoller:
 
     __slots__ = ("_loop",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: ServerLoop) -> None:
         self._loop = loop
 
     def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
@@ -100,6 +102,6 @@ class LoopPoller:
         pass
 
 
-def new_poller(loop: asyncio.AbstractEventLoop) -> Poller:
+def new_poller(loop: ServerLoop) -> Poller:
     """The one for this platform."""
     return EpollPoller(loop) if sys.platform == "linux" else LoopPoller(loop)

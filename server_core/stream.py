@@ -18,7 +18,6 @@ Length: reading, writing and ending share every attribute; apart they would be f
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import socket
@@ -32,6 +31,7 @@ from server_core.transport import Newcomer, Served, Transport
 
 if TYPE_CHECKING:
     from server_core.poller import Poller
+    from server_core.server_loop import ServerLoop
 
 READABLE: int = select.POLLIN
 WRITABLE: int = select.POLLOUT
@@ -56,7 +56,7 @@ class Stream(Transport):
         *("_protocol", "_reading", "_shut"),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, fd: int, protocol: Newcomer) -> None:
+    def __init__(self, loop: ServerLoop, poller: Poller, fd: int, protocol: Newcomer) -> None:
         self._loop = loop
         self._poller = poller
         self._fd = fd

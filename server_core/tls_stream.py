@@ -15,6 +15,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from server_core.transport import Transport
@@ -108,7 +109,8 @@ class TlsStream(Transport):
 
     def _shake(self) -> None:
         try:
-            self._ssl.do_handshake()
+            # In a context of its own: an sni_callback is the application's, and may set variables there.
+            copy_context().run(self._ssl.do_handshake)
         except ssl.SSLWantReadError:
             self._flush()
             return

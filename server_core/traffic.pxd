@@ -15,6 +15,7 @@ cdef class Traffic:
     cdef public object lines
     cdef public object loop
     cdef public long long max_requests
+    cdef public object new_context
     cdef public object new_task
     cdef public object new_writer
     cdef public double now

@@ -5,9 +5,8 @@ Apart from the rest of the server because a compiled connection then reads it wi
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from server_core.access.log import AccessLog
@@ -18,10 +17,13 @@ from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
 from server_core.http.wire import HeaderParser
 from server_core.proxy.origin import Origin
+from server_core.server_loop import NewTask, ServerLoop
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from server_core.connection import Connection
     from server_core.websocket.channel import Channel
 
@@ -33,8 +35,8 @@ class Traffic:
 
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
-        *("latency", "latency_sum_s", "lines", "loop", "max_requests", "new_task", "new_writer", "now", "origin"),
-        *("requests_total", "responses", "settings", "state", "tls"),
+        *("latency", "latency_sum_s", "lines", "loop", "max_requests", "new_context", "new_task", "new_writer", "now"),
+        *("origin", "requests_total", "responses", "settings", "state", "tls"),
     )
 
     access_log: AccessLog | None
@@ -48,8 +50,10 @@ class Traffic:
     headers: HeaderParser
     heads: Heads
     lines: RequestLines
-    loop: asyncio.AbstractEventLoop
-    new_task: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    loop: ServerLoop
+    new_context: Callable[[], Context]
+    new_task: NewTask
+    """Both are the loop's (server_loop.py)."""
     new_writer: Callable[[Heads], H1Writer]
     origin: Origin
     settings: ServerSettings

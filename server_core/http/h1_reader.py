@@ -94,7 +94,9 @@ class H1Reader:
             self.held = b""
         head = self._head
         try:
-            line = self._seen.get(data[:line_end]) or self._lines.get(data[:line_end])
+            # `in` and then the value, as in exchange.py
+            first, seen = data[:line_end], self._seen
+            line = seen[first] if first in seen else self._lines.get(first)
             if is_same and line.version == head.line.version and line.authority is None:
                 head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:

@@ -15,6 +15,7 @@ from server_core.log import Log
 from server_core.peer import unmapped
 from server_core.proxy.peers import parse_trusted
 from server_core.proxy.protocol import LONGEST, Header, NotProxied, read_header
+from server_core.server_loop import ServerLoop
 from server_core.settings import ServerSettings
 
 QUIET_S: Final = 60.0
@@ -25,7 +26,7 @@ scanners never stop. Chosen; no evidence."""
 class Gate:
     """Takes the header off accepted sockets that come from proxies; refuses the others."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, settings: ServerSettings, log: Log) -> None:
+    def __init__(self, loop: ServerLoop, settings: ServerSettings, log: Log) -> None:
         self._loop = loop
         self._trusted = parse_trusted(settings.proxy_allow_ips)
         self._timeout_s = settings.header_timeout

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import pytest
 
 from server_core.arrival import Arrival
+from server_core.server_loop import ServerLoop
 from tests.helpers.http import run, turn, until
 
 LOOPS = ("asyncio", "uvloop")
@@ -21,7 +22,7 @@ class Journey:
         self.told: list[dict[str, object]] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, told: self.told.append(told))
-        self.arrival = Arrival(loop, coroutine, self.settled.append)
+        self.arrival = Arrival(ServerLoop(loop), coroutine, self.settled.append)
         self.arrival.go()
 
 

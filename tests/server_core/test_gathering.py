@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from server_core.gathering import ENOUGH_BYTES, Gathering
+from server_core.server_loop import ServerLoop
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def turn(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_parts_wait_for_one_turn_of_the_loop_and_leave_together(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(loop, written.append)
+    gathering = Gathering(ServerLoop(loop), written.append)
     gathering.add(b"a")
     gathering.add(b"b")
     assert written == []
@@ -36,7 +37,7 @@ def test_parts_wait_for_one_turn_of_the_loop_and_leave_together(loop: asyncio.Ab
 
 def test_enough_parts_leave_at_once_and_what_follows_waits_again(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(loop, written.append)
+    gathering = Gathering(ServerLoop(loop), written.append)
     half = b"x" * (ENOUGH_BYTES // 2)
     gathering.add(half)
     gathering.add(half)
@@ -49,7 +50,7 @@ def test_enough_parts_leave_at_once_and_what_follows_waits_again(loop: asyncio.A
 
 def test_a_large_part_is_not_copied_and_overtakes_nothing(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(loop, written.append)
+    gathering = Gathering(ServerLoop(loop), written.append)
     large = b"x" * ENOUGH_BYTES
     gathering.add(large)
     assert written[0] is large
@@ -60,7 +61,7 @@ def test_a_large_part_is_not_copied_and_overtakes_nothing(loop: asyncio.Abstract
 
 def test_who_ends_the_connection_can_have_them_written_before(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(loop, written.append)
+    gathering = Gathering(ServerLoop(loop), written.append)
     gathering.add(b"a")
     gathering.flush()
     assert written == [b"a"]

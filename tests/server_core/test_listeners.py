@@ -18,6 +18,7 @@ from server_core.arrival import Arrival
 from server_core.contract import LOAD, LOADS_BYTES, load_offset
 from server_core.listeners import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
 from server_core.loads import AHEAD, Loads
+from server_core.server_loop import ServerLoop
 from tests.helpers.http import run, turn, until
 
 LOOPS = ("asyncio", "uvloop")
@@ -72,7 +73,7 @@ class Rig:
         self.queue.listen()
         self.crowd = Crowd()
         loop = asyncio.get_running_loop()
-        self.listeners = Listeners(loop, self._adopt, self.crowd, held=lambda: 0, loads=loads)
+        self.listeners = Listeners(ServerLoop(loop), self._adopt, self.crowd, held=lambda: 0, loads=loads)
         self.listeners.add(self.queue)
         self.listeners.join()
         self.clients: list[socket.socket] = []

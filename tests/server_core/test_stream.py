@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from server_core.poller import EpollPoller, LoopPoller, Watched
+from server_core.server_loop import ServerLoop
 from server_core.stream import HIGH_BYTES, Stream
 from server_core.system_calls import READ_BYTES
 from tests.helpers.http import run, turn, until
@@ -109,9 +110,10 @@ class Rig:
         loop = asyncio.get_running_loop()
         self.failures: list[object] = []
         loop.set_exception_handler(lambda _, told: self.failures.append(told["exception"]))
-        self.poller = new(loop)
+        running = ServerLoop(loop)
+        self.poller = new(running)
         self.protocol = Protocol()
-        self.stream = Stream(loop, self.poller, ours.detach(), self.protocol)
+        self.stream = Stream(running, self.poller, ours.detach(), self.protocol)
 
     def reset(self) -> None:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -12,6 +12,7 @@ import pytest
 
 from server_core.arrival import shake_hands
 from server_core.poller import new_poller
+from server_core.server_loop import ServerLoop
 from server_core.stream import Stream
 from server_core.tls_stream import RECORD_BYTES, TlsStream
 from tests.helpers.certificates import authority, localhost
@@ -339,7 +340,7 @@ def test_a_handshake_that_nobody_waits_for_any_more_makes_no_connection() -> Non
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_handshake_that_is_cancelled_closes_its_socket(loop: str) -> None:
     async def main() -> None:
-        running = asyncio.get_running_loop()
+        running = ServerLoop(asyncio.get_running_loop())
         ours, theirs = socket.socketpair()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(localhost().both)
