@@ -44,7 +44,7 @@ ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
 
 WIRES = ("server_core.http",)
 WITH_AN_EVENT_LOOP = ("server_core.http.call", "server_core.http.disconnect", "server_core.http.exchange")
-"""In server_core.http everything is a wire's, and never waits, except what runs the application and knows its errors."""
+"""In server_core.http everything is a wire's, and never waits, but what runs the application and knows its errors."""
 
 BANNED_IN_TESTS = ("time.sleep", "asyncio.sleep", "unittest.mock", "mock")
 

@@ -111,7 +111,7 @@ def test_signals_that_workers_handle_at_the_same_moment_crash_none(tmp_path: Pat
 
 
 def test_what_the_application_printed_at_import_is_printed_once(tmp_path: Path) -> None:
-    """A buffer that is not empty when a process is forked is in each worker, and would be written by each at its end."""
+    """A buffer that is not empty at a fork is in each worker, and would be written by each at its end."""
     printing = "import ctypes, sys\nctypes.CDLL(None).puts(b'by C')\nprint('by Python')\n"
     (tmp_path / "app.py").write_text(PID_APP + printing)
     written = tmp_path / "stdout"
