@@ -107,13 +107,7 @@ class Listeners:
     )
 
     def __init__(
-        self,
-        loop: ServerLoop,
-        adopt: Adopt,
-        crowd: Crowd,
-        *,
-        held: Callable[[], int],
-        loads: Loads | None = None,
+        self, loop: ServerLoop, adopt: Adopt, crowd: Crowd, *, held: Callable[[], int], loads: Loads | None = None
     ) -> None:
         self._loop = loop
         self._adopt = adopt
