@@ -94,9 +94,8 @@ class H1Reader:
             self.held = b""
         head = self._head
         try:
-            # `in` and then the value, as in exchange.py
             first, seen = data[:line_end], self._seen
-            line = seen[first] if first in seen else self._lines.get(first)
+            line = seen[first] if first in seen else self._lines.get(first)  # `in` first, as in exchange.py
             if is_same and line.version == head.line.version and line.authority is None:
                 head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:
