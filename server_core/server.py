@@ -92,11 +92,10 @@ class Server(Traffic):
         place: Place | None = None,
         loads: Loads | None = None,
     ) -> None:
-        super().__init__(loop.time())
+        super().__init__(ServerLoop(loop))
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
         self.settings, self.log = settings, log
-        self.loop = ServerLoop(loop)
         self.poller = new_poller(self.loop)
         self.state, self.tls = state, tls
         root_path, has_state = settings.root_path.rstrip("/"), state is not None
@@ -111,7 +110,6 @@ class Server(Traffic):
         self.connections = {}
         self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""
-        self.new_task, self.new_context = self.loop.new_task, self.loop.new_context
         self.max_requests = _with_jitter(settings)
         self.heads = Heads(_fixed_defaults(settings))
         self._on_max_requests = on_max_requests

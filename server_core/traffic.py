@@ -50,10 +50,8 @@ class Traffic:
     headers: HeaderParser
     heads: Heads
     lines: RequestLines
-    loop: ServerLoop
     new_context: Callable[[], Context]
     new_task: NewTask
-    """Both are the loop's (server_loop.py)."""
     new_writer: Callable[[Heads], H1Writer]
     origin: Origin
     settings: ServerSettings
@@ -62,8 +60,10 @@ class Traffic:
     tls: Tls | None
     max_requests: int
 
-    def __init__(self, now: float) -> None:
-        self.now = now
+    def __init__(self, loop: ServerLoop) -> None:
+        self.loop = loop
+        self.new_task, self.new_context = loop.new_task, loop.new_context
+        self.now = loop.time()
         """loop.time() of the last sweep: the coarse clock of all deadlines."""
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
