@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import click
 
-from supervisor_d.control import client, discovery, render
+from supervisor_d.control import client, discovery, incident_text, render
 from supervisor_d.control.commands import summary_of
 from supervisor_d.control.discovery import Found
 from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
 from supervisor_d.control.terminal import printable
+from supervisor_d.control.told import text
 from supervisor_d.errors import EXIT_CONFIGURATION, SupervisorError
 from supervisor_d.launch import PROGRAM
 
@@ -122,7 +123,7 @@ def config(as_json: bool) -> None:
 @ctl.command("incidents", help=summary_of("incidents"))
 @as_json
 def incidents(as_json: bool) -> None:
-    show(ask("GET", "/v1/incidents"), as_json, render.incidents)
+    show(ask("GET", "/v1/incidents"), as_json, incident_text.incidents)
 
 
 @ctl.command("health", help=summary_of("health"))
@@ -130,7 +131,7 @@ def incidents(as_json: bool) -> None:
 def health(ready: bool) -> None:
     if not ready:
         told = ask("GET", "/healthz")
-        click.echo(f"{render.text(told, 'name')}: healthy, pid {told['pid']}")
+        click.echo(f"{text(told, 'name')}: healthy, pid {told['pid']}")
         return
     status, told = call("GET", "/readyz")
     if status != 200:
@@ -174,7 +175,7 @@ def change(_: click.Context, __: click.Parameter, value: str) -> Object:
 @click.argument("wanted", metavar="N|+N|-N", callback=change)
 def scale(wanted: Object) -> None:
     told = ask("POST", "/v1/scale", wanted)
-    click.echo(f"workers: {render.text(told, 'old')} -> {render.text(told, 'target')}")
+    click.echo(f"workers: {text(told, 'old')} -> {text(told, 'target')}")
 
 
 @ctl.command("reload", help=summary_of("reload"))
@@ -223,7 +224,7 @@ def stop(fast: bool) -> None:
 @click.argument("slot", type=int)
 @as_json
 def dump(slot: int, as_json: bool) -> None:
-    show(ask("POST", f"/v1/workers/{slot}/dump"), as_json, render.incident)
+    show(ask("POST", f"/v1/workers/{slot}/dump"), as_json, incident_text.incident)
 
 
 def target() -> Target:

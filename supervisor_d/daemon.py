@@ -16,6 +16,7 @@ from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.place import places
 from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
+from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.admin_listener import open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
@@ -43,7 +44,7 @@ from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.resolve import DEFAULT, Resolved
-from supervisor_d.vocabulary import Instant, Pid, RecordRefused, Slot, Started
+from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
 
 
 def run_daemon(resolved: Resolved) -> int:
@@ -80,7 +81,10 @@ class Daemon:
         self._environ = environ
         self._journal = journal
         self._binding = binding_of(resolved)
-        self._watcher = Watcher()
+        self._barrier = FaultBarrier(
+            journal, self._keep_fault, give_up=lambda reason: self._watcher.tell(MasterFailing(reason))
+        )
+        self._watcher = Watcher(self._barrier)
         self._listeners = Listeners(journal)
         self._generations = Generations(resolved)
         self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))
@@ -139,7 +143,10 @@ class Daemon:
         self._watcher.tell(Started())
         self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)
         show = self._show if self._notifier is not None else None
-        self.master = Master(self._policy, self._watcher, Performer(self._equipment()), show=show)
+        self.master = Master(self._policy, self._watcher, Performer(self._equipment()), self._barrier, show=show)
+
+    def _keep_fault(self, what: str, error: str, traceback: str) -> None:
+        self._incidents.record_fault(what, error, traceback)
 
     def _complete(self) -> None:
         import_late()

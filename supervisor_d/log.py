@@ -16,6 +16,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
     "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),
     "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),
+    "master.faulted": Event(
+        "error",
+        ("work", "error", "traceback"),
+        "Our fault, or an answer of the system that we did not expect: this piece of work was given up, nothing else.",
+    ),
+    "master.failing": Event("error", ("reason",), "The master failed again and again: it stops, and exits with 1."),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
     "socket.inherited": Event("info", ("address", "fd", "source"), "A listening socket was inherited."),
     "socket.exposed": Event("warning", ("address", "reason"), "Other users may replace a socket's file."),

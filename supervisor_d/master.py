@@ -1,15 +1,18 @@
 """The master's loop: wait -> fact -> decide -> perform -> show, and nothing else.
 
 The one place where a decision becomes an act: policy never sees the host, the host never sees the policy. Reload and
-shutdown are states of the policy, so there is no second loop to be deaf in; an order that fails comes back as a fact.
+shutdown are states of the policy, so there is no second loop to be deaf in; an order that fails comes back as a fact,
+and what fails otherwise is kept from the loop by one barrier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from supervisor_d import clock
+from supervisor_d.faults import Barrier
 from supervisor_d.policy.status import Status
 from supervisor_d.vocabulary import Fact, Instant, Order
 
@@ -35,6 +38,8 @@ class Performs(Protocol):
     """Where orders go (host/performer.py); never raises for a failed order."""
 
     def perform(self, order: Order) -> None: ...
+    def fail(self, fact: Fact) -> None:
+        """Answer who waits for what comes of this fact: it could not be decided."""
 
 
 class Master:
@@ -45,12 +50,14 @@ class Master:
         policy: Policy,
         watcher: Waits,
         performer: Performs,
+        barrier: Barrier,
         now: Callable[[], Instant] = clock.now,
         show: Callable[[Status], None] | None = None,
     ) -> None:
         self._policy = policy
         self._watcher = watcher
         self._performer = performer
+        self._barrier = barrier
         self._now = now
         self._show = show
 
@@ -58,8 +65,22 @@ class Master:
         """The exit code, once policy has one; facts that came together with the last one are not decided any more."""
         while self._policy.exit_code is None:
             for fact in self._watcher.wait(self._policy.next_deadline):
-                for order in self._policy.receive(fact, self._now()):
-                    self._performer.perform(order)
+                self._take(fact)
             if self._show is not None:
-                self._show(self._policy.status(self._now()))
+                self._barrier.run("showing the status", self._tell)
         return self._policy.exit_code
+
+    def _take(self, fact: Fact) -> None:
+        """Decide and perform. Each order stands for itself: one that fails does not keep the next from being tried."""
+        orders = self._barrier.run(
+            f"deciding on {type(fact).__name__}", partial(self._policy.receive, fact, self._now())
+        )
+        if orders is None:
+            self._performer.fail(fact)
+            return
+        for order in orders:
+            self._barrier.run(f"performing {type(order).__name__}", partial(self._performer.perform, order))
+
+    def _tell(self) -> None:
+        assert self._show is not None
+        self._show(self._policy.status(self._now()))

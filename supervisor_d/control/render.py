@@ -7,12 +7,11 @@ columns, and colour is the caller's decision. Whatever an object holds may have 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from supervisor_d.control.terminal import COLOURS, ago, coloured, duration, painted, printable, size, table
-
-Object = Mapping[str, object]
+from supervisor_d.control.told import Object, child, children, fact, indented, text
 
 UNCUT: Final = 100_000
 """A width for what must not be shortened: a setting's source is half of the answer."""
@@ -184,45 +183,6 @@ def event(told: Object, *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
-def incidents(told: Object) -> str:
-    """`ctl incidents`, oldest first, so that the newest stands last, above the prompt."""
-    return "\n\n".join(incident(row) for row in children(told, "incidents")) or "no incidents"
-
-
-def incident(told: Object) -> str:
-    """One incident: what, which worker, where its main thread stood, its requests, all its stacks."""
-    silence = f", silent for {duration(told['silent_s'])}" if told.get("silent_s") else ""  # a dump has none
-    lines = [
-        f"incident {text(told, 'id')}: {text(told, 'kind')}{silence}",
-        f"  worker     slot {text(told, 'slot')}, pid {text(told, 'pid')}, generation {text(told, 'generation')}",
-        f"  at         {text(told, 'at')}",
-    ]
-    stacks = str(told.get("stacks") or "")
-    if where(stacks):
-        lines.append(f"  where      {printable(where(stacks))}")
-    requests = children(told, "in_flight")
-    lines.append(f"  requests   {len(requests) or 'none'} in flight")
-    lines += [
-        f"             {text(row, 'method')} {text(row, 'path')} for {duration(row.get('age_s'))}" for row in requests
-    ]
-    return "\n".join([*lines, *(indented(stacks) or ["  no stacks: the process could not write them"])])
-
-
-def where(stacks: str) -> str:
-    """The innermost frame of the main thread, which runs the event loop; empty if the text has no frames.
-
-    faulthandler writes threads newest first, so the main thread is the last, and each thread's innermost frame first.
-    """
-    found = ""
-    first_of_thread = False
-    for line in stacks.splitlines():
-        if "most recent call first" in line:
-            first_of_thread = True
-        elif first_of_thread and line.startswith("  File "):
-            found, first_of_thread = line.strip(), False
-    return found
-
-
 def progress(told: Object) -> str:
     """One line while `ctl reload` waits."""
     known = ("phase", "generation", "replaced", "target")
@@ -257,32 +217,3 @@ def refusal(told: object) -> str:
     return (
         text(told, "error") or text(told, "reason") or " ".join(f"{key}={fact(value)}" for key, value in told.items())
     )
-
-
-def indented(block: object) -> list[str]:
-    return [f"    {printable(line)}" for line in str(block or "").splitlines()]
-
-
-def fact(value: object) -> str:
-    """A value behind its key; quoted where it would fall apart."""
-    shown = value if isinstance(value, str) else str(value)
-    return repr(shown) if not shown or any(not c.isprintable() or c.isspace() for c in shown) else shown
-
-
-def text(told: Object, key: str) -> str:
-    value = told.get(key)
-    return "" if value is None else printable(str(value))
-
-
-def child(told: Object, key: str) -> Object:
-    value = told.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def children(told: Object, key: str) -> list[Object]:
-    value = told.get(key)
-    return list(objects(value)) if isinstance(value, list) else []
-
-
-def objects(values: Iterable[object]) -> Iterator[Object]:
-    return (value for value in values if isinstance(value, Mapping))

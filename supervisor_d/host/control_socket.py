@@ -5,7 +5,8 @@ the View. A writing command becomes a fact with a ticket, and the connection wai
 the client leaves before, RequesterGone says so. No client can hold anything up or use up anything:
 
     request      8 KiB (protocol.REQUEST_LIMIT), 5 s                       else 413/431, 408
-    connections  64; then the oldest that has not sent its request leaves  503
+    connections  64, or 4 while descriptors are scarce (descriptors.py); then the oldest that has not sent its
+                 request leaves                                            503
     output       a client that takes nothing for 5 s is dropped; all unread output together is bounded
     a read       at most 64 KiB a turn of the loop, so a flood takes turns with everything else
 
@@ -21,6 +22,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from server_core.records import dataclass
@@ -30,6 +32,8 @@ from supervisor_d.control.commands import COMMANDS, understand
 from supervisor_d.control.messages import Refused, Reply, json_reply
 from supervisor_d.control.peer import Peer, peer_of
 from supervisor_d.control.view import View
+from supervisor_d.host.descriptors import is_scarce
+from supervisor_d.host.refusal_log import RefusalLog
 from supervisor_d.host.watcher import READ, WRITE, Deadline, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S: Final = 5.0
 WRITE_TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 64
+CONNECTIONS_MIN: Final = 4
+"""How many are kept while descriptors are scarce; chosen: a probe, a scrape, an operator, and one that is slow."""
 LINGER_S: Final = 1.0
 """How long what a refused client still sends is read and dropped, so that it reads its answer and no reset."""
 READ_BYTES: Final = 65536
@@ -51,10 +57,6 @@ FOLLOWER_UNREAD_MAX: Final = 4 * 1024 * 1024
 """Output of one follower of events; chosen: a full ring with tracebacks is below it."""
 ACCEPT_PAUSE_S: Final = 1.0
 """Pause when there is no descriptor to accept with; chosen, as one second is in nginx (accept_mutex off)."""
-
-REFUSALS_LOGGED: Final = 20
-REFUSALS_PERIOD_S: Final = 60.0
-"""So many refusals are logged in a period, so that garbage cannot push everything else out of the ring. Chosen."""
 
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
@@ -122,8 +124,7 @@ class ControlSocket:
         self._tickets: dict[Ticket, Caller] = {}
         self._tickets_made = 0
         self._writers = frozenset((0, os.geteuid()))
-        self._refusals = 0
-        self._refusals_until = 0.0
+        self._refusals = RefusalLog(log)
         self._listen()
 
     @property
@@ -172,7 +173,7 @@ class ControlSocket:
             self._hang_up(caller)
 
     def _listen(self) -> None:
-        self._watcher.watch(self._listener.socket.fileno(), READ, self._accept)
+        self._watcher.watch(self._listener.socket.fileno(), READ, self._accept, lambda _: self._pause())
 
     def _accept(self, _: int) -> None:
         """One connection a turn: the others are not kept waiting for long, and nor is anything else."""
@@ -184,20 +185,23 @@ class ControlSocket:
             if error.errno not in EXHAUSTED:
                 raise
             self._log("control.unavailable", reason=f"cannot accept: {error.strerror}; again in {ACCEPT_PAUSE_S:g} s")
-            self._watcher.forget(self._listener.socket.fileno())
-            self._watcher.at(Instant(clock.now() + ACCEPT_PAUSE_S), self._listen_again)
+            self._pause()
             return
         from supervisor_d.control.protocol import ServerSide  # here: see late_imports.py
 
         connection.setblocking(False)
         caller = Caller(connection, peer_of(connection), ServerSide())
-        if len(self._callers) >= CONNECTIONS_MAX:
+        if len(self._callers) >= (CONNECTIONS_MIN if is_scarce(connection.fileno()) else CONNECTIONS_MAX):
             self._make_room(caller)
         if caller.stage is Stage.GONE:
             return
         self._callers[connection.fileno()] = caller
         caller.set_deadline(self._after(REQUEST_TIMEOUT_S, lambda: self._time_out(caller)))
         self._watch(caller)
+
+    def _pause(self) -> None:
+        self._watcher.forget(self._listener.socket.fileno())
+        self._watcher.at(Instant(clock.now() + ACCEPT_PAUSE_S), self._listen_again)
 
     def _listen_again(self) -> None:
         if self._listener.socket.fileno() >= 0:  # the pause may outlast the door
@@ -207,7 +211,7 @@ class ControlSocket:
         """The oldest connection that has not sent its request leaves; if all have, the newcomer does."""
         reading = (caller for caller in self._callers.values() if caller.stage is Stage.READING)
         leaver = next(reading, newcomer)
-        self._refuse(leaver, Refused(503, f"more than {CONNECTIONS_MAX} connections; try again"))
+        self._refuse(leaver, Refused(503, f"more than {len(self._callers)} connections; try again"))
         self._hang_up(leaver)
 
     def _handle(self, caller: Caller, events: int) -> None:
@@ -285,25 +289,15 @@ class ControlSocket:
         self._send(caller, caller.wire.reply(reply))
 
     def _refuse(self, caller: Caller, refused: Refused) -> None:
-        self._log_refusal(refused, caller.peer)
+        self._refusals.write(refused, caller.peer)
         caller.stage = Stage.ANSWERED
         self._send(caller, caller.wire.reply(refused.as_reply()))
 
-    def _log_refusal(self, refused: Refused, peer: Peer) -> None:
-        now = clock.now()
-        if now >= self._refusals_until:
-            self._refusals, self._refusals_until = 0, now + REFUSALS_PERIOD_S
-        self._refusals += 1
-        if self._refusals > REFUSALS_LOGGED:
-            return
-        rest = "; no more of these will be logged for a while" if self._refusals == REFUSALS_LOGGED else ""
-        self._log(
-            "control.refused",
-            status=refused.status,
-            reason=f"{refused.reason}{rest}",
-            peer_pid=peer.pid,
-            peer_uid=peer.uid,
-        )
+    def _fail(self, caller: Caller) -> None:
+        """Serving it failed (faults.py): it is told so, if it can be, and parted from."""
+        if caller.stage is Stage.READING:
+            self._refuse(caller, Refused(500, "the daemon failed at this; its log and `ctl incidents` say how"))
+        self._hang_up(caller)
 
     def _time_out(self, caller: Caller) -> None:
         """Its request is late. Who has sent nothing at all is told so, too: it may be waiting for us."""
@@ -367,7 +361,8 @@ class ControlSocket:
         reads = not caller.half_closed and caller.stage is not Stage.ANSWERED
         events = (READ if reads else 0) | (WRITE if caller.output else 0)
         if events:
-            self._watcher.watch(caller.socket.fileno(), events, lambda happened: self._handle(caller, happened))
+            handle = partial(self._handle, caller)
+            self._watcher.watch(caller.socket.fileno(), events, handle, lambda _: self._fail(caller))
         else:
             self._watcher.forget(caller.socket.fileno())
 

@@ -30,6 +30,12 @@ from supervisor_d.vocabulary import (
     WorkerStarted,
 )
 
+WORDS_MAX: Final = 64
+WORDS_PERIOD_S: Final = 1.0
+"""So many messages are heard from one worker in so many seconds; one that says more is cut off. A worker says about ten
+in its life, and a template one for each fork that was ordered, which are exempt. Chosen: each takes the master 0.25 ms
+to act on (2 cores, CPython 3.11), so that this many take 16 ms; 20,000 in one send held it up for 5 s."""
+
 HANG_UP_GRACE_S: Final = 0.5
 """The kernel closes an exiting process's descriptors before it can be reaped. Only a pipe that stays closed for this
 long while its process lives is told as detached. Chosen: the gap is microseconds, or a core dump being written."""
@@ -72,6 +78,9 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 class Listener(Protocol):
     """Who hears what comes through a pipe."""
 
+    is_bounded: bool
+    """Whether the other side may say only so much (WORDS_MAX); else hear() refuses what was not asked for."""
+
     def hear(self, message: Message) -> None:
         """One message; ValueError if it is none that may be said here."""
 
@@ -81,6 +90,8 @@ class Listener(Protocol):
 
 class WorkerListener:
     """A worker's messages as facts; `others` are verbs that are not the policy's business."""
+
+    is_bounded = True
 
     def __init__(
         self, watcher: Watcher, slot: Slot, others: Mapping[str, Callable[[Fields], None]] | None = None
@@ -109,12 +120,14 @@ class Pipe:
         self._end = end
         self.listener = listener
         self._unread = b""
+        self._words = 0
+        self._words_until = 0.0
         self._is_detached = False
         self._hang_up: Deadline | None = None
 
     def listen(self) -> None:
         """From now on messages become facts."""
-        self._watcher.watch(self._end.fileno(), READ, self._on_readable)
+        self._watcher.watch(self._end.fileno(), READ, self._on_readable, self._fail)
 
     def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
         """Tell the worker a line that contract.encode made; if it does not take it, its listener hears of a hang-up.
@@ -148,6 +161,9 @@ class Pipe:
         self._watcher.forget(self._end.fileno())
         self._end.close()
 
+    def _fail(self, _: Exception) -> None:
+        self._detach("said what the master failed at")
+
     def _on_readable(self, _: int) -> None:
         self._read()
 
@@ -175,9 +191,19 @@ class Pipe:
             if len(self._unread) >= MESSAGE_LIMIT:
                 raise ValueError(f"a message of more than {MESSAGE_LIMIT} bytes")
             for line in lines:
+                self._count()
                 self.listener.hear(decode(line))
         except (ValueError, RecursionError) as error:
             self._detach(f"wrote what is no message: {error}")
+
+    def _count(self) -> None:
+        """Spend one word of this period's; ValueError if there are none left."""
+        now = clock.now()
+        if now >= self._words_until:
+            self._words, self._words_until = 0, now + WORDS_PERIOD_S
+        self._words += 1
+        if self._words > WORDS_MAX and self.listener.is_bounded:
+            raise ValueError(f"more than {WORDS_MAX} messages in {WORDS_PERIOD_S:g} s")
 
     def _expect_exit(self) -> None:
         """The other side is gone; give its process a moment to be reaped before that is news of its own."""

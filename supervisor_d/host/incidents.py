@@ -8,6 +8,7 @@ request as it begins, which every request would pay for.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -70,6 +71,26 @@ class Incidents:
             stacks=stacks,
         )
         return incident
+
+    def record_fault(self, what: str, error: str, traceback: str) -> None:
+        """Keep a failure of the master's own work: of no slot, and with the traceback in place of stacks."""
+        self._recorded += 1
+        self._kept.append(
+            {
+                "id": self._recorded,
+                "at": timestamp(),
+                "slot": None,
+                "pid": os.getpid(),
+                "generation": None,
+                "kind": "master_fault",
+                "reason": f"{what}: {error}",
+                "silent_s": 0.0,
+                "in_flight": [],
+                "in_flight_age_s": None,
+                "figures": {},
+                "stacks": traceback,
+            }
+        )
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
         return iter(tuple(self._kept))

@@ -238,6 +238,8 @@ class Nursery:
 class TemplateListener:
     """Hears what a template says."""
 
+    is_bounded = False
+
     def __init__(self, nursery: Nursery, home: Home) -> None:
         self._nursery = nursery
         self._home = home

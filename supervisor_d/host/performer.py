@@ -4,7 +4,7 @@ What takes milliseconds (a process, a walk through its memory) is a chore for th
 is ordered to end before its turn to be born has come is not born: that is told as SpawnFailed.
 
 A failed order must not end the master: whatever the system can refuse (descriptors, processes, memory, a file) is an
-OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours and is not hidden.
+OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours: see faults.py.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ from supervisor_d.vocabulary import (
 T = TypeVar("T")
 
 REFUSALS: Final = (OSError, SupervisorError)
+
+FAULTY: Final = "the daemon failed at this; its log and `ctl incidents` say how"
 
 
 def _template(daemon: DaemonSettings) -> Template:
@@ -134,6 +136,11 @@ class Performer:
     def perform(self, order: Order) -> None:
         """Do it now, or put it down as a chore; a refusal that has no fact of its own is reported."""
         self._attempt(order, lambda: self.table[type(order)](order))
+
+    def fail(self, fact: Fact) -> None:
+        """Answer who waits for what comes of a fact that could not be decided."""
+        ticket: Ticket | None = getattr(fact, "ticket", None)
+        self._answer(ticket, 500, {"error": FAULTY})
 
     def _attempt(self, order: Order, call: Callable[[], None]) -> None:
         try:

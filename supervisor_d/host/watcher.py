@@ -2,7 +2,8 @@
 
 One epoll_wait (or kqueue) a turn and no other system call, so an idle master sleeps until there is something to do.
 Whoever has a descriptor registers a handler; whoever has a deadline of its own (the door's five seconds, say) puts
-it on the heap. Handlers and actions run inside wait(), must not block, and tell facts.
+it on the heap. Handlers and actions run inside wait(), must not block, and tell facts. One that raises is not the
+loop's end: the barrier takes that.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import heapq
 import selectors
 from collections.abc import Callable
+from functools import partial
 
 from server_core.records import dataclass
 from supervisor_d import clock
+from supervisor_d.faults import Barrier, NoBarrier
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
 
 READ = selectors.EVENT_READ
@@ -20,6 +23,14 @@ WRITE = selectors.EVENT_WRITE
 
 Handler = Callable[[int], None]
 """Called with the events that are there: READ, WRITE or both. A hang-up shows as whichever was asked for."""
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """One watched descriptor: its handler, and how it is cut off if that fails."""
+
+    handler: Handler
+    failed: Callable[[Exception], None] | None
 
 
 @dataclass(slots=True, eq=False)
@@ -41,18 +52,24 @@ class Deadline:
 class Watcher:
     """Descriptors and deadlines in, facts out. Single-threaded, like all of the master."""
 
-    def __init__(self) -> None:
+    def __init__(self, barrier: Barrier | None = None) -> None:
+        self._barrier = barrier or NoBarrier()
         self._selector = selectors.DefaultSelector()
         self._deadlines: list[Deadline] = []
         self._deadlines_made = 0
         self._facts: list[Fact] = []
 
-    def watch(self, source: int, events: int, handler: Handler) -> None:
-        """Call `handler` whenever `source` has these events; a second call replaces the first."""
+    def watch(
+        self, source: int, events: int, handler: Handler, failed: Callable[[Exception], None] | None = None
+    ) -> None:
+        """Call `handler` whenever `source` has these events; a second call replaces the first.
+
+        `failed` is called if the handler raises: it has to see to it that the descriptor does not make it fail again.
+        """
         if source in self._selector.get_map():
-            self._selector.modify(source, events, handler)
+            self._selector.modify(source, events, Source(handler, failed))
         else:
-            self._selector.register(source, events, handler)
+            self._selector.register(source, events, Source(handler, failed))
 
     def forget(self, source: int) -> None:
         """Stop watching, before the descriptor is closed; nothing if it is not watched."""
@@ -92,7 +109,8 @@ class Watcher:
             current = self._selector.get_map().get(key.fd)
             # An earlier handler of this turn may have closed this descriptor, and its number may be another's by now.
             if current is not None and current.data is key.data:
-                key.data(events)
+                source = key.data
+                self._barrier.run(_name(source.handler), partial(source.handler, events), source.failed)
         self._run_due()
 
     def _timeout(self, until: Instant | None) -> float | None:
@@ -117,4 +135,10 @@ class Watcher:
             deadline = heapq.heappop(self._deadlines)
             action, deadline.action = deadline.action, None
             if action is not None:
-                action()
+                self._barrier.run(_name(action), action)
+
+
+def _name(work: Callable[..., None]) -> str:
+    """Where the work is, for people."""
+    inner = work.func if isinstance(work, partial) else work
+    return f"{inner.__module__}.{inner.__qualname__}".removeprefix("supervisor_d.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from server_core.records import dataclass
-from supervisor_d.errors import EXIT_OK
+from supervisor_d.errors import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING
@@ -129,6 +129,12 @@ class Requests:
         delay_s = desk.terms.shutdown_delay if exit_code == EXIT_OK else 0.0
         self.shutdown = Shutdown(desk, fast=fast, delay_s=delay_s, exit_code=exit_code, last_words=last_words)
         desk.moves += 1
+
+    def give_up(self, reason: str) -> None:
+        """The master cannot be relied on any more: stop, and exit with 1."""
+        self._desk.outbox.report("master.failing", reason=reason)
+        if self.shutdown is None:
+            self.stop(fast=False, exit_code=EXIT_INTERNAL)
 
     def refuse_open(self, reason: str) -> None:
         """Nobody is left to answer the tickets that are still open."""

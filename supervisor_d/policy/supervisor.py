@@ -30,6 +30,7 @@ from supervisor_d.vocabulary import (
     GenerationRefused,
     Instant,
     KillWorker,
+    MasterFailing,
     MemoryMeasured,
     Observation,
     Order,
@@ -126,6 +127,8 @@ class Supervisor:
                 self._requests.started = True
             case DeadlineReached():
                 pass  # what is due is looked up after every fact
+            case MasterFailing(reason):
+                self._requests.give_up(reason)
             case MemoryMeasured():
                 sizing.take_in(self._desk, self._requests.rollout, fact)
             case GenerationPrepared(generation, terms, changes):

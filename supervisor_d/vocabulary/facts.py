@@ -191,6 +191,13 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterFailing:
+    """The master's own work failed again and again: the daemon is to end in good order, while that can be had."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReopenRequested:
     origin: Origin
 
@@ -245,6 +252,7 @@ Fact: TypeAlias = (
     | DumpRequested
     | StopRequested
     | ReopenRequested
+    | MasterFailing
     | GenerationPrepared
     | GenerationRefused
     | RequesterGone

@@ -96,6 +96,13 @@ class Daemon:
         finally:
             connection.close()
 
+    def get_or_nothing(self, path: str) -> tuple[int, str] | None:
+        """The same of a worker that may end before it has answered."""
+        try:
+            return self.get(path)
+        except (ConnectionError, http.client.HTTPException):
+            return None
+
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One ctl command against this daemon."""
         command = [sys.executable, "-m", "supervisor_d", "ctl", "--socket", self.control, *arguments]

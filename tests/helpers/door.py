@@ -13,6 +13,7 @@ from typing import TypeVar
 from supervisor_d import clock
 from supervisor_d.control.place import socket_address
 from supervisor_d.control.view import View
+from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.control_listener import open_control_listener
 from supervisor_d.host.control_socket import ControlSocket
 from supervisor_d.host.watcher import READ, WRITE, Watcher
@@ -94,14 +95,16 @@ class Door:
     """What a test holds: the socket, its clients, and what it told."""
 
     def __init__(self, place: Path | str) -> None:
-        self.watcher = Watcher()
+        barrier = FaultBarrier(lambda event, /, **fields: self.log(event, **fields), lambda *_: None, lambda _: None)
+        self.watcher = Watcher(barrier)
         self.view = a_view()
+        self.fails_with: Exception | None = None
         self.logged: list[tuple[str, dict[str, object]]] = []
         self.facts: list[Fact] = []
         self._clients: list[Client] = []
         self._is_shut = False
         listener = open_control_listener((str(place),))
-        self.control = ControlSocket(self.watcher, listener, self._show, self._log)
+        self.control = ControlSocket(self.watcher, listener, self._show, self.log)
 
     def client(self) -> Client:
         client = Client(self.watcher, self.control.address)
@@ -177,7 +180,9 @@ class Door:
         self.watcher.close()
 
     def _show(self) -> View:
+        if self.fails_with is not None:
+            raise self.fails_with
         return self.view
 
-    def _log(self, event: str, /, **fields: object) -> None:
+    def log(self, event: str, /, **fields: object) -> None:
         self.logged.append((event, fields))

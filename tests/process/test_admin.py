@@ -86,3 +86,24 @@ def test_the_address_of_requests_is_not_the_one_of_probes_too(tmp_path: Path) ->
     with running("--admin-bind", "127.0.0.1:8000", directory=tmp_path, bind="127.0.0.1:8000") as daemon:
         assert daemon.wait() == 2
         assert "must name each address once, not 127.0.0.1:8000 again" in daemon.transcript()
+
+
+def test_silent_clients_cannot_take_the_descriptors_that_the_master_needs(tmp_path: Path) -> None:
+    """With 64 descriptors, sixty of them ended the master at its next status: EMFILE in a look at /proc."""
+    (tmp_path / "app.py").write_text(PID_APP)
+    limited = ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
+    with running("--admin-bind", "127.0.0.1:0", directory=tmp_path, command=limited) as daemon:
+        daemon.heard.expect("worker.ready")
+        (opened,) = daemon.heard.expect("admin.opened")
+        host, _, port = str(opened["address"]).rpartition(":")
+        silent = [socket.create_connection((host, int(port)), timeout=DEADLINE_S) for _ in range(60)]
+        assert daemon.status()["state"] == "serving"
+        with daemon.listening() as heard:
+            daemon.signal(signal.SIGTTIN)
+            heard.expect("worker.ready")
+        assert ask(daemon, "/readyz")[0] == 200
+        assert not daemon.heard.named("master.faulted")
+        for sock in silent:
+            sock.close()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0

@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.daemon import Daemon, running
 
 APP = """
-import errno, mmap, os, struct
+import contextlib, errno, os, socket
 
 def descriptors(name):
     # One of each file: a map has a descriptor of its own.
@@ -50,6 +50,15 @@ async def app(scope, receive, send):
         scribble("loads", bytes.fromhex(arguments[0]))
     elif command == "cut":
         body = cut("worker-") + " " + cut("loads")
+    elif command == "flood":
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                pipe = socket.socket(fileno=os.dup(fd))
+            except OSError:
+                continue
+            if pipe.family == socket.AF_UNIX and pipe.type == socket.SOCK_SEQPACKET:
+                with contextlib.suppress(OSError):
+                    pipe.send(b'recycle {"reason":"x"}\\n' * 5000, socket.MSG_DONTWAIT)
     elif command == "held":
         body = str(len(descriptors("worker-")))
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -98,3 +107,13 @@ def test_garbage_in_the_table_of_loads_loses_no_request(daemon: Daemon, garbage:
     for _ in range(40):
         assert daemon.get(f"/loads/{garbage}")[0] == 200
     assert daemon.pids() == before
+
+
+def test_a_worker_that_floods_the_master_with_messages_is_cut_off_and_replaced(daemon: Daemon) -> None:
+    with daemon.listening() as heard:
+        daemon.get_or_nothing("/flood")
+        (gone,) = heard.expect("worker.detached")
+        assert "more than 64 messages in 1 s" in str(gone["reason"])
+        heard.expect("worker.ready")
+    assert daemon.get()[0] == 200
+    assert daemon.status()["workers"] == {"target": 2, "ready": 2}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor_d.control import render
+from supervisor_d.control import incident_text, render
 from supervisor_d.control.terminal import COLOURS, WIDTH
 from supervisor_d.control.view import Capacity, Forking, capacity_object, config_object, status_object
 from supervisor_d.policy.status import DaemonState, SlotState
@@ -112,7 +112,7 @@ def test_settings_are_never_cut() -> None:
 
 
 def test_an_incident_says_where_the_loop_stood_and_which_requests_waited() -> None:
-    lines = render.incidents({"incidents": [INCIDENT]}).splitlines()
+    lines = incident_text.incidents({"incidents": [INCIDENT]}).splitlines()
     assert lines[:6] == [
         "incident 3: loop_blocked, silent for 3.2s",
         "  worker     slot 1, pid 101, generation 2",
@@ -125,12 +125,12 @@ def test_an_incident_says_where_the_loop_stood_and_which_requests_waited() -> No
 
 
 def test_a_dump_that_was_asked_for_tells_of_no_silence() -> None:
-    assert render.incident({**INCIDENT, "kind": "dump", "silent_s": 0.0}).startswith("incident 3: dump\n")
+    assert incident_text.incident({**INCIDENT, "kind": "dump", "silent_s": 0.0}).startswith("incident 3: dump\n")
 
 
 def test_an_incident_without_stacks_says_so() -> None:
-    assert "no stacks" in render.incident({**INCIDENT, "stacks": "", "in_flight": []})
-    assert render.incidents({"incidents": []}) == "no incidents"
+    assert "no stacks" in incident_text.incident({**INCIDENT, "stacks": "", "in_flight": []})
+    assert incident_text.incidents({"incidents": []}) == "no incidents"
 
 
 def test_an_event_is_one_line_and_its_traceback_stands_below() -> None:
@@ -189,3 +189,18 @@ def test_capacity_is_told_as_arithmetic() -> None:
         "         room for 6 more workers of 45.8M, as the largest has now",
     ]
     assert render.capacity(capacity_object(a_view())).endswith("\nmemory   not limited")
+
+
+def test_a_failure_of_the_masters_own_work_shows_what_failed_and_its_traceback() -> None:
+    told = {
+        "id": 7,
+        "kind": "master_fault",
+        "pid": 5,
+        "at": "now",
+        "reason": "adding: KeyError",
+        "stacks": "Traceback\n  x",
+    }
+    lines = incident_text.incidents({"incidents": [told]}).splitlines()
+    assert lines[0] == "incident 7: master_fault"
+    assert lines[3] == "  failed     adding: KeyError"
+    assert lines[-1].strip() == "x"

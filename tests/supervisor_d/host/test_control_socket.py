@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.control.peer import Peer
-from supervisor_d.host import control_socket
+from supervisor_d.host import control_socket, refusal_log
 from supervisor_d.vocabulary import DumpRequested, ReloadRequested, ScaleRequested, StopRequested
 from tests.helpers.door import Client, Door
 
@@ -264,15 +265,15 @@ def test_a_thousand_garbage_requests_are_each_answered_but_do_not_fill_the_log(
         client.send(b"garbage\r\n\r\n")
         assert answered(door, client).status == 400
         client.close()
-    assert len(door.logged) == control_socket.REFUSALS_LOGGED
+    assert len(door.logged) == refusal_log.REFUSALS_LOGGED
     assert "no more of these" in str(door.logged[-1][1]["reason"])
     assert "no more of these" not in str(door.logged[-2][1]["reason"])
-    monkeypatch.setattr(control_socket, "REFUSALS_PERIOD_S", 0.0)
-    door.control._refusals_until = 0.0  # the period is over
+    monkeypatch.setattr(refusal_log, "REFUSALS_PERIOD_S", -1.0)  # each is over before it begins
+    door.control._refusals = refusal_log.RefusalLog(door.log)
     client = door.client()
     client.send(b"garbage\r\n\r\n")
     assert answered(door, client).status == 400
-    assert len(door.logged) == control_socket.REFUSALS_LOGGED + 1
+    assert len(door.logged) == refusal_log.REFUSALS_LOGGED + 1
 
 
 def test_a_request_that_never_ends_is_refused_at_its_deadline(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,3 +428,22 @@ def test_what_is_answered_is_json_whatever_it_holds(door: Door) -> None:
     client.ask("GET", "/v1/incidents")
     assert answered(door, client).body == {"incidents": [{"path": "/x", "text": "\udcff\x1b"}]}
     assert b"\x1b" not in client.answer
+
+
+def test_a_command_that_fails_is_answered_500_and_told_and_others_are_served(door: Door) -> None:
+    door.fails_with = OSError(errno.EMFILE, "Too many open files")
+    client = door.client()
+    client.ask("GET", "/v1/status")
+    assert answered(door, client).status == 500
+    assert client.body == {"error": "the daemon failed at this; its log and `ctl incidents` say how"}
+    assert [event for event, _ in door.logged] == ["master.faulted", "control.refused"]
+    assert "Too many open files" in str(door.logged[0][1]["error"])
+    door.fails_with = None
+    assert answers_others(door)
+
+
+def test_while_descriptors_are_scarce_silent_clients_make_room(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_socket, "is_scarce", lambda _: True)
+    silent = [door.client() for _ in range(20)]
+    door.run_until(lambda: sum(client.ended for client in silent) == 20 - control_socket.CONNECTIONS_MIN)
+    assert answers_others(door)

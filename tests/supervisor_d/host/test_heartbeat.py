@@ -10,7 +10,8 @@ import pytest
 
 from server_core import contract
 from server_core.contract import encode
-from supervisor_d.host.heartbeat import FACTS, Pipe, WorkerListener, socket_pair
+from supervisor_d.faults import FaultBarrier
+from supervisor_d.host.heartbeat import FACTS, WORDS_MAX, WORDS_PERIOD_S, Pipe, WorkerListener, socket_pair
 from supervisor_d.host.nursery import VERBS as NURSERY_VERBS
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.vocabulary import (
@@ -163,3 +164,31 @@ def test_what_is_sent_arrives_as_one_line(held: Held) -> None:
     held.pipe.send(encode("drain", {"timeout_s": 2.5, "final": True}))
     message = contract.decode(held.worker.recv(1000))
     assert (message.verb, message.fields) == ("drain", {"timeout_s": 2.5, "final": True})
+
+
+def test_a_flood_of_words_ends_with_the_budget_and_cuts_the_worker_off(held: Held) -> None:
+    held.worker.send(encode("recycle", {"reason": "x"}) * 4000)
+    told = held.told.expect(WorkerDetached)
+    assert told.reason == f"wrote what is no message: more than {WORDS_MAX} messages in {WORDS_PERIOD_S:g} s"
+    assert held.told.kinds() == ["RecycleRequested"] * WORDS_MAX + ["WorkerDetached"]
+
+
+def test_the_budget_counts_messages_however_they_are_sent(held: Held) -> None:
+    for _ in range(WORDS_MAX + 1):
+        held.worker.send(encode("ready"))
+    held.told.expect(WorkerDetached)
+    assert held.told.kinds().count("WorkerReady") == WORDS_MAX
+
+
+def test_what_a_worker_said_that_the_master_fails_at_cuts_that_worker_off() -> None:
+    barrier = FaultBarrier(lambda *_, **__: None, lambda *_: None, lambda _: None)
+    watcher = Watcher(barrier)
+    ours, worker = socket_pair()
+    listener = WorkerListener(watcher, SLOT, {"odd": lambda fields: fields["missing"]})  # type: ignore[arg-type, return-value]
+    pipe = Pipe(watcher, ours, listener)
+    pipe.listen()
+    worker.send(encode("odd", {}))
+    assert Told(watcher).expect(WorkerDetached).reason == "said what the master failed at"
+    pipe.close()
+    worker.close()
+    watcher.close()

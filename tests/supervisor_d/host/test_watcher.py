@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor_d import clock
+from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.watcher import READ, WRITE, Watcher
 from supervisor_d.vocabulary import DeadlineReached, Instant, Slot, Started, WorkerBooted, WorkerReady
 
@@ -140,3 +141,28 @@ def test_queued_facts_do_not_keep_descriptors_waiting(
     pair[1].send(b"x")
     watcher.tell(Started())
     assert watcher.wait(None) == [Started(), WorkerReady(Slot(2))]
+
+
+def test_a_handler_and_an_action_that_raise_end_nothing(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    faults: list[str] = []
+    watcher = Watcher(FaultBarrier(lambda *_, **__: None, lambda *fault: faults.append(fault[0]), lambda _: None))
+
+    def handle(_: int) -> None:
+        raise KeyError("handler")
+
+    def act() -> None:
+        raise KeyError("action")
+
+    def cut_off(error: Exception) -> None:
+        watcher.forget(pair[0].fileno())
+        assert isinstance(error, KeyError)
+        watcher.tell(Started())
+
+    watcher.watch(pair[0].fileno(), READ, handle, cut_off)
+    watcher.at(in_s(0.0), act)
+    pair[1].send(b"x")
+    assert watcher.wait(None) == [Started()]
+    assert sorted(name.rpartition(".")[2] for name in faults) == ["act", "handle"]
+    watcher.close()
