@@ -23,6 +23,7 @@ from server_core.access import log as access_log
 from server_core.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback
 from server_core.http import parsers
+from server_core.inheritance import Belongings, withholding
 from server_core.log import EVENTS, Log, setup
 from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
@@ -206,10 +207,15 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
     loop_name, factory = loops.choose(settings.loop)
     parsers.choose(settings.http)
     access_log.choose(settings)
-    with contextlib.closing(open_listener(place)) as listener, unlinked_afterwards(place.uds):
+    with (
+        contextlib.closing(open_listener(place)) as listener,
+        unlinked_afterwards(place.uds),
+        withholding(Belongings(log, [listener.fileno()])) as belongings,
+    ):
         application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)
         alone = Alone(application, settings, log)
-        loops.run(factory, lambda loop: alone.run(loop, listener, loop_name), alone.exit_attempted)
+        run = belongings.of_loop(lambda loop: alone.run(loop, listener, loop_name))
+        loops.run(factory, run, alone.exit_attempted)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import os
 import socket
+import sys
 from dataclasses import replace
 
 from server_core import loops, signal_stack, template
@@ -28,6 +29,7 @@ from server_core.errors import (
 )
 from server_core.heartbeat import ThreadBeat
 from server_core.http import parsers
+from server_core.inheritance import Belongings, withhold
 from server_core.loads import Loads
 from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
@@ -71,6 +73,20 @@ def _let_stacks_be_told(spec: WorkerSpec) -> None:
     faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
     faulthandler.register(STACKS_SIGNAL, file=spec.record_fd, all_threads=True, chain=False)
     signal_stack.widen()
+
+
+def _withhold(spec: WorkerSpec, pipe: Pipe, log: Log) -> Belongings:
+    """Let no process that the application forks have what is this one's."""
+    own = (pipe.fileno(), spec.record_fd, spec.loads_fd)
+    belongings = Belongings(log, (listener.fd for listener in spec.listeners), own, _forget_stacks)
+    withhold(belongings)
+    return belongings
+
+
+def _forget_stacks() -> None:
+    faulthandler.unregister(STACKS_SIGNAL)
+    if not (sys.flags.dev_mode or "faulthandler" in sys._xoptions or os.environ.get("PYTHONFAULTHANDLER")):
+        faulthandler.disable()
 
 
 def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> ThreadBeat:
@@ -125,6 +141,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
 def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) -> int:
     """Import what the workers are to share, and fork them; the exit code of whichever process this is in the end."""
     signals.admit()
+    _withhold(spec, pipe, log)
     pipe.send("booted")
     loops.choose(spec.settings.loop)  # imports it, once for all
     app = None
@@ -163,6 +180,8 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     _, factory = loops.choose(settings.loop)
     scoreboard = Scoreboard.shared(spec.record_fd)
     loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
+    belongings = _withhold(spec, pipe, log)
+    belongings.add_memory(scoreboard, loads)
     thread = _second_thread(spec, pipe, scoreboard)
     signals.admit()
     if spec.template is Template.NONE:
@@ -188,7 +207,8 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
         loads=loads,
     )
     worker = Worker(spec, pipe, service, thread, log)
-    loops.run(factory, lambda loop: worker.run(loop, sockets, signals.terminated), worker.exit_attempted)
+    run = belongings.of_loop(lambda loop: worker.run(loop, sockets, signals.terminated))
+    loops.run(factory, run, worker.exit_attempted)
     return EXIT_OK
 
 

@@ -84,6 +84,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         "The end, and so many (over a Unix socket: at least) were still in the accept queue: no descriptor was free.",
     ),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
+    "fork.returned": Event(
+        "error",
+        ("pid", "worker_pid"),
+        "A process that a coroutine forked went on as a second worker, and was ended: it must end by itself.",
+    ),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
     "request.ended": Event("info", REQUEST_KEYS, "A line of the access log in JSON; it has its own place and format."),
     "access_log.failed": Event("error", ("path", "error"), "The access log cannot be written; tried again."),

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from server_core.server_loop import ServerLoop
 
+from server_core.inheritance import add_poller
+
 READ: Final[int] = select.POLLIN
 WRITE: Final[int] = select.POLLOUT
 """The same numbers in poll(2) and epoll_ctl(2). Errors and hang-ups are told unasked, and count as both."""
@@ -51,6 +53,7 @@ class EpollPoller:
         self._loop = loop
         self._watched: dict[int, Watched] = {}
         self._epoll = select.epoll()
+        add_poller(self._epoll)
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def watch(self, fd: int, who: Watched, before: int, events: int) -> None:

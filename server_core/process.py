@@ -57,6 +57,22 @@ def _forget(_signal: int, _frame: FrameType | None) -> None:
     return
 
 
+OURS: Final = ("server_core.", "asyncio.", "uvloop.")
+"""Whose handlers mean nothing in a process that is no worker: they speak to the worker's event loop."""
+
+
+def restore_signals() -> None:
+    """Give every signal that a worker takes, or has its loop take, the handler that a Python process begins with.
+
+    Handlers that the application installed by itself stay, as they do in any fork.
+    """
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        is_ours = handler is signal.SIG_IGN and number in IGNORED
+        if is_ours or str(getattr(handler, "__module__", "")).startswith(OURS):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def finish_streams() -> None:
     """Flush standard output and error, Python's and C's, forgetting one that is closed or broken.
 

@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from server_core.inheritance import of_workers
 from server_core.pipe import MasterGone, Pipe
 from server_core.process import finish_streams
 from server_core.records import dataclass
@@ -120,7 +121,8 @@ def fork_on_order(pipe: Pipe) -> Birth | None:
                 os.close(descriptor)
             continue  # of a newer master: no reason to end, as in a worker
         try:
-            pid = _fork_twice()
+            with of_workers():
+                pid = _fork_twice()
         except OSError as error:
             pipe.send(
                 "fork_failed", {"slot": message.fields.get("slot"), "error": f"the template cannot fork: {error}"}

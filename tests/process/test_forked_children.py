@@ -1,0 +1,142 @@
+"""Processes that an application forks: none of them is a worker, and none is left behind unasked."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from tests.helpers.daemon import Daemon, running
+
+APP: Final = "tests.apps.forking:app"
+WAYS: Final = ("--template", "--preload", "--no-template")
+LOOPS: Final = ("uvloop", "asyncio")
+WHERES: Final = ("thread", "loop")
+PYTHON_CATCHES: Final = {signal.SIGINT}
+PYTHON_IGNORES: Final = {signal.SIGPIPE, signal.SIGXFSZ}
+"""What every Python process begins with (Python documentation, signal, "General rules")."""
+
+
+def signals(mask: int) -> set[int]:
+    """The signals of a mask, but those that the C library keeps for itself (nptl(7))."""
+    return {number for number in signal.valid_signals() if mask & (1 << (number - 1))}
+
+
+def connections() -> set[str]:
+    """Every TCP socket, and every SEQPACKET one, as descriptors name it: listeners, clients, pipes to masters."""
+    found = {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]}
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[4] == "0005":
+            found.add(fields[6])
+    return {f"socket:[{inode}]" for inode in found}
+
+
+@contextmanager
+def serving(*flags: str) -> Iterator[Daemon]:
+    with running(*flags, app=APP) as daemon:
+        daemon.heard.expect("worker.ready", times=2 if "2" in flags else 1)
+        yield daemon
+
+
+def ask(daemon: Daemon, path: str) -> str:
+    status, body = daemon.get(path)
+    assert status == 200, daemon.transcript()
+    return body
+
+
+@pytest.mark.parametrize("what", ["process", "executor", "fork", "child-of-child", "daemonised"])
+@pytest.mark.parametrize("where", WHERES)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_forked_process_has_nothing_of_its_worker(loop: str, where: str, what: str) -> None:
+    with serving("--workers", "2", "--loop", loop) as daemon:
+        told = json.loads(ask(daemon, f"/{where}/{what}"))
+        assert told["pid"] not in daemon.pids().values()
+        assert signals(told["SigCgt"]) == PYTHON_CATCHES
+        assert signals(told["SigIgn"]) == PYTHON_IGNORES
+        assert signals(told["SigBlk"]) == set()
+        assert told["wakeup"] == -1
+        assert not connections().intersection(told["files"])
+        assert not [name for name in (*told["files"], *told["shared"]) if "memfd" in name]
+        assert told["watched"] == []
+        assert daemon.get("/loop/pid")[0] == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_its_worker_came_to_be(way: str) -> None:
+    with serving("--workers", "2", way) as daemon:
+        told = json.loads(ask(daemon, "/thread/process"))
+        assert signals(told["SigCgt"]) == PYTHON_CATCHES
+        assert not connections().intersection(told["files"])
+
+
+@pytest.mark.parametrize("where", WHERES)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_terminate_ends_the_child_and_not_the_worker(loop: str, where: str) -> None:
+    with serving("--loop", loop) as daemon:
+        worker = ask(daemon, "/loop/pid")
+        for _ in range(10):
+            assert ask(daemon, f"/{where}/terminate") == str(-signal.SIGTERM)
+        assert ask(daemon, "/loop/pid") == worker
+        assert not daemon.heard.named("worker.recycled")
+
+
+@pytest.mark.parametrize("where", WHERES)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_pool_ends(loop: str, where: str) -> None:
+    with serving("--loop", loop) as daemon:
+        worker = ask(daemon, "/loop/pid")
+        for _ in range(5):
+            assert ask(daemon, f"/{where}/pool") == "55"
+        assert ask(daemon, "/loop/pid") == worker
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_daemon_children_end_with_their_worker_and_do_not_delay_it(loop: str) -> None:
+    with serving("--loop", loop) as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/daemon")))
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not daemon.heard.named("worker.terminated")
+        assert not child.is_running()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_child_that_lives_on_does_not_hold_the_port(loop: str) -> None:
+    with serving("--loop", loop) as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/survive")))
+        address = daemon.address()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        try:
+            assert child.is_running()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+            with running("--bind", f"{address[0]}:{address[1]}", app=APP, bind=None) as next_one:
+                next_one.heard.expect("worker.ready")
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_child_that_comes_back_to_the_event_loop_is_ended_and_said(loop: str) -> None:
+    with serving("--loop", loop) as daemon:
+        worker = int(ask(daemon, "/loop/pid"))
+        child = int(ask(daemon, "/loop/come-back"))
+        daemon.heard.expect("fork.returned", pid=child, worker_pid=worker)
+        for _ in range(20):
+            assert ask(daemon, "/loop/pid") == str(worker)
+
+
+def test_a_program_has_no_descriptor_of_its_worker() -> None:
+    with serving() as daemon:
+        listing = ask(daemon, "/thread/program")
+        assert not [name for name in connections() if name in listing]
+        assert "memfd" not in listing
