@@ -16,6 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from server_core import loops
@@ -25,6 +26,7 @@ from server_core.errors import BootError, ListenerError, UsageError, application
 from server_core.http import parsers
 from server_core.inheritance import Belongings, withholding
 from server_core.log import EVENTS, Log, setup
+from server_core.notice import Notice
 from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
@@ -151,22 +153,26 @@ class Alone:
 
     async def run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, loop_name: str) -> None:
         self._ending = ending = loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
+        heeds = {number: partial(self._stop, number) for number in (signal.SIGTERM, signal.SIGINT)}
+        notice = Notice(loop, heeds, self._service.draining, self._log)
+        notice.install()
         if self._settings.access_log != access_log.OFF:
             loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         try:
             self._server = server = await self._service.boot(ending, lambda: None)
+            notice.take_back()
             if server is not None:
                 address = address_of(listener)
                 server.listen(listener)
                 server.serve()
                 self._log("server.started", addresses=[address], pid=os.getpid(), loop=loop_name, http=server.parser)
-            await self._service.end(await ending, lambda: None)
+            order = await ending
+            notice.announce()
+            await self._service.end(order, lambda: None)
             self._log("server.stopped", pid=os.getpid())
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            notice.close()
+            for number in heeds:
                 signal.signal(number, signal.SIG_DFL)  # threads that do not end are all that is left to interrupt
         if self._exit is not None:
             raise self._exit

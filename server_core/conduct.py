@@ -4,13 +4,22 @@ What crosses the boundary, and in which order, is in contract.py; the applicatio
 can end, and what is still done then:
 
     drain, from the master      requests within their budget, lifespan shutdown, `drained`, exit 0
-    the master is gone          the same within graceful-timeout; the second thread ends what is blocked
-    SIGTERM, serving            asks the master to be replaced (recycle): nobody loses a request
-    SIGTERM, not yet serving    lifespan shutdown, exit 0
-    SIGTERM, ending             the step under way is given up: first the requests, then the lifespan shutdown
-    SIGTERM, after `drained`    the kernel's default: nothing but threads and atexit functions is left to wait for
+    hurry, from the master      the step of the end under way is given up: the requests first, then the lifespan's
+    the master is gone          as drain, within graceful-timeout; the second thread ends what is blocked
     sys.exit() in a request     that request is answered 500 (exchange)
     sys.exit() elsewhere        serving: asks to be replaced; before: could not boot
+
+SIGTERM has one meaning, "leave in good order", whoever sends it, and it never takes anything from a request:
+
+    importing, starting up      the step is given up, what has begun is undone; exit 0
+    ready, not yet serving      lifespan shutdown, exit 0
+    serving, parked             asks the master to be replaced (recycle), and serves on until the master says drain
+    ending                      nothing: it is leaving. A SIGTERM to the whole process group reaches the master, which
+                                says drain, and the workers, in any order
+    after `drained`             nothing: threads and atexit functions are all that is left (process.outlast_signals)
+
+INT, QUIT, HUP, USR1, USR2, TTIN and TTOU are the master's, whom a terminal reaches by the same stroke: a worker forgets
+them, in every phase. How in a hurry a stop is (INT twice, QUIT, the end of the budget) the master alone decides.
 """
 
 from __future__ import annotations
@@ -25,6 +34,7 @@ from server_core.contract import Message, WorkerSpec
 from server_core.errors import BootError, application_traceback
 from server_core.heartbeat import ThreadBeat
 from server_core.log import Log
+from server_core.notice import Notice
 from server_core.pipe import MasterGone, Pipe
 from server_core.server import Server
 from server_core.service import Ending, Service
@@ -55,12 +65,14 @@ class Worker:
     async def run(self, loop: asyncio.AbstractEventLoop, sockets: list[socket.socket], terminated: bool) -> None:
         """Boot, serve and end; BootError if the application cannot boot."""
         self._ending = ending = loop.create_future()
-        loop.add_signal_handler(signal.SIGTERM, self.terminate)
+        notice = Notice(loop, {signal.SIGTERM: self.terminate}, self._service.draining, self._log)
+        notice.install()
         loop.add_reader(self._pipe.fileno(), self._hear)
         try:
             if terminated:
                 self.terminate()
             self._server = await self._service.boot(ending, lambda: self._pipe.send("started"))
+            notice.take_back()
             if self._server is not None:
                 for sock in sockets:
                     self._server.listen(sock)
@@ -69,20 +81,21 @@ class Worker:
                 self._pipe.send("ready")
             order = await ending
             self._phase = Phase.ENDING
+            notice.announce()
             await self._service.end(order, lambda: self._pipe.send("draining"))
         finally:
             loop.remove_reader(self._pipe.fileno())
-            loop.remove_signal_handler(signal.SIGTERM)  # back to the kernel's default, see above
+            notice.close()
         error = self._service.shutdown_error
         self._pipe.send("drained", {"lifespan_error": error} if error else None)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """SIGTERM. What the master has said until now counts first: it may have said serve, and rely on it."""
+        while self._hear():
+            pass
         if self._phase is Phase.SERVING:
             self.recycle("SIGTERM")
-        elif self._phase is Phase.ENDING:
-            self._service.cut_short()
-        else:
+        elif self._phase is not Phase.ENDING:
             self._leave(Ending(0.0, final=False))
 
     def recycle(self, reason: str) -> None:
@@ -102,13 +115,17 @@ class Worker:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
 
-    def _hear(self) -> None:
+    def _hear(self) -> bool:
+        """Obey the next message, if one has come; whether another one may have."""
         try:
-            for message in self._pipe.receive():
-                self._obey(message)
+            messages = self._pipe.receive()
         except MasterGone:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._orphaned()
+            return False
+        for message in messages:
+            self._obey(message)
+        return bool(messages)
 
     def _orphaned(self) -> None:
         if self._ending is None or self._ending.done():
@@ -128,6 +145,8 @@ class Worker:
                     final=message.fields.get("final") is True,
                 )
             )
+        elif message.verb == "hurry":
+            self._service.cut_short()
         elif self._server is None or self._phase is Phase.ENDING:
             return  # an order that crossed our own end
         elif message.verb == "serve":

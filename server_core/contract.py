@@ -27,6 +27,9 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        park                        leave the listeners; finish what is there; stay alive
                        drain {timeout_s, final}    leave and finish within timeout_s; final: no other worker follows,
                                                    so empty the accept queues before leaving
+                       hurry                       behind drain: give up the step of the end that is under way, the
+                                                   requests first, then the lifespan shutdown. Nothing else does:
+                                                   SIGTERM, which a whole process group may get, is no haste
                        reopen                      reopen log files
                        fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
                                                    worker's pipe, its spec already in it, and its record
@@ -165,7 +168,7 @@ with two finer ones in front: a hello takes well under a millisecond here."""
 
 
 TERMINATE_GRACE_S: Final = 2.0
-"""From SIGTERM to SIGKILL, once a drain is out of time: what is unfinished is given up, lifespan shutdown still runs.
+"""From `hurry` (or SIGTERM, in a boot) to SIGKILL: what is unfinished is given up, lifespan shutdown still runs.
 Chosen; no evidence. The worker's steps within it follow, so that none is planned longer than it can last."""
 
 CLEAN_UP_S: Final = 0.5

@@ -33,7 +33,7 @@ from server_core.inheritance import Belongings, withhold
 from server_core.loads import Loads
 from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
-from server_core.process import EarlySignals, Terminated, finish_streams
+from server_core.process import EarlySignals, Terminated, finish_streams, outlast_signals
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.settings import ServerSettings
@@ -245,6 +245,7 @@ def begin(argv: list[str], signals: EarlySignals) -> int:
     except (IndexError, ValueError, OSError):
         os.write(2, b"server_core.worker is started by a master; `python -m server_core APP` serves without one\n")
         return EXIT_USAGE
+    outlast_signals()
     del argv[1:]  # an application that looks at its arguments is given none
     try:
         return live(pipe, signals)

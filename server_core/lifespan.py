@@ -24,6 +24,7 @@ from typing import Final
 
 from server_core.adapters import Application, AsgiMessage, Scope
 from server_core.errors import BootError, application_traceback
+from server_core.http.extensions import NOTHING
 from server_core.log import Log
 
 
@@ -108,11 +109,15 @@ SHUTDOWN_ERROR_MAX: Final = 500
 class Lifespan:
     """One application's lifespan, from start-up to shutdown, in one task (context variables and task groups need it).
 
-    `state` is what the application may fill at start-up and every request gets a copy of. `mode` is auto, on or off.
+    `state` is what the application may fill at start-up and every request gets a copy of; what is in `extensions` is in
+    it, too, for frameworks that show their applications nothing but the state. `mode` is auto, on or off.
     """
 
-    def __init__(self, app: Application, mode: str, *, name: str, log: Log) -> None:
-        self.state: dict[str, object] = {}
+    def __init__(
+        self, app: Application, mode: str, *, name: str, log: Log, extensions: Mapping[str, object] = NOTHING
+    ) -> None:
+        self.state: dict[str, object] = dict(extensions)
+        self._extensions = dict(extensions)
         self.shutdown_error = ""
         """The last line of why the shutdown failed; empty if it did not."""
         self._app = app
@@ -197,6 +202,7 @@ class Lifespan:
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
+            "extensions": self._extensions,
         }
         try:
             await self._app(scope, self._receive, self._send)

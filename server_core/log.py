@@ -50,6 +50,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
     "application.imported": Event("debug", ("app", "duration_s"), "The application object was imported."),
     "application.exited": Event("error", ("traceback",), "Code outside a request tried to end the process."),
+    "application.signal_failed": Event(
+        "error",
+        ("signal", "traceback"),
+        "The handler that the application installed for a signal raised when it was called at the start of a drain.",
+    ),
     "application.failed": Event("error", ("stage", "traceback"), "The application could not boot."),
     "lifespan.unsupported": Event("debug", ("app",), "The application does not know lifespan; serving without it."),
     "lifespan.shutdown_failed": Event("error", ("error",), "The application's lifespan shutdown failed."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import signal
 import sys
@@ -71,6 +72,23 @@ def restore_signals() -> None:
         is_ours = handler is signal.SIG_IGN and number in IGNORED
         if is_ours or str(getattr(handler, "__module__", "")).startswith(OURS):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def is_ours(handler: object) -> bool:
+    """Whether it is one of the handlers that were installed here, or Python's own, and not the application's."""
+    return handler in (_forget, signal.default_int_handler) or isinstance(
+        getattr(handler, "__self__", None), EarlySignals
+    )
+
+
+def outlast_signals() -> None:
+    """Let no SIGTERM kill the process while its interpreter ends, when everything else has ended.
+
+    The interpreter gives up its handlers on its way, and the kernel's default would make a crash of an end that lost
+    nothing. To be called before the application is imported: what is registered first is called last, so that no
+    program that an exit function starts inherits the ignored signal.
+    """
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
 
 
 def finish_streams() -> None:

@@ -29,6 +29,7 @@ from server_core.contract import InFlight
 from server_core.http import parsers
 from server_core.http.call import Call
 from server_core.http.exchange import Application
+from server_core.http.extensions import NOTHING
 from server_core.http.field_names import FieldNames
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
@@ -91,13 +92,13 @@ class Server(Traffic):
         tls: Tls | None = None,
         place: Place | None = None,
         loads: Loads | None = None,
+        extensions: Mapping[str, object] = NOTHING,
     ) -> None:
         super().__init__(ServerLoop(loop))
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
-        self.settings, self.log = settings, log
+        self.settings, self.log, self.state, self.tls = settings, log, state, tls
         self.poller = new_poller(self.loop)
-        self.state, self.tls = state, tls
         root_path, has_state = settings.root_path.rstrip("/"), state is not None
         self.bases = (
             template("http", root_path, has_state=has_state),
@@ -106,7 +107,7 @@ class Server(Traffic):
         self.origin = Origin(settings)
         self.parser = parsers.choose(settings.http)
         self.headers = _new_parser(self.parser, settings)
-        self.lines = RequestLines(root_path, self.headers.knows)
+        self.lines = RequestLines(root_path, self.headers.knows, extensions)
         self.connections = {}
         self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""

@@ -17,6 +17,7 @@ from server_core.access.entry import Place
 from server_core.adapters import Application
 from server_core.application import load
 from server_core.contract import CLEAN_UP_S, GIVE_UP_S
+from server_core.draining import NAME, Draining
 from server_core.errors import BootError
 from server_core.few_collections import few_collections
 from server_core.heartbeat import LoopBeat
@@ -105,7 +106,9 @@ class Service:
         self._app = app
         self._settings = settings
         self._tls = load_tls(settings)
-        self._lifespan = Lifespan(app, settings.lifespan, name=settings.app, log=log)
+        self.draining = Draining()
+        self._extensions = {NAME: self.draining}
+        self._lifespan = Lifespan(app, settings.lifespan, name=settings.app, log=log, extensions=self._extensions)
         self._log = log
         self._scoreboard = scoreboard
         self._generation = generation
@@ -116,6 +119,7 @@ class Service:
         self._beat: LoopBeat | None = None
         self._server: Server | None = None
         self._step: asyncio.Task[object] | None = None
+        self._is_hurried = False
 
     async def boot(self, ending: asyncio.Future[Ending], started: Callable[[], object]) -> Server | None:
         """The server, once lifespan start-up and the health probe are through; BootError if one is not.
@@ -149,6 +153,7 @@ class Service:
             tls=self._tls,
             place=None if self._slot is None else Place(self._slot, self._generation, os.getpid()),
             loads=self._loads,
+            extensions=self._extensions,
         )
         self._beat = LoopBeat(
             self._scoreboard, server, beat_s=self._beat_s, pid=os.getpid(), generation=self._generation
@@ -191,14 +196,24 @@ class Service:
 
     def cut_short(self) -> None:
         """Give up the step of the end that is under way: the requests first, then the lifespan shutdown."""
-        if self._step is not None:
+        if self._step is None:
+            self._is_hurried = True  # word came with the order to drain
+        else:
             self._step.cancel()
 
     async def _give_time_to(self, step: Coroutine[object, object, None]) -> None:
-        self._step = asyncio.get_running_loop().create_task(step)
-        await asyncio.wait({self._step})
-        if not self._step.cancelled():
-            self._step.result()
+        task = asyncio.get_running_loop().create_task(self._take(step))
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+    async def _take(self, step: Coroutine[object, object, None]) -> None:
+        """Do a step that can be cut short from now on: cancelled before, it would do nothing, not even clean up."""
+        self._step = asyncio.current_task()
+        if self._is_hurried and self._step is not None:
+            self._is_hurried = False
+            self._step.cancel()
+        await step
 
     async def _drain(self, server: Server, ending: Ending) -> None:
         """Finish the requests within their part of the budget, or give them up."""

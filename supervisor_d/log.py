@@ -76,7 +76,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.resumed": Event("info", WORKER, "A parked worker accepts again."),
     "worker.draining": Event("info", (*WORKER, "timeout_s", "reason"), "Finishes what it has and exits."),
     "worker.drained": Event("debug", WORKER, "Everything was finished, lifespan shutdown included."),
-    "worker.terminated": Event("warning", (*WORKER, "reason"), "SIGTERM: not done within its budget."),
+    "worker.terminated": Event(
+        "warning", (*WORKER, "reason"), "Told to give up: out of time, in a fast stop, or before it served."
+    ),
     "worker.killed": Event("warning", (*WORKER, "reason"), "SIGKILL."),
     "worker.detached": Event("warning", (*WORKER, "reason"), "The worker closed its pipe."),
     "worker.exited": Event(

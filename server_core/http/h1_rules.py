@@ -10,12 +10,12 @@ Request lines, and the few fields that mean something here, repeat: what was che
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
-from server_core.http.extensions import EXTENSIONS
+from server_core.http.extensions import EXTENSIONS, NOTHING
 from server_core.http.grammar import TOKEN
 from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
@@ -59,9 +59,15 @@ SPECIAL: Final = frozenset(
 
 
 class RequestLines:
-    """Request lines, checked and taken apart; one for all the connections of a server."""
+    """Request lines, checked and taken apart; one for all the connections of a server.
 
-    def __init__(self, root_path: str, knows: Callable[[bytes], bool]) -> None:
+    `extensions` are what the server offers besides those of a response.
+    """
+
+    def __init__(
+        self, root_path: str, knows: Callable[[bytes], bool], extensions: Mapping[str, object] = NOTHING
+    ) -> None:
+        self._extensions = {version: {**known, **extensions} for version, known in EXTENSIONS.items()}
         self._root_path = root_path
         self._knows = knows
         self.seen: dict[bytes, RequestLine] = {}
@@ -93,7 +99,7 @@ class RequestLines:
 
     def _parse(self, line: bytes) -> RequestLine:
         method, target, version = _take_apart(line)
-        if version not in EXTENSIONS:
+        if version not in self._extensions:
             raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
         if method == b"CONNECT":
             raise Refused(501, "CONNECT is not served")
@@ -118,7 +124,7 @@ class RequestLines:
             version[5:].decode("ascii"),
             target.decode("ascii"),
             scope,
-            EXTENSIONS[version],
+            self._extensions[version],
             authority=authority,
             is_known=self._knows(method),
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from server_core.draining import NAME
 from server_core.ending import LOST, OPEN
 from server_core.http.disconnect import ClientDisconnected
 from server_core.http.wire import Head, Refused
@@ -84,6 +85,7 @@ def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Ses
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = offer.subprotocols
     extensions = cast("dict[str, object]", scope["extensions"])
-    tls = {"tls": extensions["tls"]} if "tls" in extensions else {}
-    scope["extensions"] = {**tls, "websocket.http.response": {}}
+    offered: dict[str, object] = {name: extensions[name] for name in ("tls", NAME) if name in extensions}
+    offered["websocket.http.response"] = {}
+    scope["extensions"] = offered
     return Session(connection, acceptor, scope, head.line, monotonic())

@@ -153,6 +153,12 @@ class Children:
         except ProcessLookupError:  # a zombie already: reaping it is next
             return
 
+    def mark_leaving(self, slot: Slot) -> None:
+        """The slot's process was told over its pipe to give up, which ends it as a signal does."""
+        child = self._by_slot.get(slot)
+        if child is not None:
+            child.is_leaving = True
+
     def reap_all(self) -> None:
         """Reap every process that has ended, ours or not: as PID 1 strangers are left to us, and orphans are."""
         while True:

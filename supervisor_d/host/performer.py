@@ -39,6 +39,7 @@ from supervisor_d.vocabulary import (
     EndBirths,
     Fact,
     GenerationRefused,
+    HurryWorker,
     KillWorker,
     MeasureMemory,
     ObserveWorkers,
@@ -117,6 +118,7 @@ class Performer:
                 _row(ServeWorker, lambda order: self._send(order.slot, encode("serve"))),
                 _row(ParkWorker, lambda order: self._send(order.slot, encode("park"))),
                 _row(DrainWorker, self._drain_worker),
+                _row(HurryWorker, self._hurry_worker),
                 _row(TerminateWorker, lambda order: self._signal(order.slot, signal.SIGTERM)),
                 _row(KillWorker, lambda order: self._signal(order.slot, signal.SIGKILL)),
                 _row(ObserveWorkers, self._observe_workers),
@@ -203,6 +205,10 @@ class Performer:
         if order.final:
             self._with.listeners.turn_newcomers_away()
         self._send(order.slot, encode("drain", {"timeout_s": order.timeout_s, "final": order.final}))
+
+    def _hurry_worker(self, order: HurryWorker) -> None:
+        self._with.children.mark_leaving(order.slot)
+        self._send(order.slot, encode("hurry"))
 
     def _observe_workers(self, order: ObserveWorkers) -> None:
         """Beats are read at once; memory, which takes a walk through each process, one worker at a time."""

@@ -14,6 +14,7 @@ from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
     DrainWorker,
     Generation,
+    HurryWorker,
     KillWorker,
     ObserveWorkers,
     ParkWorker,
@@ -99,12 +100,18 @@ def drain(desk: Desk, handle: Handle, reason: str, *, timeout_s: float, final: b
 
 
 def terminate(desk: Desk, handle: Handle, reason: str, *, grace_s: float = TERMINATE_GRACE_S) -> None:
+    """Have it give up: one that drains by our word, one that has not served by SIGTERM.
+
+    Not by SIGTERM in a drain: one to the whole process group reaches the workers besides the master, who drains them.
+    Not by word before: while an application is imported nobody reads the pipe.
+    """
+    order = HurryWorker if handle.state is SlotState.DRAINING else TerminateWorker
     _move(desk, handle, Cause.TERMINATE)
     if handle.fate in (None, Fate.LEFT):
         handle.fate = Fate.TERMINATED
     handle.reason = reason
     handle.arm(Alarm.KILL, desk.now + grace_s)
-    desk.outbox.add(TerminateWorker(handle.slot))
+    desk.outbox.add(order(handle.slot))
     desk.outbox.report_worker("worker.terminated", handle, reason=reason)
 
 

@@ -12,8 +12,8 @@ seen, not swallowed.
 
 SPAWNING lasts until the interpreter is up, BOOTING while the application is imported and its lifespan starts, PROBING
 while the health probe runs. A process that has imported it for all leaves the slot to a worker that is forked from it:
-SPAWNING again. TERMINATING is on the way out by SIGTERM or by itself, with SIGKILL to come: a worker that was told to
-serve and does not yet leaves when an operator sends it SIGTERM, or fails when its application exits.
+SPAWNING again. TERMINATING is on the way out, hurried, by SIGTERM or by itself, with SIGKILL to come: a worker that was
+told to serve and does not yet leaves when an operator sends it SIGTERM, or fails when its application exits.
 A pair that is in neither table is a mistake of ours; tests/supervisor_d/policy/test_lifecycle.py says there is none.
 """
 

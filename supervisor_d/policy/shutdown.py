@@ -1,10 +1,11 @@
-"""The ladder down: not ready at once, drain, SIGTERM, SIGKILL; and how long it takes at most.
+"""The ladder down: not ready at once, drain, hurry, SIGKILL; and how long it takes at most.
 
-    graceful   shutdown_delay (still accepting) -> drain for graceful_timeout -> SIGTERM, 2 s -> SIGKILL, 1 s
-    fast       SIGTERM, 1 s -> SIGKILL, 1 s
+    graceful   shutdown_delay (still accepting) -> drain for graceful_timeout -> hurry, 2 s -> SIGKILL, 1 s
+    fast       hurry, 1 s -> SIGKILL, 1 s
 
 The lifespan shutdown of the application is part of the drain: a worker that is done early says so and leaves. One
-that used up graceful_timeout gets SIGTERM, gives up what is unfinished, and has the 2 s for its lifespan shutdown.
+that used up graceful_timeout is hurried over the pipe, gives up what is unfinished, and has the 2 s for its lifespan
+shutdown.
 
 The listeners are closed when every worker has said that it left them. One that hangs does not say so, and its copies
 would keep late clients waiting, for whom nobody is there: for it there is a deadline.
@@ -23,7 +24,7 @@ from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
 
 FAST_GRACE_S: Final = 1.0
-"""From SIGTERM to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
+"""From `hurry` to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
 
 CLOSE_AFTER_S: Final = 1.0
 """From the order to drain to the end of the listeners that a silent worker keeps open; then again, if somebody waits
@@ -117,7 +118,7 @@ class Shutdown:
         return FAST_GRACE_S if self.fast else TERMINATE_GRACE_S
 
     def _hurry(self, desk: Desk, handle: Handle) -> None:
-        """SIGTERM to a draining worker means: give up. To a serving one it would mean: be replaced; so drain first."""
+        """Only a worker that drains can be hurried, so drain comes first."""
         if self.fast:
             acts.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
 

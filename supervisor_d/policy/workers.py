@@ -184,7 +184,7 @@ def ask_stacks(desk: Desk, handle: Handle) -> None:
 
 
 def expire_grace(desk: Desk, handle: Handle) -> None:
-    """It did not go by itself, nor by SIGTERM."""
+    """It did not go by itself, nor hurried."""
     if handle.fate is None:
         held = handle.held
         if handle.pipe_closed:

@@ -54,8 +54,15 @@ class DrainWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class HurryWorker:
+    """Have a draining worker give up whatever is unfinished; lifespan shutdown still runs."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateWorker:
-    """SIGTERM: whatever is unfinished is given up; lifespan shutdown still runs."""
+    """SIGTERM to a worker that has not served: it leaves, whatever step of its boot is under way."""
 
     slot: Slot
 
@@ -165,6 +172,7 @@ Order: TypeAlias = (
     | ServeWorker
     | ParkWorker
     | DrainWorker
+    | HurryWorker
     | TerminateWorker
     | KillWorker
     | ObserveWorkers

@@ -1,6 +1,7 @@
 """Applications for a worker's life, gated by the socket in $GATE: they tell where they are, and wait to be let on."""
 
 import asyncio
+import atexit
 import ctypes
 import gc
 import os
@@ -125,6 +126,16 @@ async def slow_stop(scope, receive, send):
     except asyncio.CancelledError:
         tell("cancelled")
         raise
+
+
+async def slow_exit(scope, receive, send):
+    """As app; an exit function waits for the gate."""
+    if scope["type"] == "lifespan":
+        atexit.register(tell, "exited")
+        atexit.register(block)
+        atexit.register(tell, "exiting")
+        raise LookupError("no lifespan")
+    await serve(scope, receive, send)
 
 
 async def failing_start(scope, receive, send):

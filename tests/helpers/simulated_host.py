@@ -22,6 +22,7 @@ from supervisor_d.vocabulary import (
     Generation,
     GenerationPrepared,
     GenerationRefused,
+    HurryWorker,
     Instant,
     KillWorker,
     MeasureMemory,
@@ -197,13 +198,19 @@ class SimulatedHost:
 
     def terminate(self, process: Process) -> None:
         """SIGTERM, from the policy or from an operator behind its back."""
-        if not process.hears:
+        if not process.hears or process.draining:
             return
-        if process.ready and process.told and not process.draining:
+        if process.ready and process.told:
             self.say(process, RecycleRequested(process.slot, "SIGTERM"))
             return
-        if process.ready and not process.draining:
+        if process.ready:
             self.say(process, WorkerDraining(process.slot))
+        self.finish(process)
+
+    def finish(self, process: Process) -> None:
+        """Give up whatever is unfinished, and end."""
+        if not process.hears:
+            return
         if process.steps:
             self.say(process, WorkerDrained(process.slot))
             self.exit(process)
@@ -269,7 +276,9 @@ class SimulatedHost:
                 if event == "worker.draining" and str(fields["reason"]).startswith(RECYCLES):
                     self.recycled.add(Slot(int(str(fields["slot"]))))
                     assert len(self.recycled) <= self.target_most + self.terms.surge, "too many recycled ones drain"
-            case ParkWorker(slot) | DrainWorker(slot) | TerminateWorker(slot) if slot in self.serving:
+            case ParkWorker(slot) | DrainWorker(slot) | HurryWorker(slot) | TerminateWorker(slot) if (
+                slot in self.serving
+            ):
                 delaying = self.policy.status(self.now).state is DaemonState.DRAINING
                 if not (self.stopping or delaying):
                     assert len(self.serving) - 1 >= target, f"slot {slot} was needed"
@@ -300,7 +309,12 @@ class SimulatedHost:
             case MeasureMemory(slot) if slot in self.processes and not self.processes[slot].dead:
                 self.queue.append(MemoryMeasured(slot, 100, 100 * self.room, 1000))
             case (
-                ServeWorker(slot) | ParkWorker(slot) | DrainWorker(slot) | TerminateWorker(slot) | KillWorker(slot)
+                ServeWorker(slot)
+                | ParkWorker(slot)
+                | DrainWorker(slot)
+                | HurryWorker(slot)
+                | TerminateWorker(slot)
+                | KillWorker(slot)
             ) if slot in self.processes:
                 self._steer(order, self.processes[slot])
             case _:
@@ -330,7 +344,11 @@ class SimulatedHost:
                 self.say(process, WorkerDraining(slot))
             case DrainWorker():
                 process.draining = True
+            case HurryWorker():
+                assert process.draining, "only a worker that drains reads it so"
+                self.finish(process)
             case TerminateWorker():
+                assert not process.draining, "SIGTERM says nothing to a worker that drains"
                 self.terminate(process)
             case _:
                 pass

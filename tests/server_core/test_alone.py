@@ -113,7 +113,7 @@ def test_usr1_opens_the_access_log_anew(loop: str, tmp_path: Path) -> None:
 def test_it_serves_and_a_signal_stops_it_after_its_requests_with_0(number: int, loop: str) -> None:
     with started(APP, "--port", "0", "--loop", loop) as process:
         address = process.address()
-        assert get(address, "/facts")[1] == "- - {'pool': 'open'} " + repr(
+        assert get(address, "/facts")[1] == "- - {'supervisor_d.draining': {}, 'pool': 'open'} " + repr(
             ["tests.apps.gated:app", "--port", "0", "--loop", loop]
         )
         with Request(address, "/hold") as held:

@@ -32,7 +32,7 @@ def events(stderr: str) -> list[str]:
 def test_it_boots_serves_and_drains_saying_each_step(loop: str) -> None:
     with spawned(APP, slot=3, generation=7, loop=loop) as worker:
         worker.serving()
-        assert worker.get("/facts") == (200, "3 7 {'pool': 'open'} []")
+        assert worker.get("/facts") == (200, "3 7 {'supervisor_d.draining': {}, 'pool': 'open'} []")
         worker.tell("drain", {"timeout_s": 10, "final": True})
         worker.expect("draining")
         worker.gate.expect("shutdown")
@@ -305,27 +305,61 @@ def test_sigterm_while_serving_asks_once_to_be_replaced_and_serves_on(loop: str)
 
 
 @both_loops
-def test_sigterm_in_a_drain_gives_up_the_requests_and_still_shuts_down(loop: str) -> None:
+def test_hurry_in_a_drain_gives_up_the_requests_and_still_shuts_down(loop: str) -> None:
     with spawned(APP, loop=loop) as worker:
         worker.serving()
         with worker.begin("/hold"):
             worker.gate.expect("holding")
             worker.tell("drain", {"timeout_s": 600, "final": False})
             worker.expect("draining")
-            worker.signal(signal.SIGTERM)
+            worker.tell("hurry")
             worker.gate.expect("cancelled")
             worker.gate.expect("shutdown")
             worker.expect("drained")
             assert worker.exit_code() == 0
 
 
-def test_sigterm_in_a_lifespan_shutdown_that_hangs_gives_it_up() -> None:
+@both_loops
+def test_signals_in_a_drain_take_nothing_from_a_request(loop: str) -> None:
+    with spawned(APP, loop=loop) as worker:
+        worker.serving()
+        with worker.begin("/hold") as held:
+            worker.gate.expect("holding")
+            worker.signal(signal.SIGTERM)
+            worker.expect("recycle")
+            worker.tell("drain", {"timeout_s": 600, "final": True})
+            worker.expect("draining")
+            for number in (signal.SIGTERM, *UNHEEDED, signal.SIGTERM):
+                worker.signal(number)
+            worker.fence()
+            worker.gate.open()
+            assert held.answer() == (200, "held")
+        worker.gate.expect("shutdown")
+        worker.expect("drained")
+        assert worker.exit_code() == 0
+
+
+def test_sigterm_in_a_lifespan_shutdown_leaves_it_alone() -> None:
     with spawned("tests.apps.gated:slow_stop") as worker:
         worker.serving()
         worker.tell("drain", {"timeout_s": 600, "final": False})
         worker.expect("draining")
         worker.gate.expect("stopping")
         worker.signal(signal.SIGTERM)
+        worker.fence()
+        worker.gate.open()
+        worker.expect("drained")
+        assert worker.exit_code() == 0
+        assert "cut short" not in worker.stderr
+
+
+def test_hurry_in_a_lifespan_shutdown_that_hangs_gives_it_up() -> None:
+    with spawned("tests.apps.gated:slow_stop") as worker:
+        worker.serving()
+        worker.tell("drain", {"timeout_s": 600, "final": False})
+        worker.expect("draining")
+        worker.gate.expect("stopping")
+        worker.tell("hurry")
         worker.gate.expect("cancelled")
         worker.expect("drained")
         assert worker.exit_code() == 0
@@ -370,14 +404,18 @@ def test_sigterm_during_the_import_interrupts_it() -> None:
         assert "Traceback" not in worker.stderr
 
 
-def test_a_thread_that_outlives_the_drain_is_ended_by_sigterm() -> None:
-    with spawned(APP) as worker:
+@both_loops
+def test_sigterm_does_not_kill_a_worker_whose_interpreter_ends(loop: str) -> None:
+    """An exit function waits for the gate: SIGTERM comes while it does, and the end goes on behind it."""
+    with spawned("tests.apps.gated:slow_exit", loop=loop) as worker:
         worker.serving()
-        assert worker.get("/thread")[0] == 200
         worker.tell("drain", {"timeout_s": 5, "final": True})
         worker.expect("draining", "drained")
+        worker.gate.expect("exiting")
         worker.signal(signal.SIGTERM)
-        assert worker.exit_code() == -signal.SIGTERM
+        worker.gate.open()
+        worker.gate.expect("exited")
+        assert worker.exit_code() == 0
 
 
 # The master's death

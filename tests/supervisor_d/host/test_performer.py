@@ -37,6 +37,7 @@ from supervisor_d.vocabulary import (
     Generation,
     GenerationPrepared,
     GenerationRefused,
+    HurryWorker,
     KillWorker,
     MeasureMemory,
     MemoryMeasured,
@@ -186,6 +187,7 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
         ServeWorker(slot),
         ParkWorker(slot),
         DrainWorker(slot, 1.0),
+        HurryWorker(slot),
         TerminateWorker(slot),
         KillWorker(slot),
         RequestStacks(slot),
@@ -209,6 +211,7 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
         (ServeWorker(SLOT), contract.Message("serve")),
         (ParkWorker(SLOT), contract.Message("park")),
         (DrainWorker(SLOT, 2.5, final=True), contract.Message("drain", {"timeout_s": 2.5, "final": True})),
+        (HurryWorker(SLOT), contract.Message("hurry")),
         (ReopenLogs((SLOT,)), contract.Message("reopen")),
     ],
 )
