@@ -39,7 +39,8 @@ THE_MAIN_TASK = "made by the main task or one of its own, in which no request ru
 THE_BEAT = "begun by the main task, and by nothing but itself after that"
 EXCEPTIONS = {
     ("alone", "Alone.run", "add_signal_handler"): BEFORE_REQUESTS,
-    ("conduct", "Worker.run", "add_signal_handler"): BEFORE_REQUESTS,
+    ("notice", "Notice.install", "add_reader"): BEFORE_REQUESTS,
+    ("notice", "Notice.handle_exit", "call_soon_threadsafe"): "given a copy of the context in which the worker began",
     ("conduct", "Worker.run", "add_reader"): BEFORE_REQUESTS,
     ("heartbeat", "LoopBeat._beat", "call_later"): THE_BEAT,
     ("heartbeat", "ThreadBeat.start", "Thread"): BEFORE_REQUESTS,
