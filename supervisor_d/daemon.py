@@ -43,6 +43,7 @@ from supervisor_d.notices import notice_of
 from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import NamedAddress, parse_address
+from supervisor_d.settings.links import links
 from supervisor_d.settings.resolve import DEFAULT, Resolved
 from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
 
@@ -138,6 +139,8 @@ class Daemon:
             workers=self._generations[FIRST].terms.workers,
             python=platform.python_version(),
         )
+        if linked := links(self._resolved.environ):
+            self._journal("environment.links_ignored", variables=sorted(linked))
         for expiry in tls_expiries(self._settings.server, clock.wall()):
             self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())

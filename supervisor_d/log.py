@@ -12,6 +12,9 @@ WORKER = ("slot", "pid", "generation")
 
 EVENTS: Final[Mapping[str, Event]] = {
     "master.started": Event("info", ("name", "pid", "version", "app", "workers", "python"), "The master is up."),
+    "environment.links_ignored": Event(
+        "debug", ("variables",), "Kubernetes or Docker set these for a Service or container with a name like ours."
+    ),
     "master.completed": Event("debug", (), "The rest of the master's code is in memory, a second after its start."),
     "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
     "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),

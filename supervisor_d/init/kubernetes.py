@@ -32,6 +32,8 @@ spec:
     spec:
       # The longest that a stop can take, and a margin; `supervisor-d check --grace` refuses settings that take longer.
       terminationGracePeriodSeconds: GRACE
+      # Variables for each Service of the namespace: the daemon ignores them, and a namespace may have hundreds.
+      enableServiceLinks: false
       securityContext:
         runAsNonRoot: true
         runAsUser: UID

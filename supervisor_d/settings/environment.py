@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
@@ -21,7 +22,12 @@ REWRITTEN: Final[Mapping[str, Callable[[str], str]]] = {"PORT": "0.0.0.0:{}".for
 
 
 def read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
-    """What the environment gives, by setting name; unknown names of ours are added to `problems`."""
+    """What the environment gives, by setting name; unknown names of ours are added to `problems`.
+
+    Links, which Kubernetes and Docker make, are neither.
+    """
+    linked = links(environ)
+    environ = {name: text for name, text in environ.items() if name not in linked}
     given: dict[str, Given] = {}
     for row in ROWS.values():
         for variable in (row.variable, *row.option.environment):

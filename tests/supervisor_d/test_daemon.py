@@ -119,6 +119,15 @@ def test_status_tells_what_there_is(daemon: Daemon) -> None:
     assert all(slot["rss_bytes"] > 0 for slot in slots)
 
 
+def test_links_of_kubernetes_are_no_settings_and_are_told_at_debug(directory: Path) -> None:
+    linked = {"SUPERVISOR_D_PORT": "tcp://10.0.0.11:80", "SUPERVISOR_D_SERVICE_HOST": "10.0.0.11"}
+    with running("--workers", "1", "--log-level", "debug", directory=directory, env=linked) as daemon:
+        (told,) = daemon.heard.expect("environment.links_ignored")
+        assert told["variables"] == ["SUPERVISOR_D_PORT", "SUPERVISOR_D_SERVICE_HOST"]
+        assert told["level"] == "debug"
+        daemon.heard.expect("worker.ready")
+
+
 def test_the_application_that_cannot_boot_at_start_ends_it_with_three_and_its_traceback_last(directory: Path) -> None:
     (directory / "app.py").write_text("import nothing_of_this_name\n")
     with running("--workers", "2", directory=directory) as daemon:

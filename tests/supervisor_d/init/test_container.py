@@ -104,6 +104,7 @@ def test_the_manifests_fit_each_other() -> None:
     """What the schemas cannot say: labels that select, ports by their names, names that are referred to."""
     found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(image()))}
     pod = found["Deployment"]["spec"]["template"]
+    assert pod["spec"]["enableServiceLinks"] is False
     labels = pod["metadata"]["labels"].items()
     assert found["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels
     assert found["Service"]["spec"]["selector"].items() <= labels
