@@ -7,7 +7,6 @@ import sys
 
 from server_core.few_collections import few_collections
 from supervisor_d.host import standard_streams
-from supervisor_d.host.signal_source import THIS_PROCESS
 
 
 def main() -> None:
@@ -15,9 +14,14 @@ def main() -> None:
 
     As PID 1 it takes signals before all else: the kernel drops those for which it has no handler yet, so that a
     container that is stopped while it starts would go on until it is killed. Others just end of such a signal.
+
+    Closed standard streams are opened before that, and before ctypes is imported: libffi may keep a descriptor of its
+    own library (static trampolines, as of 3.4), which would become standard input.
     """
+    standard_streams.fill_gaps()
+    from supervisor_d.host.signal_source import THIS_PROCESS  # here, because it imports ctypes
+
     if os.getpid() == 1 and sys.argv[1:2] == ["run"]:
-        standard_streams.fill_gaps()
         THIS_PROCESS.open()
     with few_collections():
         from supervisor_d.cli import main as obey  # here, because it imports nearly all that there is
