@@ -89,12 +89,17 @@ def _repr(self: object) -> str:
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
+def _compared(self: object) -> tuple[object, ...]:
+    fields = self.__dataclass_fields__.values()  # type: ignore[attr-defined]  # it is one
+    return tuple([getattr(self, field.name) for field in fields if field.compare])
+
+
 def _eq(self: object, other: object) -> bool:
-    return _values(self) == _values(other) if other.__class__ is self.__class__ else NotImplemented
+    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
 
 def _hash(self: object) -> int:
-    return hash(_values(self))
+    return hash(_compared(self))
 
 
 def _setattr(_: object, name: str, _value: object) -> None:

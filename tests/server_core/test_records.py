@@ -44,12 +44,21 @@ class Loose:
     marks: list[str] = field(default_factory=list)
 
 
-STANDARD = {cls: dataclasses.dataclass(frozen=True, slots=True)(cls) for cls in (Spot, Described)}
-STANDARD[Named] = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(Named)
-STANDARD[Loose] = dataclasses.dataclass(slots=True)(Loose)
-OURS = {cls: records.dataclass(frozen=True, slots=True)(cls) for cls in (Spot, Described)}
-OURS[Named] = records.dataclass(frozen=True, slots=True, kw_only=True)(Named)
-OURS[Loose] = records.dataclass(slots=True)(Loose)
+def plain(cls: type) -> type:
+    """The class as it was written: the standard library's decorator leaves methods in the one that it is given."""
+    return type(cls.__name__, cls.__bases__, {**WRITTEN[cls]})
+
+
+WRITTEN = {cls: dict(vars(cls)) for cls in (Spot, Named, Described, Loose)}
+for kept in WRITTEN.values():
+    kept.pop("__dict__", None)
+    kept.pop("__weakref__", None)
+STANDARD = {cls: dataclasses.dataclass(frozen=True, slots=True)(plain(cls)) for cls in (Spot, Described)}
+STANDARD[Named] = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(plain(Named))
+STANDARD[Loose] = dataclasses.dataclass(slots=True)(plain(Loose))
+OURS = {cls: records.dataclass(frozen=True, slots=True)(plain(cls)) for cls in (Spot, Described)}
+OURS[Named] = records.dataclass(frozen=True, slots=True, kw_only=True)(plain(Named))
+OURS[Loose] = records.dataclass(slots=True)(plain(Loose))
 
 
 @records.dataclass(frozen=True, slots=True)
@@ -90,7 +99,6 @@ def outcome(call: Callable[[], object]) -> object:
         lambda cls: hash(cls(name="a")) == hash(cls(name="a")),
         lambda cls: setattr(cls(name="a"), "name", 2),
         lambda cls: delattr(cls(name="a"), "name"),
-        lambda cls: setattr(cls(1), "colour", 2),
         lambda cls: cls.__hash__ is None,
         lambda cls: dataclasses.asdict(cls(1)),
         lambda cls: repr(dataclasses.replace(cls(1), y=5)),
@@ -105,6 +113,14 @@ def outcome(call: Callable[[], object]) -> object:
 )
 def test_it_does_what_the_standard_librarys_does(cls: type, act: Callable[[type], object]) -> None:
     assert outcome(lambda: act(OURS[cls])) == outcome(lambda: act(STANDARD[cls]))
+
+
+@pytest.mark.parametrize("cls", [Spot, Described])
+def test_it_can_be_given_no_other_attribute(cls: type) -> None:
+    """As the standard library has it from CPython 3.14 on; before, its message was about super(): a TypeError."""
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'colour'"):
+        setattr(OURS[cls](1), "colour", 2)  # noqa: B010 - it has none, which is what a type checker would say
+    assert outcome(lambda: setattr(STANDARD[cls](1), "colour", 2)) in (FrozenInstanceError, TypeError)
 
 
 def test_it_can_be_pickled() -> None:
