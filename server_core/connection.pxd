@@ -12,7 +12,6 @@ cimport cython
 
 cdef class Connection(Outlet):
     cdef dict _base
-    cdef Py_ssize_t _discarded
     cdef object _gathering
     cdef object _loop
     cdef object _own
@@ -22,6 +21,7 @@ cdef class Connection(Outlet):
     cdef public double body_wanted_at
     cdef public object build
     cdef public bint continued
+    cdef public long long discarded
     cdef public object ending
     cdef public Call exchange
     cdef public bint fresh

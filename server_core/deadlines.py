@@ -64,8 +64,7 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
     elif connection.is_busy:
         _check_request(connection, connection.exchange, now, settings)  # type: ignore[arg-type]  # busy with one
     elif connection.reader.is_in_body:
-        if waited > settings.body_timeout:
-            connection.shut()
+        _check_discarding(connection, now, waited, settings)
     elif not connection.reader.is_between_requests:
         if waited > settings.header_timeout:
             reader = connection.reader
@@ -75,6 +74,14 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
             connection.close()
     elif waited > settings.keep_alive:
         connection.close_if_idle()
+
+
+def _check_discarding(connection: Connection, now: float, waited: float, settings: ServerSettings) -> None:
+    """The rest of a body whose request is answered: it was promised to be read, as long as it comes."""
+    rate = settings.body_min_rate
+    is_slow = rate and waited > settings.body_timeout + connection.discarded / rate
+    if is_slow or now - connection.body_wanted_at > settings.body_timeout:
+        connection.shut()
 
 
 def _check_request(connection: Connection, exchange: Call, now: float, settings: ServerSettings) -> None:

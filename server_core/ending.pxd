@@ -1,6 +1,8 @@
 cdef class Ending:
     cdef bint _is_lost
-    cdef object _loop
+    cdef double _longest_until
+    cdef long long _seen_bytes
+    cdef object _server
     cdef object _timer
     cdef object _transport
     cdef readonly bint is_tls

@@ -6,8 +6,9 @@ import array
 import fcntl
 import socket
 import struct
+import sys
 import termios
-from typing import Final
+from typing import Final, NamedTuple
 
 from server_core.http.scope import Address
 from server_core.transport import Transport
@@ -21,6 +22,10 @@ TO_BE_TAKEN: Final[int] = termios.TIOCOUTQ
 """Bytes that were written and the peer has not acknowledged; on Linux also called SIOCOUTQ."""
 
 
+_ARRIVALS: Final = struct.Struct("=52xI72xQ")
+"""Of struct tcp_info tcpi_last_data_recv and tcpi_bytes_received, which is there since Linux 4.1."""
+
+
 def queued_bytes(transport: Transport, queue: int) -> int:
     """What the kernel holds of a connection, in one of the two queues above."""
     size = array.array("i", [0])
@@ -29,6 +34,29 @@ def queued_bytes(transport: Transport, queue: int) -> int:
     except (OSError, ValueError):  # the socket is closed already
         return 0
     return size[0]
+
+
+class Arrivals(NamedTuple):
+    """What has come of a connection's bytes, as TCP counts them."""
+
+    total: int
+    quiet_s: float
+    """Since the last of them."""
+
+
+def arrivals(transport: Transport) -> Arrivals | None:
+    """None where the kernel does not say: over a Unix socket, outside of Linux, in a sandbox."""
+    fd = transport.fileno()
+    if fd < 0 or sys.platform != "linux":
+        return None
+    sock = socket.socket(fileno=fd)
+    try:
+        quiet_ms, total = _ARRIVALS.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ARRIVALS.size))
+    except (OSError, struct.error):
+        return None
+    finally:
+        sock.detach()
+    return Arrivals(total, quiet_ms / 1000)
 
 
 def reset_on_close(fd: int) -> None:

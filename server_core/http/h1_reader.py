@@ -174,6 +174,11 @@ class H1Reader:
         return self._state == _IN_BODY
 
     @property
+    def body_left(self) -> int:
+        """Bytes that are still to come of the body that is being read; CHUNKED where only its last chunk tells."""
+        return self._remaining
+
+    @property
     def body_taken(self) -> int:
         """Bytes that have come of the body that is being read."""
         return self._head.rules.length - self._remaining if self._chunked is None else self._chunked.taken
