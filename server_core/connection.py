@@ -26,7 +26,7 @@ from server_core.http.phases import AWAITING_START, COMPLETE
 from server_core.http.scope import build
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
-from server_core.pipeline import HIGH_WATER, hold_back, is_enough, read_held
+from server_core.pipeline import HIGH_WATER, hold_back, is_enough, read_next
 from server_core.pouring import Pour
 from server_core.refusal import fail, record_cut, refuse
 from server_core.tap import Tap
@@ -193,7 +193,7 @@ class Connection(Outlet):
         if exchange is None or exchange.phase is COMPLETE:
             self.since = self.server.now
             self.body_wanted_at = 0.0
-            self._next()
+            read_next(self)
             return
         exchange.received = True
         if exchange.is_waiting:
@@ -316,7 +316,7 @@ class Connection(Outlet):
         self.since = server.now
         if call.received:
             if self.reader.held or self.half_closed or self.tap.is_shut:
-                self._next()
+                read_next(self)
             else:
                 self.reader.next()
         else:
@@ -325,22 +325,6 @@ class Connection(Outlet):
             self.tap.open()
         if server.draining:
             server.close_later(self)
-
-    def _next(self) -> None:
-        """Go on to the next request; what is held of it is read from the loop, not from inside this one."""
-        if self.mode != OPEN:
-            return
-        self.reader.next()
-        if self.reader.held:
-            self.server.loop.call_soon(self.read_on)
-        elif self.half_closed:
-            self.shut()
-        else:
-            self.tap.open()
-
-    def read_on(self) -> None:
-        """Read the next request of those that are held."""
-        read_held(self)
 
     def shut(self) -> None:
         """Half-close, and linger."""

@@ -16,6 +16,7 @@ from server_core.http.exchange import Exchange
 from server_core.http.phases import COMPLETE
 from server_core.http.wire import CHUNKED
 from server_core.peer import TO_BE_TAKEN, TO_READ, arrivals, queued_bytes, reset_on_close
+from server_core.pipeline import read_next
 
 if TYPE_CHECKING:
     from server_core.connection import Connection
@@ -188,5 +189,5 @@ def hear_end(connection: Connection) -> bool:
     if exchange is not None and exchange.phase is not COMPLETE:
         return True
     if connection.reader.held:  # whole requests, or the beginning of one, with which the connection ends
-        connection.server.loop.call_soon(connection.read_on)
+        read_next(connection)
     return bool(connection.reader.held)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from server_core.ending import OPEN
 from server_core.http.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -40,12 +39,25 @@ def hold_back(connection: Connection, came: int) -> None:
         connection.tap.shut()
 
 
-def read_held(connection: Connection) -> None:
+def read_next(connection: Connection) -> None:
+    """Go on to the next request; what is held of it is read from the loop, not from inside this one."""
+    if not connection.is_open:
+        return
+    connection.reader.next()
+    if connection.reader.held:
+        connection.server.loop.call_soon(_read_held, connection)
+    elif connection.half_closed:
+        connection.shut()
+    else:
+        connection.tap.open()
+
+
+def _read_held(connection: Connection) -> None:
     """Read the next request from what is held. If the client has half-closed, it is the last when nothing is behind it.
 
     What is still due of a half-closed connection: the answers to whole requests. One that breaks off ends it.
     """
-    if connection.mode != OPEN or connection.is_busy:
+    if not connection.is_open or connection.is_busy:
         return  # more has come meanwhile, and the next request with it
     server = connection.server
     begun = server.requests_total
