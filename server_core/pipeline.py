@@ -74,6 +74,9 @@ def _read_held(connection: Connection) -> None:
         connection.shut()
     elif isinstance(exchange, Exchange):
         exchange.hang_up()
+    elif exchange is not None:  # a WebSocket's handshake, of which there is none with half of a connection
+        exchange.leave()
+        connection.close()
 
 
 def is_enough(connection: Connection) -> bool:

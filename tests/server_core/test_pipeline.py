@@ -17,6 +17,7 @@ from server_core.pipeline import DEPTH, HIGH_WATER
 from tests.helpers.bench import Bench, settle
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import GET, PARSERS, Served, parse_responses, reply, run, serving, until
+from tests.helpers.websocket import handshake
 
 LOOPS = ("asyncio", "uvloop")
 ENDS = b"\r\n\r\n" * 40
@@ -369,3 +370,27 @@ def test_each_request_before_a_fin_has_its_body_and_then_a_disconnect(loop: str)
 
     run(scenario(), loop=loop)
     assert told == [(body, "http.disconnect") for body in (b"one", b"two", b"three")]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_handshake_before_a_fin_is_left_and_the_answers_before_it_are_sent(loop: str) -> None:
+    told: list[object] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await reply(send, b"first")
+            return
+        told.append((await receive())["type"])
+        told.append((await receive())["type"])
+
+    async def scenario() -> None:
+        async with serving(app) as served:
+            client = await served.connect()
+            client.send(GET + handshake())
+            client.writer.write_eof()
+            assert answered(await client.rest()) == [b"first"]
+            await until(lambda: len(told) == 2 and not served.server.background)
+            assert not served.heard.all("request.failed")
+
+    run(scenario(), loop=loop)
+    assert told == ["websocket.connect", "websocket.disconnect"]
