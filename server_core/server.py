@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
 from functools import partial
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from server_core.access.entry import Place
 from server_core.access.log import open_log
@@ -39,6 +39,7 @@ from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
 from server_core.log import Log
+from server_core.partings import Partings
 from server_core.poller import new_poller
 from server_core.proxy.gate import Gate
 from server_core.proxy.origin import Origin, names_to_know
@@ -53,9 +54,6 @@ from server_core.transport import Newcomer
 from server_core.websocket.channel import Channel
 from server_core.websocket.session import Session
 from server_core.websocket.upgrade import upgrade
-
-SPREAD_MAX_S: Final = 5.0
-"""How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
 
 
 class ServerFigures(NamedTuple):
@@ -77,7 +75,6 @@ class Server(Traffic):
     swept_after_s = 0.0
     """Time between the last two sweeps."""
     _drained: asyncio.Future[None] | None = None
-    _closes_until = 0.0
     _on_left: Callable[[], object] | None = None
 
     def __init__(
@@ -114,7 +111,7 @@ class Server(Traffic):
         self.max_requests = _with_jitter(settings)
         self.heads = Heads(_fixed_defaults(settings))
         self._on_max_requests = on_max_requests
-        self.room = Room(self)
+        self.room, self._partings = Room(self), Partings(self)
         self.listeners = self._new_listeners(loads)
         self.access_log = open_log(settings, log, place)
         self.new_writer = self.access_log.new_writer if self.access_log is not None else H1Writer
@@ -242,7 +239,7 @@ class Server(Traffic):
     async def drain(self, timeout_s: float, *, final: bool) -> bool:
         """Leave, finish every request, close; True if all was finished in time. Lifespan is not ours to run."""
         self.leave(final=final)
-        self._plan_closes(timeout_s)
+        self._partings.plan(timeout_s, final=final)
         self._drained = self.loop.create_future()
         self.check_drained()
         timer = self.loop.call_later(timeout_s, _resolve, self._drained)
@@ -254,22 +251,9 @@ class Server(Traffic):
                 self.access_log.flush()
         return self._is_finished()
 
-    def _plan_closes(self, timeout_s: float) -> None:
-        """Give each idle connection its moment, evenly over the second half of the window, oldest first."""
-        spread = self.settings.drain_spread or min(SPREAD_MAX_S, self.settings.graceful_timeout / 3)
-        spread = min(spread, timeout_s / 2)
-        now = self.loop.time()
-        self._closes_until = now + spread
-        idle = [connection for connection in self.connections if connection.is_idle]
-        for number, connection in enumerate(idle, 1):
-            self.loop.call_at(now + spread * (1 + number / len(idle)) / 2, connection.close_if_idle)
-
     def close_later(self, connection: Connection | Channel) -> None:
         """A moment for a connection that became idle in a drain, because its head had gone out before."""
-        now = self.loop.time()
-        self.loop.call_at(
-            max(self._closes_until, now + min(1.0, self.settings.graceful_timeout / 6)), connection.close_if_idle
-        )
+        self._partings.later(connection)
 
     def abort(self) -> None:
         """Cancel what is unfinished and close every connection at once, and the listeners."""
@@ -294,6 +278,7 @@ class Server(Traffic):
         self._renew_date()
         for connection in list(self.connections):
             connection.check(now)
+        self._partings.look(now)
         if self.access_log is not None:
             self.access_log.flush()
 

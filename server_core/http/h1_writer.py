@@ -47,6 +47,11 @@ class H1Writer:
         return self._framing == _UNTIL_CLOSE
 
     @property
+    def plain(self) -> bytes:
+        """The status line and the fields of the head that was started last, without those that every response gets."""
+        return self._block.plain
+
+    @property
     def noted(self) -> tuple[object, ...]:
         """The fields that the response was started with, if they are kept."""
         return ()

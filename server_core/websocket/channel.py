@@ -50,6 +50,9 @@ PATIENCE_S: Final = 1.0
 """How long an application may take for its last answers when the peer's half has ended. Chosen; no evidence: answering
 takes well under a second, and one that never waits for messages must not hold up the end."""
 
+FAREWELL_S: Final = 1.0
+"""How long the peer may take to answer our close frame in a drain; chosen: as long as a half-closed one is read."""
+
 LOOK_INTERVAL_S: Final = 0.05
 PATIENCE_LOOKS: Final = 20
 """A drain's patience is counted in looks, of which each follows a turn of the loop, and not in time: what a worker
@@ -230,11 +233,17 @@ class Channel(Link):
             return
         if self._is_quiet():
             self._dismiss(SERVICE_RESTART, RESTART_QUIET)
+            self._server.loop.call_later(FAREWELL_S, self._part_unanswered)
         elif self._looks < PATIENCE_LOOKS or self.session.owes:
             self._looks += 1
             self._server.loop.call_later(LOOK_INTERVAL_S, self.close_if_idle)
         else:
             self._dismiss(SERVICE_RESTART, RESTART_OWING)
+            self._server.loop.call_later(FAREWELL_S, self._part_unanswered)
+
+    def _part_unanswered(self) -> None:
+        if self._mode == _CLOSING:
+            self._transport.abort()
 
     def _is_quiet(self) -> bool:
         """Whether the application waits for a message, and none is on its way to it."""
