@@ -22,7 +22,7 @@ from typing import Final
 from server_core import loops
 from server_core.access import log as access_log
 from server_core.adapters import Application, adapt
-from server_core.errors import BootError, ListenerError, UsageError, application_traceback
+from server_core.errors import BootError, ListenerError, UsageError, application_traceback, cause_of
 from server_core.http import parsers
 from server_core.inheritance import Belongings, withholding
 from server_core.log import EVENTS, Log, setup
@@ -168,7 +168,7 @@ class Alone:
                 self._log("server.started", addresses=[address], pid=os.getpid(), loop=loop_name, http=server.parser)
             order = await ending
             notice.announce()
-            await self._service.end(order, lambda: None)
+            await self._service.end(order, lambda: None, lambda: None)
             self._log("server.stopped", pid=os.getpid())
         finally:
             notice.close()
@@ -194,8 +194,8 @@ class Alone:
 
     def exit_attempted(self, error: BaseException) -> None:
         """sys.exit() outside a request: nobody will replace this process, so it ends in good order, with that code."""
-        self._log("application.exited", traceback=application_traceback(error))
-        self._exit = error
+        self._log("application.exited", error=cause_of(error), traceback=application_traceback(error))
+        self._exit = error if isinstance(error, (SystemExit, KeyboardInterrupt)) else None
         self._stop(signal.SIGTERM)
 
 

@@ -30,8 +30,9 @@ import os
 import signal
 import socket
 
+from server_core import departure
 from server_core.contract import Message, WorkerSpec
-from server_core.errors import BootError, application_traceback
+from server_core.errors import BootError, application_traceback, cause_of
 from server_core.heartbeat import ThreadBeat
 from server_core.log import Log
 from server_core.notice import Notice
@@ -82,12 +83,13 @@ class Worker:
             order = await ending
             self._phase = Phase.ENDING
             notice.announce()
-            await self._service.end(order, lambda: self._pipe.send("draining"))
+            await self._service.end(order, lambda: self._pipe.send("draining"), lambda: self._pipe.send("finished"))
         finally:
             loop.remove_reader(self._pipe.fileno())
             notice.close()
         error = self._service.shutdown_error
         self._pipe.send("drained", {"lifespan_error": error} if error else None)
+        departure.watch(self._pipe)
 
     def terminate(self) -> None:
         """SIGTERM. What the master has said until now counts first: it may have said serve, and rely on it."""
@@ -104,10 +106,10 @@ class Worker:
             self._asked_to_recycle = self._pipe.send("recycle", {"reason": reason})
 
     def exit_attempted(self, error: BaseException) -> None:
-        """Application code outside a request raised SystemExit or KeyboardInterrupt through the event loop."""
-        self._log("application.exited", traceback=application_traceback(error))
+        """Application code outside a request stopped the event loop, or raised SystemExit or KeyboardInterrupt."""
+        self._log("application.exited", error=cause_of(error), traceback=application_traceback(error))
         if self._phase is Phase.SERVING:
-            self.recycle(f"the application raised {error!r}")
+            self.recycle(cause_of(error))
         elif self._phase is not Phase.ENDING and self._ending is not None and not self._ending.done():
             self._ending.set_exception(BootError("lifespan", application_traceback(error)))
 

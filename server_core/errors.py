@@ -83,3 +83,8 @@ def _strip(report: traceback.TracebackException, seen: set[int]) -> None:
     for origin in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if origin is not None:
             _strip(origin, seen)
+
+
+def cause_of(error: BaseException) -> str:
+    """What code outside a request did to end the process, for a log line."""
+    return f"the application raised {error!r}" if isinstance(error, (SystemExit, KeyboardInterrupt)) else str(error)

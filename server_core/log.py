@@ -49,7 +49,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "server.started": Event("info", ("addresses", "pid", "loop", "http"), "A server without a supervisor listens."),
     "server.stopped": Event("info", ("pid",), "A server without a supervisor has stopped, lifespan included."),
     "application.imported": Event("debug", ("app", "duration_s"), "The application object was imported."),
-    "application.exited": Event("error", ("traceback",), "Code outside a request tried to end the process."),
+    "application.exited": Event(
+        "error", ("error", "traceback"), "Code outside a request tried to end the process, or stopped the event loop."
+    ),
     "application.signal_failed": Event(
         "error",
         ("signal", "traceback"),

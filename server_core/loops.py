@@ -11,6 +11,12 @@ from server_core import task_set
 from server_core.errors import UsageError
 
 T = TypeVar("T")
+
+
+class LoopStopped(Exception):
+    """loop.stop() was called, by nobody of us."""
+
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -34,6 +40,7 @@ def run(
 ) -> T:
     """What `main` returns, having run it to its end.
 
+    The application can stop the loop, too: loop.stop(), or an asyncio.run() of a library's that it got hold of.
     asyncio lets SystemExit and KeyboardInterrupt from any callback or task unwind the whole loop (Handle._run), so
     one `sys.exit()` in an application's background task would drop every other client's request. Here the loop is
     entered again, and `on_exit` is told: it decides how to end in good order. (An error of `main` itself is raised.)
@@ -49,3 +56,7 @@ def run(
                 if task.done():
                     raise
                 on_exit(error)
+            except RuntimeError:  # "Event loop stopped before Future completed.", of both loops
+                if task.done() or loop.is_closed():
+                    raise
+                on_exit(LoopStopped("the application stopped the event loop"))

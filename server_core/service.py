@@ -170,21 +170,23 @@ class Service:
             await self._lifespan.shutdown(LIFESPAN_SHARE_MAX_S)
             raise
 
-    async def end(self, ending: Ending, left: Callable[[], object]) -> None:
+    async def end(self, ending: Ending, left: Callable[[], object], finished: Callable[[], object]) -> None:
         """Leave the listeners, finish or give up the requests, run the lifespan shutdown.
 
-        `left` is called once the listeners are closed.
+        `left` is called once the listeners are closed, `finished` when the requests are over.
         """
         deadline = time.monotonic() + ending.timeout_s
-        if self._server is None:
+        server = self._server
+        if server is None:
             left()
+            finished()
         else:
-            self._server.leave(final=ending.final, left=left)
-        if self._server is not None:
+            server.leave(final=ending.final, left=left)
             try:
-                await self._give_time_to(self._drain(self._server, ending))
+                await self._give_time_to(self._drain(server, ending))
             finally:
-                self._server.close()
+                server.close()
+            finished()
             await self._give_time_to(self._lifespan.shutdown(max(GIVE_UP_S, deadline - time.monotonic())))
         if self._beat is not None:
             self._beat.stop()

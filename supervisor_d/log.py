@@ -79,6 +79,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.resumed": Event("info", WORKER, "A parked worker accepts again."),
     "worker.draining": Event("info", (*WORKER, "timeout_s", "reason"), "Finishes what it has and exits."),
     "worker.drained": Event("debug", WORKER, "Everything was finished, lifespan shutdown included."),
+    "worker.held": Event(
+        "warning", (*WORKER, "threads"), "Threads kept a worker that had finished; it ends without them."
+    ),
     "worker.terminated": Event(
         "warning", (*WORKER, "reason"), "Told to give up: out of time, in a fast stop, or before it served."
     ),

@@ -25,6 +25,8 @@ from supervisor_d.vocabulary import (
     WorkerDrained,
     WorkerDraining,
     WorkerFailed,
+    WorkerFinished,
+    WorkerHeld,
     WorkerParked,
     WorkerReady,
     WorkerStarted,
@@ -58,9 +60,18 @@ FACTS: Final[Mapping[str, Callable[[Slot, Fields], Fact]]] = {
     "recycle": lambda slot, fields: RecycleRequested(slot, _text(fields, "reason")),
     "parked": lambda slot, _: WorkerParked(slot),
     "draining": lambda slot, _: WorkerDraining(slot),
+    "finished": lambda slot, _: WorkerFinished(slot),
     "drained": lambda slot, _: WorkerDrained(slot),
+    "held": lambda slot, fields: WorkerHeld(slot, _texts(fields, "threads"), _text(fields, "stacks")),
 }
 """Every verb a worker may say, and the fact it makes."""
+
+
+def _texts(fields: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = fields.get(name)
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f"{name} must be a list of texts, not {value!r:.80}")
+    return tuple(value)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

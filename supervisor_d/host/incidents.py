@@ -32,15 +32,16 @@ class Incidents:
         self._kept: deque[Mapping[str, object]] = deque(maxlen=INCIDENTS_KEPT)
         self._recorded = 0
 
-    def record(self, child: Child, kind: str, silent_s: float) -> Mapping[str, object]:
-        """Put together what is known now, keep it and tell it."""
+    def record(self, child: Child, kind: str, silent_s: float, stacks: str | None = None) -> Mapping[str, object]:
+        """Put together what is known now, keep it and tell it. `stacks` come from the worker's record if not given."""
         self._recorded += 1
         now = clock.now()
         in_flight = [
             {"method": request.method, "path": request.path, "age_s": round(max(0.0, now - request.started_at), 3)}
             for request in self._scoreboard.in_flight(child.slot)
         ]
-        stacks = self._scoreboard.stacks(child.slot)
+        if stacks is None:
+            stacks = self._scoreboard.stacks(child.slot)
         figures = self._scoreboard.figures(child.slot)
         listed_at = figures.thread_beat_at if kind == "loop_blocked" else figures.loop_beat_at
         age_s = round(max(0.0, now - listed_at), 3) if listed_at else None

@@ -253,7 +253,7 @@ class Performer:
     def _record_incident(self, order: RecordIncident) -> None:
         child = self._with.children.get(order.slot)
         if child is not None:
-            status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s)
+            status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s, order.stacks)
         else:
             status, body = 409, {"error": f"slot {order.slot} has no process any more"}
         self._answer(order.ticket, status, body)

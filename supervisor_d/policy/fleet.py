@@ -56,7 +56,7 @@ class Fleet:
 
     def watched(self) -> tuple[Slot, ...]:
         """The slots whose beats count."""
-        return tuple(handle.slot for handle in self if handle.state in UP and not handle.drained)
+        return tuple(handle.slot for handle in self if handle.state in UP and not handle.finished)
 
     def is_empty(self) -> bool:
         return all(handle.state is SlotState.EMPTY for handle in self)

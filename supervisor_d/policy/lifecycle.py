@@ -52,7 +52,9 @@ class Cause(enum.Enum):
     ASKED_TO_RECYCLE = "asked_to_recycle"
     PARKED = "parked"
     DRAINING = "draining"
+    FINISHED = "finished"
     DRAINED = "drained"
+    HELD = "held"
     DETACHED = "detached"
     EXITED = "exited"
 
@@ -87,7 +89,9 @@ _LATE: Final = (
     Cause.ASKED_TO_RECYCLE,
     Cause.PARKED,
     Cause.DRAINING,
+    Cause.FINISHED,
     Cause.DRAINED,
+    Cause.HELD,
     Cause.DETACHED,
 )
 
@@ -175,7 +179,9 @@ LIFECYCLE: Final[Mapping[SlotState, Mapping[Cause, SlotState]]] = {
         Cause.ASKED_TO_RECYCLE: DRAINING,
         Cause.PARKED: DRAINING,
         Cause.DRAINING: DRAINING,
+        Cause.FINISHED: DRAINING,
         Cause.DRAINED: DRAINING,
+        Cause.HELD: DRAINING,
         Cause.DETACHED: DRAINING,
         Cause.TERMINATE: TERMINATING,
         Cause.KILL: KILLING,
@@ -234,6 +240,9 @@ IMPOSSIBLE: Final[Mapping[str, frozenset[tuple[SlotState, Cause]]]] = {
         | _pairs(UP, Cause.BOOTED, Cause.STARTED, Cause.BECAME_READY)
     ),
     "a worker that drains has served": _pairs([DRAINING], Cause.FAILED),
+    "a worker says draining first, finished and drained after it, and held last": _pairs(
+        ALIVE - LEAVING, Cause.FINISHED, Cause.HELD
+    ),
     "its signal handlers are not installed yet": _pairs(
         [SPAWNING], Cause.ASKED_TO_RECYCLE, Cause.DRAINING, Cause.DRAINED
     ),

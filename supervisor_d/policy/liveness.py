@@ -59,7 +59,7 @@ def look(desk: Desk) -> None:
 
 def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
     """Judge one worker by its last beats."""
-    if handle.state not in UP or handle.drained:
+    if handle.state not in UP or handle.finished:
         return
     beat_at = Instant(max(handle.beat_at, seen.loop_beat_at))
     silent_s = desk.now - beat_at
@@ -96,16 +96,33 @@ def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant)
     handle.baseline = seen
     handle.extended = False
     handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout)
-    trouble = handle.trouble
-    if trouble is None:
+    if handle.trouble is None:
         return
+    _clear(desk, handle, silent_s)
+    if handle.state is SlotState.SUSPECT:
+        acts.recover(desk, handle)
+
+
+def _clear(desk: Desk, handle: Handle, silent_s: float) -> None:
+    """It was not silent for good."""
+    if handle.trouble is not None:
+        handle.reason = handle.trouble.reason_before
     handle.trouble = None
-    handle.reason = trouble.reason_before
     handle.alarms.pop(Alarm.RECORD, None)
     handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
     desk.outbox.report_worker("worker.recovered", handle, silent_s=round(silent_s, 3))
-    if handle.state is SlotState.SUSPECT:
-        acts.recover(desk, handle)
+
+
+def excuse(desk: Desk, handle: Handle) -> None:
+    """Watch its beats no more: a lifespan shutdown may block the event loop, and has a deadline, the drain's.
+
+    Waiting for threads (an executor's, a consumer's) is what blocks there, and costs no request any more. In a request
+    it does, so that a drain is watched until its requests are over.
+    """
+    if handle.trouble is not None:
+        _clear(desk, handle, desk.now - handle.trouble.beat_at)
+    handle.finished = True
+    handle.alarms.pop(Alarm.LOOK, None)
 
 
 def _classify(desk: Desk, seen: Observation) -> str:

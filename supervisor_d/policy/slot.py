@@ -94,6 +94,8 @@ class Handle:
     serves: bool = False
     has_left: bool = False
     """It has closed its listeners."""
+    finished: bool = False
+    """Its requests are over: its beats do not count any more, as its lifespan shutdown may block its event loop."""
     drained: bool = False
     pipe_closed: bool = False
     held: bool = False
@@ -135,8 +137,8 @@ class Handle:
         self.generation = generation
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
-        self.serves = self.has_left = self.drained = self.pipe_closed = self.held = self.extended = False
-        self.left_behind = False
+        self.serves = self.has_left = self.finished = self.drained = self.pipe_closed = False
+        self.held = self.extended = self.left_behind = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:

@@ -40,6 +40,8 @@ from supervisor_d.vocabulary import (
     Terms,
     WorkerDrained,
     WorkerDraining,
+    WorkerFinished,
+    WorkerHeld,
     WorkerObserved,
     WorkerParked,
 )
@@ -160,8 +162,12 @@ class Supervisor:
                 workers.parked(desk, handle)
             case WorkerDraining():
                 workers.draining(desk, handle)
+            case WorkerFinished():
+                workers.finished(desk, handle)
             case WorkerDrained():
                 workers.drained(desk, handle)
+            case WorkerHeld():
+                workers.held_up(desk, handle, fact)
             case WorkerObserved():
                 self._observe(handle, fact.observation)
             case RecycleRequested():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy import acts, exits
+from supervisor_d.policy import acts, exits, liveness
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
@@ -24,6 +24,8 @@ from supervisor_d.vocabulary import (
     WorkerDraining,
     WorkerExited,
     WorkerFailed,
+    WorkerFinished,
+    WorkerHeld,
     WorkerObserved,
     WorkerParked,
     WorkerPreloaded,
@@ -48,7 +50,15 @@ Life = (
 )
 
 Word = (
-    WorkerParked | WorkerDraining | WorkerDrained | WorkerObserved | RecycleRequested | RecordRefused | MemoryNearLimit
+    WorkerParked
+    | WorkerDraining
+    | WorkerFinished
+    | WorkerDrained
+    | WorkerHeld
+    | WorkerObserved
+    | RecycleRequested
+    | RecordRefused
+    | MemoryNearLimit
 )
 
 
@@ -137,12 +147,25 @@ def draining(desk: Desk, handle: Handle) -> None:
         _part(desk, handle, was, "left unasked", finish_s + TERMINATE_GRACE_S)
 
 
+def finished(desk: Desk, handle: Handle) -> None:
+    handle.move(Cause.FINISHED, desk.now)
+    if handle.state is SlotState.DRAINING:
+        liveness.excuse(desk, handle)
+
+
+def held_up(desk: Desk, handle: Handle, fact: WorkerHeld) -> None:
+    """Its end was held up by threads, which the application has left behind."""
+    handle.move(Cause.HELD, desk.now)
+    desk.outbox.report_worker("worker.held", handle, threads=list(fact.threads))
+    desk.outbox.add(RecordIncident(handle.slot, "exit_held", 0.0, stacks=fact.stacks))
+
+
 def drained(desk: Desk, handle: Handle) -> None:
     """Its loop ends now, so its beats do; the exit still has the drain's deadline."""
     was = handle.state
     handle.move(Cause.DRAINED, desk.now)
     if handle.state is SlotState.DRAINING:
-        handle.drained = True
+        handle.finished = handle.drained = True
         handle.trouble = None
         for alarm in (Alarm.LOOK, Alarm.RECORD, Alarm.STACKS):
             handle.alarms.pop(alarm, None)

@@ -76,8 +76,24 @@ class WorkerDraining:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerFinished:
+    """Its requests are over; its lifespan shutdown begins, in which the event loop may block."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDrained:
     slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHeld:
+    """Threads have kept it from its end, after it was drained; it does not wait for them any more."""
+
+    slot: Slot
+    threads: tuple[str, ...]
+    stacks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +254,9 @@ Fact: TypeAlias = (
     | WorkerFailed
     | WorkerParked
     | WorkerDraining
+    | WorkerFinished
     | WorkerDrained
+    | WorkerHeld
     | RecycleRequested
     | RecordRefused
     | WorkerObserved

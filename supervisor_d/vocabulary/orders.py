@@ -107,14 +107,15 @@ class RequestStacks:
 class RecordIncident:
     """Keep and report what is known of a worker in trouble: stacks as written so far, in-flight requests, figures.
 
-    `kind` is loop_blocked, interpreter_held, process_stopped, boot_timeout, drain_timeout or dump. With a ticket, the
-    incident is also the answer to it.
+    `kind` is loop_blocked, interpreter_held, process_stopped, boot_timeout, drain_timeout, exit_held or dump. With a
+    ticket, the incident is also the answer to it. With `stacks` these are kept, and not those that were asked for.
     """
 
     slot: Slot
     kind: str
     silent_s: float
     ticket: Ticket | None = None
+    stacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,9 @@ async def serve(scope, receive, send):
     elif path == "/leave-later":
         asyncio.get_running_loop().call_soon(sys.exit, 5)
         await answer(send, b"soon")
+    elif path == "/stop-loop":
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+        await answer(send, b"soon")
     elif path == "/thread":
         threading.Thread(target=block).start()
         await answer(send, b"a thread holds the process")

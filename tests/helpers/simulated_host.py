@@ -52,6 +52,8 @@ from supervisor_d.vocabulary import (
     WorkerDraining,
     WorkerExited,
     WorkerFailed,
+    WorkerFinished,
+    WorkerHeld,
     WorkerObserved,
     WorkerParked,
     WorkerReady,
@@ -187,7 +189,9 @@ class SimulatedHost:
             self.say(process, BOOT_STEPS[process.steps](process.slot))
             process.steps += 1
         elif process.draining and process.hears:
+            self.say(process, WorkerFinished(process.slot))
             self.say(process, WorkerDrained(process.slot))
+            self.say(process, WorkerHeld(process.slot, ("pool_0",), "Thread pool_0:"))
             self.say(process, WorkerDetached(process.slot, "closed its pipe"))
             self.exit(process)
 

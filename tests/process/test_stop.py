@@ -69,3 +69,59 @@ def test_a_hung_worker_does_not_keep_late_clients_waiting(tmp_path: Path) -> Non
         daemon.signal(signal.SIGQUIT)
         assert daemon.wait() == 0
         assert daemon.heard.named("worker.killed", pid=stopped)
+
+
+LIFESPAN = """
+import asyncio, atexit, os, pathlib, threading, time
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    {start}
+    await send({{"type": "lifespan.startup.complete"}})
+    await receive()
+    {stop}
+    await send({{"type": "lifespan.shutdown.complete"}})
+atexit.register(lambda: pathlib.Path("left").write_text("in order"))
+async def stubborn():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+def test_a_lifespan_shutdown_that_blocks_has_the_rest_of_the_budget(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(LIFESPAN.format(start="", stop="time.sleep(4)"))
+    flags = ("--workers", "1", "--timeout", "1s", "--graceful-timeout", "60s")
+    with running(*flags, directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.heard.named("worker.drained") or daemon.heard.named("worker.exited", cause="exited")
+        assert not {"worker.suspected", "worker.hung", "worker.killed"} & set(daemon.heard.names())
+
+
+HOLDING = {
+    "thread": ("threading.Thread(target=threading.Event().wait, name='consumer').start()", "consumer"),
+    "executor": ("asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)", "_0"),
+    "task": ("globals().update(task=asyncio.create_task(stubborn()))", "MainThread"),
+}
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("what", HOLDING)
+def test_what_holds_a_finished_worker_is_named_and_not_waited_for(tmp_path: Path, what: str, loop: str) -> None:
+    start, name = HOLDING[what]
+    (tmp_path / "app.py").write_text(LIFESPAN.format(start=start, stop=""))
+    flags = ("--workers", "1", "--graceful-timeout", "300s", "--loop", loop)
+    with running(*flags, directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        (held,) = daemon.heard.named("worker.held")
+        assert name in str(held["threads"])
+        (incident,) = daemon.heard.named("worker.hung", kind="exit_held")
+        assert name in str(incident["stacks"])
+        assert daemon.heard.named("worker.exited", cause="exited", exit_code=0)
+        assert (tmp_path / "left").read_text() == "in order"

@@ -34,7 +34,7 @@ def test_a_drain_is_heard_by_every_way(way: str, loop: str) -> None:
             for word in HEARD[way]:
                 worker.gate.expect(word)
             assert waiting.answer() == (200, "draining True")
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
         assert ("application.signal_failed" in worker.stderr) is (way == "fail")
 
@@ -50,5 +50,5 @@ def test_a_handler_that_a_request_installs_is_called_in_the_drain_and_not_by_sig
             worker.gate.expect("waiting")
             worker.tell("drain", {"timeout_s": 600, "final": True})
             worker.gate.expect(f"handler {signal.SIGTERM}")
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0

@@ -36,7 +36,7 @@ def test_it_boots_serves_and_drains_saying_each_step(loop: str) -> None:
         worker.tell("drain", {"timeout_s": 10, "final": True})
         worker.expect("draining")
         worker.gate.expect("shutdown")
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -203,7 +203,7 @@ def test_a_drain_lets_requests_finish_before_the_lifespan_shutdown(loop: str) ->
             worker.gate.open()
             assert held.answer() == (200, "held")
         worker.gate.expect("shutdown")
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -215,7 +215,7 @@ def test_requests_past_their_part_of_the_budget_are_given_up_and_lifespan_still_
             worker.tell("drain", {"timeout_s": 0.2, "final": True})
             worker.gate.expect("cancelled")
             worker.gate.expect("shutdown")
-            worker.expect("draining", "drained")
+            worker.expect("draining", "finished", "drained")
             assert worker.exit_code() == 0
 
 
@@ -231,7 +231,7 @@ def test_a_final_drain_answers_who_waits_in_the_accept_queue_and_then_refuses() 
             assert waiting.answer()[0] == 200
         with pytest.raises(ConnectionRefusedError):
             worker.get("/")
-        worker.expect("drained")
+        worker.expect("finished", "drained")
 
 
 @pytest.mark.parametrize("app", ["tests.apps.gated:slow_start", "tests.apps.gated_import:app"])
@@ -246,7 +246,7 @@ def test_a_drain_while_booting_undoes_what_was_begun(app: str) -> None:
             worker.gate.open()
         while worker.expect_any().verb != "draining":
             pass  # a boot that was quicker than the order may have said started and ready
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -269,7 +269,7 @@ def test_signals_of_a_terminal_or_an_operator_do_not_touch_a_worker(loop: str) -
             worker.signal(number)
         assert worker.get("/") == (200, "ok")
         worker.tell("drain", {"timeout_s": 5, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -286,7 +286,7 @@ def test_signals_that_come_at_one_stroke_leave_a_worker_s_memory_alone(loop: str
             assert worker.get("/") == (200, "ok")
         worker.expect("recycle")
         worker.tell("drain", {"timeout_s": 5, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -300,7 +300,7 @@ def test_sigterm_while_serving_asks_once_to_be_replaced_and_serves_on(loop: str)
         worker.signal(signal.SIGTERM)
         assert worker.get("/")[0] == 200
         worker.tell("drain", {"timeout_s": 5, "final": False})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -315,7 +315,7 @@ def test_hurry_in_a_drain_gives_up_the_requests_and_still_shuts_down(loop: str) 
             worker.tell("hurry")
             worker.gate.expect("cancelled")
             worker.gate.expect("shutdown")
-            worker.expect("drained")
+            worker.expect("finished", "drained")
             assert worker.exit_code() == 0
 
 
@@ -335,7 +335,7 @@ def test_signals_in_a_drain_take_nothing_from_a_request(loop: str) -> None:
             worker.gate.open()
             assert held.answer() == (200, "held")
         worker.gate.expect("shutdown")
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -348,7 +348,7 @@ def test_sigterm_in_a_lifespan_shutdown_leaves_it_alone() -> None:
         worker.signal(signal.SIGTERM)
         worker.fence()
         worker.gate.open()
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
         assert "cut short" not in worker.stderr
 
@@ -361,7 +361,7 @@ def test_hurry_in_a_lifespan_shutdown_that_hangs_gives_it_up() -> None:
         worker.gate.expect("stopping")
         worker.tell("hurry")
         worker.gate.expect("cancelled")
-        worker.expect("drained")
+        worker.expect("finished", "drained")
         assert worker.exit_code() == 0
         assert "cut short" in worker.stderr
 
@@ -370,7 +370,7 @@ def test_a_lifespan_shutdown_past_the_budget_is_given_up_and_logged() -> None:
     with spawned("tests.apps.gated:slow_stop") as worker:
         worker.serving()
         worker.tell("drain", {"timeout_s": 0.1, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
         assert "lifespan.shutdown_failed" in events(worker.stderr)
 
@@ -380,7 +380,7 @@ def test_sigterm_before_it_serves_ends_it_in_good_order() -> None:
         worker.expect("booted", "started", "ready")
         worker.signal(signal.SIGTERM)
         worker.gate.expect("shutdown")
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -390,7 +390,7 @@ def test_sigterm_during_lifespan_startup_cancels_it() -> None:
         worker.gate.expect("starting")
         worker.signal(signal.SIGTERM)
         worker.gate.expect("cancelled")
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -410,7 +410,7 @@ def test_sigterm_does_not_kill_a_worker_whose_interpreter_ends(loop: str) -> Non
     with spawned("tests.apps.gated:slow_exit", loop=loop) as worker:
         worker.serving()
         worker.tell("drain", {"timeout_s": 5, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         worker.gate.expect("exiting")
         worker.signal(signal.SIGTERM)
         worker.gate.open()
@@ -483,7 +483,7 @@ def test_sys_exit_outside_a_request_asks_to_be_replaced_and_serves_on(loop: str)
         assert worker.expect("recycle").fields == {"reason": "the application raised SystemExit(5)"}
         assert worker.get("/") == (200, "ok")
         worker.tell("drain", {"timeout_s": 5, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
         assert "application.exited" in events(worker.stderr)
 
@@ -497,7 +497,7 @@ def test_printing_to_a_broken_standard_output_is_that_requests_500_and_nothing_e
             assert worker.get("/print")[0] == 500
             assert worker.get("/") == (200, "ok")
             worker.tell("drain", {"timeout_s": 5, "final": True})
-            worker.expect("draining", "drained")
+            worker.expect("draining", "finished", "drained")
             assert worker.exit_code() == 0
     finally:
         os.close(writer)
@@ -508,7 +508,7 @@ def test_a_full_standard_output_does_not_change_the_exit_code() -> None:
         worker.serving()
         assert worker.get("/print")[0] == 500
         worker.tell("drain", {"timeout_s": 5, "final": True})
-        worker.expect("draining", "drained")
+        worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
 
 
@@ -521,7 +521,7 @@ def test_a_broken_standard_error_disturbs_nothing() -> None:
             assert worker.get("/raise")[0] == 500
             assert worker.get("/") == (200, "ok")
             worker.tell("drain", {"timeout_s": 5, "final": True})
-            worker.expect("draining", "drained")
+            worker.expect("draining", "finished", "drained")
             assert worker.exit_code() == 0
     finally:
         os.close(writer)
@@ -589,3 +589,16 @@ def test_stacks_name_the_line_even_while_c_code_holds_the_interpreter() -> None:
 
 def is_asleep(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@both_loops
+def test_an_application_that_stops_the_event_loop_is_told_and_replaced(loop: str) -> None:
+    with spawned(APP, loop=loop) as worker:
+        worker.serving()
+        assert worker.get("/stop-loop") == (200, "soon")
+        assert worker.expect("recycle").fields == {"reason": "the application stopped the event loop"}
+        assert worker.get("/") == (200, "ok")
+        worker.tell("drain", {"timeout_s": 5, "final": True})
+        worker.expect("draining", "finished", "drained")
+        assert worker.exit_code() == 0
+        assert '"error": "the application stopped the event loop"' in worker.stderr
