@@ -6,6 +6,7 @@ import os
 import sys
 
 import click
+from click.core import ParameterSource
 
 from server_core import __version__, run
 from server_core.arguments import DEFAULTS, OPTIONS
@@ -39,13 +40,27 @@ def setting_option(name: str) -> click.Option:
         names = [f"--{flag}/--no-{flag}", name]
         return click.Option(names, default=None, envvar=environment, help=row.help)
     value = getattr(DEFAULTS, name)
-    default = ", ".join(map(row.kind.render, value)) if row.repeatable else row.kind.render(value)
+    default = ", ".join(map(row.kind.render, value)) if row.repeatable else row.render(value)
     shown = f"{row.help}  [default: {default}]" if default else row.help
     metavar = "|".join(row.kind.words) or row.kind.name.upper()
     kind = Several(row.kind.separator) if row.repeatable else None
+    if row.secret:
+        return click.Option([f"--{flag}", name], envvar=environment, help=row.help, callback=kept_secret)
     return click.Option(
         [f"--{flag}", name], metavar=metavar, envvar=environment, help=shown, multiple=row.repeatable, type=kind
     )
+
+
+def kept_secret(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A secret that the environment gave, taken out of it: what the application starts does not inherit it."""
+    assert parameter.name is not None
+    variable = f"SUPERVISOR_D_{parameter.name.upper()}"
+    if ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            f"--{parameter.name.replace('_', '-')} is a secret, and every user may read a command line; set {variable}"
+        )
+    os.environ.pop(variable, None)
+    return value
 
 
 def command() -> click.Command:

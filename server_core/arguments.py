@@ -43,9 +43,9 @@ def _parsed(name: str, value: object) -> object:
     row = OPTIONS[name]
     if isinstance(value, str):
         try:
-            value = row.kind.parse(value)
+            value = row.read(value)
         except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
+            raise UsageError(f"{name}: {error}") from (None if row.secret else error)
     else:
         _refuse_foreign(name, value)
     wrong = row.check(value) if row.check is not None else None
@@ -58,6 +58,8 @@ def _refuse_foreign(name: str, value: object) -> None:
     """Refuse a Python value of another type than the default's; a whole number does where a fraction may stand."""
     default = "" if OPTIONS[name].repeatable else getattr(DEFAULTS, name)
     fits = (type(default),) if not isinstance(default, float) else (float, int)
+    if OPTIONS[name].secret and not isinstance(value, fits):
+        raise UsageError(f"{name}: {OPTIONS[name].refusal}")
     if not isinstance(value, fits) or (isinstance(value, bool) and not isinstance(default, bool)):
         raise UsageError(f"{name}: must be {OPTIONS[name].kind.accepts}, not {value!r}")
 

@@ -155,5 +155,4 @@ ACCESS_LOG_FORMAT = Kind(
     f"{', '.join((AUTO, JSON, *FORMATS))} or a format such as %(h)s %(s)s",
     parse_access_log_format,
 )
-SECRET = Kind("secret", "text", parse_text, lambda value: "(hidden)" if value else "")
 LOG_LEVEL = choice("debug", "info", "warning", "error")

@@ -46,6 +46,7 @@ class Option:
     `reloads` says whether a reload can apply a changed value (new workers get it; nearly always) or only a restart can.
     `environment` lists names read besides SUPERVISOR_D_<NAME>, in order, as everybody expects them.
     `repeatable` settings hold a tuple; on the command line the flag is given several times.
+    A `secret` one is never shown: in no page, message, log or repr, on no command line and in no worker's environment.
     """
 
     kind: Kind
@@ -56,6 +57,35 @@ class Option:
     environment: tuple[str, ...] = ()
     repeatable: bool = False
     check: Callable[[object], str | None] | None = None
+    secret: bool = False
+
+    def render(self, value: object) -> str:
+        """A value as its text, which its parser reads again, but for a secret's."""
+        if self.secret:
+            return HIDDEN if value else ""
+        return self.kind.render(value)
+
+    def read(self, text: str) -> object:
+        """The typed value of a text; ValueError says what would be accepted, and of a secret no more than that."""
+        try:
+            value = self.kind.parse(text)
+            wrong = self.check(value) if self.check else None
+        except ValueError:
+            if not self.secret:
+                raise
+            wrong = self.refusal
+        if wrong:
+            raise ValueError(self.refusal if self.secret else wrong)
+        return value
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong with a secret, which must not be shown."""
+        return f"must be {self.kind.accepts}, and what was given is none (a secret: it is not shown)"
+
+
+HIDDEN = "(hidden)"
+"""What is shown in a secret's place."""
 
 
 def option(
@@ -69,10 +99,11 @@ def option(
     environment: tuple[str, ...] = (),
     repeatable: bool = False,
     check: Callable[[object], str | None] | None = None,
+    secret: bool = False,
 ) -> T:
     """Declare one setting; `check` returns what is wrong with an already typed value, or None."""
-    row = Option(kind, section, help, reloads, flags, environment, repeatable, check)
-    return dataclasses.field(default=default, metadata={METADATA_KEY: row})
+    row = Option(kind, section, help, reloads, flags, environment, repeatable, check, secret)
+    return dataclasses.field(default=default, metadata={METADATA_KEY: row}, repr=not secret)
 
 
 def declared(settings: type) -> Mapping[str, Option]:

@@ -85,7 +85,8 @@ def _values(self: object) -> tuple[object, ...]:
 
 
 def _repr(self: object) -> str:
-    shown = (f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)  # type: ignore[attr-defined]  # as above
+    fields = self.__dataclass_fields__  # type: ignore[attr-defined]  # as above
+    shown = (f"{name}={getattr(self, name)!r}" for name, field in fields.items() if field.repr)
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 

@@ -18,7 +18,6 @@ from server_core.kinds import (
     LOG_LEVEL,
     PEERS,
     REQUEST_ID,
-    SECRET,
     URL_PATH,
     URL_PREFIX,
 )
@@ -230,7 +229,11 @@ class ServerSettings:
         help="Private key in PEM, once for each ssl-certfile in the same order; never, if those hold their keys.",
     )
     ssl_keyfile_password: str = option(
-        "", kind=SECRET, section="tls", help="Password of the private keys, if they are encrypted."
+        "",
+        kind=TEXT,
+        section="tls",
+        secret=True,
+        help="Password of the private keys, if they are encrypted; not as a flag, since every user may read those.",
     )
     ssl_ca_certs: str = option(
         "", kind=TEXT, section="tls", help="Certificates in PEM of those who may sign for clients."

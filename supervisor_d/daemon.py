@@ -13,11 +13,12 @@ from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
+from supervisor_d.control.hosts import Guard, Hosts
 from supervisor_d.control.place import places
 from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
 from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.faults import FaultBarrier
-from supervisor_d.host.admin_listener import open_admin_listeners
+from supervisor_d.host.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.control_listener import open_control_listener
@@ -246,7 +247,8 @@ class Daemon:
             return
         address, source = parse_address(daemon.admin_bind), str(self._resolved.provenance["admin_bind"])
         for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
-            door = ControlSocket(self._watcher, listener, self.view, self._journal, OPEN_COMMANDS)
+            hosts = Hosts(bound_host(listener), frozenset(filter(None, daemon.admin_hosts.split(","))))
+            door = ControlSocket(self._watcher, listener, self.view, self._journal, Guard(hosts, OPEN_COMMANDS))
             self._closers.append(door.close)
             for doubt in listener.doubts:
                 self._journal("socket.exposed", address=door.address, reason=doubt)

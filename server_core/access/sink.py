@@ -13,6 +13,7 @@ import select
 import stat
 from typing import Final
 
+from server_core.access.file import open_for_append
 from server_core.log import Log
 
 BATCH_LINES: Final = 128
@@ -96,9 +97,7 @@ class Sink:
     def _descriptor(self) -> int:
         if self._target in STREAMS:
             return STREAMS[self._target]
-        # O_NONBLOCK: a named pipe without a reader is an error (ENXIO) instead of a worker that stands still
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-        return os.open(self._target, flags, 0o644)
+        return open_for_append(self._target)
 
     def _close(self) -> None:
         if self._target not in STREAMS and self._fd >= 0:

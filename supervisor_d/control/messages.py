@@ -38,6 +38,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] = field(default_factory=dict)
     wants_stream: bool = False
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ def parsed(head: h11.Request, body: bytes) -> Request:
         raise Refused(400, f"the query must be NAME=VALUE pairs joined by &, not {query_text[:80]!r}") from None
     accepted = b",".join(value for name, value in head.headers if name == b"accept")
     wants_stream = any(part.partition(b";")[0].strip().lower() == NDJSON.encode() for part in accepted.split(b","))
-    return Request(head.method.decode("ascii"), path, query, json_object(body), wants_stream)
+    host = next((value.decode("latin-1") for name, value in head.headers if name == b"host"), "")
+    return Request(head.method.decode("ascii"), path, query, json_object(body), wants_stream, host)
 
 
 def json_object(body: bytes) -> Mapping[str, object]:

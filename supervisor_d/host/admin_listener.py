@@ -6,6 +6,7 @@ stays open until the very end, so that a probe is told "not ready" during a stop
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -30,3 +31,8 @@ def open_admin_listeners(
             raise ListenerError(f"{address}: no socket of this name was passed (admin-bind, from {source})")
         return [inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}") for each in passed]
     return bind_patiently(address, Binding([address], source, BACKLOG, unix_mode))
+
+
+def bound_host(listener: Listener) -> str | None:
+    """The address that it is bound to, without the port; None for a Unix socket."""
+    return None if listener.socket.family == socket.AF_UNIX else str(listener.socket.getsockname()[0])

@@ -20,16 +20,16 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from server_core.records import dataclass
 from supervisor_d import clock
-from supervisor_d.control.command import Asked, Call, Command
-from supervisor_d.control.commands import COMMANDS, understand
-from supervisor_d.control.messages import Refused, Reply, json_reply
+from supervisor_d.control.command import Asked, Call
+from supervisor_d.control.commands import understand
+from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.peer import Peer, peer_of
 from supervisor_d.control.view import View
 from supervisor_d.host.descriptors import is_scarce
@@ -105,7 +105,7 @@ class Entrance(Protocol):
 
 
 class ControlSocket:
-    """Owns the listener and all connections. `view` takes the moment that reading commands show; `table` has them."""
+    """Owns the listener and all connections. `view` is what reading commands show, `understand` makes calls."""
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class ControlSocket:
         listener: Entrance,
         view: Callable[[], View],
         log: Log,
-        table: Sequence[Command] = COMMANDS,
+        understand: Callable[[Request], Call] = understand,
     ) -> None:
         self._watcher = watcher
         self._listener = listener
         self._view = view
         self._log = log
-        self._table = table
+        self._understand = understand
         self._callers: dict[int, Caller] = {}  # by descriptor, oldest first
         self._tickets: dict[Ticket, Caller] = {}
         self._tickets_made = 0
@@ -248,7 +248,7 @@ class ControlSocket:
                     self._send(caller, caller.wire.interim())
                 return
             caller.heard_all = True
-            self._obey(caller, understand(request, self._table))
+            self._obey(caller, self._understand(request))
         except Refused as refused:
             self._refuse(caller, refused)
 

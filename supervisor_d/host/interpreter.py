@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from supervisor_d.settings.rows import SECRET_VARIABLES
+
 FLAGS: Final = {
     "debug": "d",
     "optimize": "O",
@@ -55,5 +57,6 @@ def interpreter_flags() -> list[str]:
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker."""
-    return {name: value for name, value in environ.items() if name not in SUPERVISORS_OWN}
+    """The environment of a worker: what is the master's alone, and what is secret, is left out."""
+    left_out = SECRET_VARIABLES.union(SUPERVISORS_OWN)
+    return {name: value for name, value in environ.items() if name not in left_out}

@@ -18,9 +18,6 @@ from supervisor_d.settings.terms import terms
 ALREADY_SAID = ("app", "config")
 """Settings that the command line has in a form of their own."""
 
-SECRET = "password"
-"""What the name of a setting ends with that must not be shown."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -84,7 +81,7 @@ def arguments_of(resolved: Resolved) -> list[str]:
     for name, row in ROWS.items():
         if name in ALREADY_SAID or resolved.provenance[name].origin in (Origin.DEFAULT, Origin.FILE):
             continue
-        if name.endswith(SECRET):
+        if row.option.secret:
             raise ConfigurationError(
                 f"{row.long}: is a secret, and every process may read a command line; give a --config"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from server_core.option import (
@@ -59,6 +60,22 @@ def parse_admin_bind(text: str) -> str:
     return str(parse_address(text))
 
 
+def is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def parse_hosts(text: str) -> str:
+    """Host names and addresses, comma-separated, in lower case, or *; nothing at all adds none."""
+    hosts = [host.strip().lower().rstrip(".") for host in parse_text(text).split(",") if host.strip()]
+    for host in hosts:
+        if host != "*" and not re.fullmatch(r"[a-z0-9_][a-z0-9._-]{0,252}", host) and not is_address(host):
+            raise ValueError(f"must be host names or addresses without ports, comma-separated, or *, not {host!r}")
+    return ",".join(hosts)
+
+
 AUTO = 0
 
 WORKERS_MAX = 1024
@@ -66,6 +83,7 @@ WORKERS_MAX = 1024
 
 NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
 CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
+HOSTS = Kind("hosts", "host names, comma-separated, or *", parse_hosts)
 ADMIN_BIND = Kind("address", f"off, {ACCEPTS}", parse_admin_bind)
 WORKERS = Kind(
     "workers",
@@ -220,6 +238,14 @@ class DaemonSettings:
         reloads=False,
         help="Where /healthz, /readyz and /metrics are answered by the master, to anybody and read-only: an address as "
         "bind has it, or off; off if not given. For probes and scrapes from outside of the machine.",
+    )
+    admin_hosts: str = option(
+        "",
+        kind=HOSTS,
+        section="control",
+        reloads=False,
+        help="Names that requests at admin-bind may have in Host besides its own addresses, comma-separated; * is any. "
+        "Others are answered 421, so that no page in a browser can read the figures by DNS rebinding.",
     )
     config: str = option(
         "",

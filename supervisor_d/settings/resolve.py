@@ -103,6 +103,11 @@ def read_flags(flags: Mapping[str, object], origin: Origin, problems: list[str])
     for name, value in flags.items():
         if name not in ROWS:
             problems.append(f"{name}: unknown{near_misses(name, ROWS)} ({origin.value})")
+        elif value is not None and ROWS[name].option.secret and origin is Origin.FLAG:
+            problems.append(
+                f"{ROWS[name].long}: is a secret, and every user may read a command line; give it in a --config file "
+                f"or as {ROWS[name].variable} (flag --{ROWS[name].long})"
+            )
         elif value is not None and value != ():
             given[name] = Given(value, Source(origin, place_of(ROWS[name], value, origin)))
     return given
@@ -132,15 +137,11 @@ def parse(row: Row, value: object) -> object:
     """The typed value; ValueError says what would be accepted."""
     option = row.option
     if not option.repeatable:
-        parsed = option.kind.parse(text_of(row, value))
-        wrong = option.check(parsed) if option.check else None
-        if wrong:
-            raise ValueError(wrong)
-        return parsed
+        return option.read(text_of(row, value))
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     if not items:
         raise ValueError(f"must be at least one of {option.kind.accepts}, not empty")
-    return tuple(option.kind.parse(text_of(row, item)) for item in items)
+    return tuple(option.read(text_of(row, item)) for item in items)
 
 
 def text_of(row: Row, value: object) -> str:
@@ -148,6 +149,8 @@ def text_of(row: Row, value: object) -> str:
     kind = row.option.kind
     if isinstance(value, str):
         return value
+    if row.option.secret:
+        raise ValueError(row.option.refusal)  # a number has already lost how it was written
     if isinstance(value, bool):
         return "on" if value else "off"
     if kind.is_quoted and isinstance(value, int):

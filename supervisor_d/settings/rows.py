@@ -55,10 +55,10 @@ class Row:
         return value
 
     def render(self, value: object) -> str:
-        """A value as its text, which the setting's parser would read again."""
+        """A value as its text, which the setting's parser would read again; a secret is hidden."""
         if self.option.repeatable and isinstance(value, tuple):
-            return ", ".join(self.option.kind.render(item) for item in value)
-        return self.option.kind.render(value)
+            return ", ".join(self.option.render(item) for item in value)
+        return self.option.render(value)
 
 
 def rows_of(half: type[DaemonSettings] | type[ServerSettings]) -> list[Row]:
@@ -75,3 +75,8 @@ def in_sections(rows: list[Row]) -> list[Row]:
 ROWS: Final[Mapping[str, Row]] = {
     row.name: row for row in in_sections([*rows_of(ServerSettings), *rows_of(DaemonSettings)])
 }
+
+SECRET_VARIABLES: Final = frozenset(
+    variable for row in ROWS.values() if row.option.secret for variable in (row.variable, *row.option.environment)
+)
+"""What no worker inherits: its settings come by its pipe, and what it starts has no use for them."""

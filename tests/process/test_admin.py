@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.daemon import DEADLINE_S, PID_APP, Daemon, running
 
 
-def ask(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, str]:
+def ask(daemon: Daemon, path: str, method: str = "GET", host: str = "") -> tuple[int, str]:
     (opened,) = daemon.heard.expect("admin.opened")
     place = str(opened["address"])
     connection = http.client.HTTPConnection("admin", timeout=DEADLINE_S)
@@ -20,10 +20,10 @@ def ask(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, str]:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(place.removeprefix("unix:"))
     else:
-        host, _, port = place.rpartition(":")
-        connection.sock = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
+        bound, _, port = place.rpartition(":")
+        connection.sock = socket.create_connection((bound, int(port)), timeout=DEADLINE_S)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers={"Host": host or place})
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -107,3 +107,37 @@ def test_silent_clients_cannot_take_the_descriptors_that_the_master_needs(tmp_pa
             sock.close()
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
+
+
+def test_a_name_in_host_that_is_no_address_of_it_is_refused_unless_it_is_listed(tmp_path: Path) -> None:
+    """DNS rebinding: a page of another site asks under its own name, and may read what is answered."""
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running("--admin-bind", "127.0.0.1:0", "--admin-hosts", "Metrics.example, web", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        for host in (
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "localhost:9000",
+            "metrics.example",
+            "METRICS.example.:80",
+            "web:9000",
+        ):
+            assert ask(daemon, "/metrics", host=host)[0] == 200, host
+        for host in (
+            "evil.example",
+            "evil.example:9000",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::1]",
+            "web.evil.example",
+        ):
+            status, told = ask(daemon, "/metrics", host=host)
+            assert status == 421, host
+            assert "supervisor_d_" not in told
+            assert "admin-hosts" in told
+        daemon.heard.expect("control.refused", status=421)
+    with running("--admin-bind", "0.0.0.0:0", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        for host in ("10.0.0.1:9000", "[2001:db8::1]:9000", "localhost"):
+            assert ask(daemon, "/healthz", host=host)[0] == 200, host
+        assert ask(daemon, "/healthz", host="evil.example")[0] == 421

@@ -68,6 +68,7 @@ OTHER_DEFAULTS = {
     "ssl_ciphers": "HIGH",
     "ssl_min_version": "1.3",
     "admin_bind": "127.0.0.1:0",
+    "admin_hosts": "a.example",
 }
 """A value for every setting whose kind is not simply a number, or not any number."""
 
@@ -111,7 +112,7 @@ def text_for(row: Row) -> str:
     return row.render(64 if row.option.kind.name in ("count", "bytes") else 2.0)
 
 
-@pytest.mark.parametrize("row", EACH)
+@pytest.mark.parametrize("row", [param for param in EACH if not ROWS[str(param.id)].option.secret])
 def test_config_shows_each_flag_as_given_with_its_source(row: Row) -> None:
     if row.option.kind.is_flag:
         flag = f"--no-{row.long}" if row.default else f"--{row.long}"

@@ -222,3 +222,40 @@ def test_a_standard_stream_is_never_closed(target: str) -> None:
     sink.reopen()
     sink.close()
     os.fstat({"-": 1, "stderr": 2}[target])
+
+
+def test_a_new_file_is_for_its_owner_and_group_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        for name in ("new", "old"):
+            (tmp_path / "old").touch(mode=0o604)
+            Sink(str(tmp_path / name), Heard()).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_in_a_directory_for_all_another_user_s_file_or_link_is_not_written(tmp_path: Path) -> None:
+    shared, precious = tmp_path / "tmp", tmp_path / "precious"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    precious.write_text("")
+    for name in ("file", "link", "mine"):
+        path = shared / name
+        if name == "file":
+            path.write_text("")
+        else:
+            path.symlink_to(precious)
+        if name != "mine":
+            os.chown(path, 4242, 4242, follow_symlinks=False)
+        heard = Heard()
+        sink = Sink(str(path), heard)
+        sink.add("line\n")
+        sink.close()
+        refused = [fields["error"] for event, fields in heard.events if event == "access_log.failed"]
+        assert len(refused) == (name != "mine"), refused
+        assert not refused or str(refused[0]).startswith("[Errno 13]"), "by us, or by the kernel (protected_symlinks)"
+    assert precious.read_text() == "line\n", "by our own link alone"
+    assert (shared / "file").read_text() == ""
