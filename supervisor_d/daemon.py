@@ -11,6 +11,7 @@ from functools import partial
 from server_core.contract import Figures, Template
 from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
+from supervisor_d.binding import binding_of
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.hosts import Guard, Hosts
@@ -21,6 +22,7 @@ from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
+from supervisor_d.host.confinement import UNCONFINED, is_unconfined
 from supervisor_d.host.control_listener import open_control_listener
 from supervisor_d.host.control_socket import ControlSocket
 from supervisor_d.host.event_ring import Journal
@@ -34,7 +36,7 @@ from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
-from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.late_imports import AFTER_S, import_late
@@ -43,9 +45,10 @@ from supervisor_d.master import Master
 from supervisor_d.notices import notice_of
 from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
-from supervisor_d.settings.address import NamedAddress, parse_address
+from supervisor_d.settings.address import parse_address
+from supervisor_d.settings.identity import identity_of, own_identity
 from supervisor_d.settings.links import links
-from supervisor_d.settings.resolve import DEFAULT, Resolved
+from supervisor_d.settings.resolve import Resolved
 from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
 
 
@@ -82,7 +85,8 @@ class Daemon:
         self._settings = resolved.settings
         self._environ = environ
         self._journal = journal
-        self._binding = binding_of(resolved)
+        self._identity = identity_of(self._settings.daemon.user, self._settings.daemon.group)
+        self._binding = binding_of(resolved, self._identity)
         self._barrier = FaultBarrier(
             journal, self._keep_fault, give_up=lambda reason: self._watcher.tell(MasterFailing(reason))
         )
@@ -99,6 +103,7 @@ class Daemon:
             worker_environment(environ),
             self._account_for,
             after_start=self._oom_score.expose,
+            identity=self._identity,
         )
         self._nursery = Nursery(
             self._watcher,
@@ -122,6 +127,8 @@ class Daemon:
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them
         self._oom_score.protect()
+        if self._identity is None and is_unconfined():
+            self._journal("master.unconfined", reason=UNCONFINED)
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
         self._closers.append(self._children.abandon)
@@ -147,7 +154,9 @@ class Daemon:
         self._watcher.tell(Started())
         self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)
         show = self._show if self._notifier is not None else None
-        self.master = Master(self._policy, self._watcher, Performer(self._equipment()), self._barrier, show=show)
+        performer = Performer(self._equipment())
+        performer.hand_over_access_log()
+        self.master = Master(self._policy, self._watcher, performer, self._barrier, show=show)
 
     def _keep_fault(self, what: str, error: str, traceback: str) -> None:
         self._incidents.record_fault(what, error, traceback)
@@ -182,6 +191,8 @@ class Daemon:
             retired=self._scoreboard.retired,
             rss_bytes=self._observer.rss_bytes(),
             listeners=self._listeners.specs,
+            identity=self._identity or own_identity(),
+            master_uid=os.geteuid(),
             config=tuple(ConfigRow(*row) for row in self._generations.rows()),
             capacity=self._capacity(),
             events=tuple(self._journal.ring),
@@ -271,19 +282,6 @@ class Daemon:
             generations=self._generations,
             observer=self._observer,
             incidents=self._incidents,
+            identity=self._identity,
             door=self._door,
         )
-
-
-def binding_of(resolved: Resolved) -> Binding:
-    """Where to listen, and who said so."""
-    daemon, source = resolved.settings.daemon, resolved.provenance["bind"]
-    admin = parse_address(daemon.admin_bind) if daemon.admin_bind else None
-    return Binding(
-        addresses=[parse_address(text) for text in daemon.bind],
-        source=str(source),
-        backlog=daemon.backlog,
-        unix_mode=daemon.unix_mode,
-        is_default=source == DEFAULT,
-        elsewhere=frozenset([admin.name] if isinstance(admin, NamedAddress) else []),
-    )

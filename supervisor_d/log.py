@@ -16,6 +16,7 @@ EVENTS: Final[Mapping[str, Event]] = {
         "debug", ("variables",), "Kubernetes or Docker set these for a Service or container with a name like ours."
     ),
     "master.completed": Event("debug", (), "The rest of the master's code is in memory, a second after its start."),
+    "master.unconfined": Event("warning", ("reason",), "Workers are root, and nothing confines them; told once."),
     "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
     "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),
     "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),

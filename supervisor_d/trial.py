@@ -21,8 +21,10 @@ from supervisor_d import clock
 from supervisor_d.errors import BootError, SpawnError
 from supervisor_d.host.heartbeat import socket_pair
 from supervisor_d.host.interpreter import worker_command, worker_environment
+from supervisor_d.host.launching import start
 from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
-from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.declaration import DaemonSettings, Settings
+from supervisor_d.settings.identity import identity_of
 from supervisor_d.vocabulary import Instant, Terms
 
 SLOT = 1
@@ -48,7 +50,7 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
         loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
         stack.callback(os.close, loads_fd)
         began = clock.now()
-        process = spawn(theirs, (record.fd, loads_fd))
+        process = spawn(theirs, (record.fd, loads_fd), settings.daemon)
         stack.callback(put_away, process)
         theirs.close()
         worker = Conversation(process, ours, record)
@@ -141,20 +143,13 @@ def spec(settings: Settings, terms: Terms, record_fd: int, loads_fd: int) -> Wor
     )
 
 
-def spawn(pipe: socket.socket, more: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def spawn(pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings) -> subprocess.Popen[bytes]:
     """A worker with every signal blocked until it has handlers, as the contract has it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    identity = identity_of(daemon.user, daemon.group)
     try:
-        return subprocess.Popen(
-            worker_command(pipe.fileno()),
-            env=worker_environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            pass_fds=(pipe.fileno(), *more),
-        )
+        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), worker_environment(os.environ), identity)
     except OSError as error:
         raise SpawnError(f"no worker could be started: {error.strerror}") from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def put_away(process: subprocess.Popen[bytes]) -> None:

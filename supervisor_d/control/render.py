@@ -49,6 +49,9 @@ def status(told: Object, *, colour: bool = False) -> str:
     if text(told, "reason"):
         lines.append(f"  reason     {text(told, 'reason')}")
     lines.append(f"  app        {text(told, 'app')}")
+    user = child(told, "identity")
+    if user and user.get("uid") != user.get("master_uid"):
+        lines.append(f"  user       {text(user, 'user')} (uid {text(user, 'uid')})")
     lines += [f"  listening  {text(row, 'address')} (fd {text(row, 'fd')})" for row in children(told, "listeners")]
     if child(told, "template"):
         lines.append(f"  template   {forking_line(child(told, 'template'), 'the server')}")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from server_core.contract import Figures, ListenerSpec
 from server_core.records import dataclass
 from supervisor_d.policy.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
+from supervisor_d.settings.identity import Identity
 from supervisor_d.vocabulary import Instant, Origin, Pid, Slot
 
 
@@ -71,6 +72,9 @@ class View:
     retired: Figures = field(default_factory=Figures)
     rss_bytes: Mapping[Slot, int] = field(default_factory=dict)
     listeners: tuple[ListenerSpec, ...] = ()
+    identity: Identity | None = None
+    """What workers are."""
+    master_uid: int = 0
     config: tuple[ConfigRow, ...] = ()
     capacity: Capacity = field(default_factory=Capacity)
     events: Sequence[Mapping[str, object]] = ()
@@ -87,6 +91,17 @@ class View:
         return figures if slot.pid is not None and figures.pid == slot.pid else Figures()
 
 
+def identity_object(identity: Identity, master_uid: int) -> dict[str, object]:
+    """Whose rights the application has, and whose the master."""
+    return {
+        "user": identity.user,
+        "uid": identity.uid,
+        "gid": identity.gid,
+        "groups": list(identity.groups),
+        "master_uid": master_uid,
+    }
+
+
 def status_object(view: View) -> dict[str, object]:
     """The answer to GET /v1/status."""
     status = view.status
@@ -101,6 +116,7 @@ def status_object(view: View) -> dict[str, object]:
         "time": iso(view.wall),
         "app": view.app,
         "workers": {"target": status.target, "ready": status.ready},
+        "identity": identity_object(view.identity, view.master_uid) if view.identity is not None else None,
         "listeners": [{"address": listener.address, "fd": listener.fd} for listener in view.listeners],
         "template": forking_object(view.template) if view.template is not None else None,
         "preload": forking_object(view.preload) if view.preload is not None else None,

@@ -11,15 +11,17 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from server_core.contract import MESSAGE_LIMIT, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
 from supervisor_d.host.interpreter import worker_command
+from supervisor_d.host.launching import start
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.log import Log
+from supervisor_d.settings.identity import Identity
 from supervisor_d.vocabulary import Generation, Pid, Slot, WorkerExited, WorkerSpawned
 
 Verbs = Mapping[str, Callable[[Mapping[str, object]], None]]
@@ -46,6 +48,7 @@ class Children:
 
     `before_exit_is_told` is called with a child that was reaped and its exit code (negative for a signal, as
     subprocess has it), and says whether the kernel killed it for memory. `after_start` is called with every new pid.
+    `identity` is what workers are to be, None if that is what we are.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Children:
         before_exit_is_told: Callable[[Child, int], bool],
         command: Callable[[int], list[str]] = worker_command,
         after_start: Callable[[int], None] = lambda _: None,
+        identity: Identity | None = None,
     ) -> None:
         self._watcher = watcher
         self._log = log
@@ -63,6 +67,7 @@ class Children:
         self._before_exit_is_told = before_exit_is_told
         self._command = command
         self._after_start = after_start
+        self._identity = identity
         self._by_slot: dict[Slot, Child] = {}
         self._others: dict[Pid, Callable[[int], None]] = {}
         self._early: dict[int, int] = {}
@@ -89,7 +94,8 @@ class Children:
         descriptors = (*(listener.fd for listener in spec.listeners), spec.record_fd, spec.loads_fd)
         pipe, theirs = self.conceive(spec, others)
         try:
-            process = self._start(self._command(theirs.fileno()), (theirs.fileno(), *descriptors))
+            command = self._command(theirs.fileno())
+            process = start(command, (theirs.fileno(), *descriptors), self._environ, self._identity)
         except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise
@@ -194,14 +200,6 @@ class Children:
         for child in self:
             _mark_reaped(child, 0)  # not ours to wait for any more
             self._forget(child)
-
-    def _start(self, command: list[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
-        """A process in which every signal is blocked, so that it cannot be killed or ill-treated while it starts."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=self._environ)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _reap(self, child: Child) -> None:
         pid, status = os.waitpid(child.pid, os.WNOHANG)

@@ -23,6 +23,7 @@ from supervisor_d.host.children import Children
 from supervisor_d.host.chores import Chores
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents
+from supervisor_d.host.launching import hand_over
 from supervisor_d.host.nursery import CALLED_OFF, Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.scoreboard import Scoreboard
@@ -30,6 +31,7 @@ from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
 from supervisor_d.settings.declaration import DaemonSettings
+from supervisor_d.settings.identity import Identity
 from supervisor_d.vocabulary import (
     Answer,
     CheckMemory,
@@ -96,6 +98,8 @@ class Equipment:
     incidents: Incidents
     door: Door | None
     """None where the control socket is off: nobody holds a ticket then."""
+    identity: Identity | None = None
+    """What workers are to be; None: what we are."""
 
 
 def _row(kind: type[T], call: Callable[[T], None]) -> tuple[type, Callable[[Order], None]]:
@@ -157,6 +161,7 @@ class Performer:
         needed |= {spawn.generation for spawn in self._unborn.values()}
         try:
             self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
+            self.hand_over_access_log()
             for expiry in tls_expiries(self._with.generations.newest.settings.server, clock.wall()):
                 self._with.log(expiry.event, **expiry.facts)
         except REFUSALS as error:
@@ -265,8 +270,19 @@ class Performer:
 
     def _reopen_logs(self, order: ReopenLogs) -> None:
         """The master's own log is standard error, which is not ours to reopen."""
+        self.hand_over_access_log()
         for slot in order.slots:
             self._send(slot, encode("reopen"))
+
+    def hand_over_access_log(self) -> None:
+        """Where workers are another user, the file that they will open is made for them."""
+        path, identity = self._with.generations.newest.settings.server.access_log, self._with.identity
+        if identity is None or path in ("off", "-", "stderr"):
+            return
+        try:
+            hand_over(path, identity)
+        except OSError as error:
+            self._with.log("access_log.failed", path=path, error=str(error))
 
     def _tell_progress(self, order: TellProgress) -> None:
         if self._with.door is not None:

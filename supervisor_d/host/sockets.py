@@ -47,6 +47,8 @@ class Binding:
     backlog: int
     unix_mode: int
     is_default: bool = False
+    group: int | None = None
+    """Of Unix sockets' files; None: our own."""
     elsewhere: frozenset[str] = frozenset()
 
 
@@ -265,7 +267,7 @@ def _bind_unix(address: UnixAddress, binding: Binding) -> Listener:
             opened.bind("\0" + address.path[1:])
             opened.listen(binding.backlog)
         else:
-            place = unix_path.bind(opened, address.path, binding.unix_mode, binding.backlog)
+            place = unix_path.bind(opened, address.path, binding.unix_mode, binding.backlog, group=binding.group)
         opened.setblocking(False)
     except OSError:
         opened.close()

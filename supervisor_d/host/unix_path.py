@@ -16,6 +16,8 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from server_core.records import dataclass
@@ -55,8 +57,13 @@ class Place:
             os.close(directory)
 
 
-def bind(listener: socket.socket, path: str, mode: int, backlog: int, *, is_guarded: bool = False) -> Place:
+def bind(
+    listener: socket.socket, path: str, mode: int, backlog: int, *, group: int | None = None, is_guarded: bool = False
+) -> Place:
     """Bind at `path` with exactly this file mode, and listen: one that does not listen yet looks dead to others.
+
+    The file has the `group` that is given (root can do that). By our effective group at the moment of bind(2), since a
+    chown(2) afterwards would change whatever has the name by then.
 
     A dead socket is replaced. One that is guarded is not made in a directory in which every user may replace it.
 
@@ -67,7 +74,22 @@ def bind(listener: socket.socket, path: str, mode: int, backlog: int, *, is_guar
         if is_guarded and directory.open_to_all:
             reason = f"every user may write {directory.open_to_all}, and replace the socket; chmod o-w it"
             raise OSError(errno.EPERM, reason, path)
-        return _bind_in(directory, listener, path, mode, backlog)
+        with as_group(group):
+            return _bind_in(directory, listener, path, mode, backlog)
+
+
+@contextmanager
+def as_group(group: int | None) -> Iterator[None]:
+    """Files that are made meanwhile have this group; None: our own."""
+    before = os.getegid()
+    if group is None or group == before:
+        yield
+        return
+    os.setegid(group)
+    try:
+        yield
+    finally:
+        os.setegid(before)
 
 
 def _bind_in(directory: exposure.Directory, listener: socket.socket, path: str, mode: int, backlog: int) -> Place:

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from server_core.settings import ServerSettings, tls_problem
 from supervisor_d.settings.address import InheritedAddress, TcpAddress, parse_address
 from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.identity import identity_problem
 from supervisor_d.settings.rows import ROWS
 
 
@@ -26,6 +27,8 @@ class Host(Protocol):
     def has_directory(self, path: str) -> bool: ...
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None: ...
+
+    def identity_problem(self, user: str, group: str) -> tuple[str, str] | None: ...
 
 
 class ThisHost:
@@ -39,6 +42,9 @@ class ThisHost:
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return tls_problem(settings)
+
+    def identity_problem(self, user: str, group: str) -> tuple[str, str] | None:
+        return identity_problem(user, group)
 
 
 Rule = Callable[[Settings, Host], "tuple[str, str] | None"]
@@ -149,6 +155,10 @@ def tls_is_usable(settings: Settings, host: Host) -> tuple[str, str] | None:
     return host.tls_problem(settings.server)
 
 
+def user_can_be_had(settings: Settings, host: Host) -> tuple[str, str] | None:
+    return host.identity_problem(settings.daemon.user, settings.daemon.group)
+
+
 RULES: Final[Sequence[Rule]] = (
     jitter_needs_a_limit,
     spread_fits_into_the_drain,
@@ -164,6 +174,7 @@ RULES: Final[Sequence[Rule]] = (
     parser_is_installed,
     loop_is_installed,
     tls_is_usable,
+    user_can_be_had,
 )
 
 

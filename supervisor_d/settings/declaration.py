@@ -140,6 +140,20 @@ class DaemonSettings:
         help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota; where its "
         "memory is limited, it begins with one worker, weighs that, and adds as many as fit.",
     )
+    user: str = option(
+        "",
+        kind=TEXT,
+        section="workers",
+        reloads=False,
+        help="User that workers run as, a name or a number, with its groups; the master must be root, and stays it.",
+    )
+    group: str = option(
+        "",
+        kind=TEXT,
+        section="workers",
+        reloads=False,
+        help="Group that workers have instead of the user's own, a name or a number; Unix sockets get it, too.",
+    )
     name: str = option(
         "",
         kind=NAME,

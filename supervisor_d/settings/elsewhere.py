@@ -51,8 +51,6 @@ HERE: Final[Mapping[str, str]] = {
     "--daemon": FOREGROUND,
     "-D": FOREGROUND,
     "--pid": FOREGROUND,
-    "--user": FOREGROUND,
-    "--group": FOREGROUND,
 }
 """Flag elsewhere: what does the same here."""
 

@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+from tests.helpers.daemon import REPOSITORY
+
 NEIGHBOUR: Final = 4242
 """A uid that no user of the machine has."""
 
@@ -28,6 +30,23 @@ STAY: Final = """
 print("done", flush=True)
 sys.stdin.read()
 """
+
+
+def python_for(uid: int = NEIGHBOUR) -> tuple[str, dict[str, str]] | None:
+    """An interpreter of our version that this user can execute, and the environment in which it finds all modules."""
+    paths = os.pathsep.join([str(REPOSITORY), *(path for path in sys.path if path.endswith("-packages"))])
+    for candidate in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
+        script = "import click, h11, supervisor_d"
+        try:
+            tried = subprocess.run(
+                [candidate, "-c", script], capture_output=True, check=False,
+                user=uid, group=uid, extra_groups=[uid], env={**os.environ, "PYTHONPATH": paths},
+            )  # fmt: skip
+        except OSError:  # EACCES: closed to that user; ENOENT
+            continue
+        if tried.returncode == 0:
+            return candidate, {"PYTHONPATH": paths}
+    return None
 
 
 @contextmanager

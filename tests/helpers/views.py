@@ -15,6 +15,7 @@ from supervisor_d.policy.status import (
     SlotStatus,
     Status,
 )
+from supervisor_d.settings.identity import Identity
 from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
 
 NOW = Instant(1000.0)
@@ -98,6 +99,7 @@ def a_view(**changes: object) -> View:
         ),
         rss_bytes={Slot(1): 48_000_000},
         listeners=(ListenerSpec(5, "127.0.0.1:8000"),),
+        identity=Identity("www", 33, 33, (33,), "/"),
         config=(ConfigRow("workers", "2", "flag --workers"),),
         events=({"event": "worker.ready", "level": "info", "slot": 1},),
         event_counts={"worker.crashed": 3, "reload.committed": 6},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -69,6 +71,8 @@ OTHER_DEFAULTS = {
     "ssl_min_version": "1.3",
     "admin_bind": "127.0.0.1:0",
     "admin_hosts": "a.example",
+    "user": pwd.getpwuid(os.geteuid()).pw_name,
+    "group": grp.getgrgid(os.getegid()).gr_name,
 }
 """A value for every setting whose kind is not simply a number, or not any number."""
 
@@ -77,6 +81,8 @@ def companions(row: Row) -> list[str]:
     """What must be given besides, so that this setting makes sense at all."""
     if row.name == "limit_header_bytes":
         return ["--limit-request-line=64"]
+    if row.name == "group":
+        return [f"--user={OTHER_DEFAULTS['user']}"]
     if row.name == "proxy_allow_ips":
         return ["--proxy-protocol"]
     if not row.name.startswith("ssl_"):

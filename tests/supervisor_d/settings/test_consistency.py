@@ -22,6 +22,9 @@ class EmptyHost:
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return ("ssl_certfile", "cannot read it") if settings.ssl_certfile else None
 
+    def identity_problem(self, user: str, group: str) -> tuple[str, str] | None:
+        return ("group", "is given without user") if group and not user else None
+
 
 class FullHost:
     """A machine that has everything."""
@@ -35,6 +38,9 @@ class FullHost:
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return ("ssl_keyfile", "is of no use") if settings.ssl_keyfile and not settings.ssl_certfile else None
 
+    def identity_problem(self, user: str, group: str) -> tuple[str, str] | None:
+        return ("group", "is given without user") if group and not user else None
+
 
 Given = dict[str, object]
 
@@ -42,6 +48,7 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"max_requests_jitter": 5}, {}, "max_requests_jitter", "give max-requests, too"),
     ({"proxy_protocol": True, "proxy_allow_ips": ""}, {}, "proxy_allow_ips", "must name somebody"),
     ({"request_id": "X-Id", "header": ["x-id: 1"]}, {}, "request_id", "header says X-Id in all"),
+    ({}, {"group": "www"}, "group", "is given without user"),
     ({"proxy_allow_ips": "unix"}, {}, "proxy_allow_ips", "is given without proxy-protocol"),
     ({"drain_spread": 31.0}, {}, "drain_spread", "must be at most graceful-timeout (30s), not 31s"),
     ({"limit_request_line": 70000}, {}, "limit_request_line", "must be at most limit-header-bytes (65536), not 70000"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from supervisor_d.settings.source import Origin
 from tests.helpers.certificates import authority, localhost
 
 PAIR = localhost()
+
+USER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+"""Who everybody may have for workers."""
 
 SAMPLES: Mapping[str, tuple[object, str, object]] = {
     # name: (as TOML or Python has it, as text, the typed value); none is the default
@@ -90,11 +96,14 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "exit_when_failed": (True, "on", "on"),
     "control_socket": ("@shop", "@shop", "@shop"),
     "admin_bind": (":9000", "0.0.0.0:9000", "0.0.0.0:9000"),
+    "user": (USER, USER, USER),
+    "group": (GROUP, GROUP, GROUP),
     "admin_hosts": ("a.example", "A.example, ", "a.example"),
 }
 
 CERTIFICATE = {"SUPERVISOR_D_SSL_CERTFILE": PAIR.both}
 NEEDED: Mapping[str, Mapping[str, str]] = {
+    "group": {"SUPERVISOR_D_USER": USER},
     "max_requests_jitter": {"SUPERVISOR_D_MAX_REQUESTS": "5"},
     "proxy_allow_ips": {"SUPERVISOR_D_PROXY_PROTOCOL": "on"},
     "ssl_certfile": {"SUPERVISOR_D_SSL_KEYFILE": PAIR.key},

@@ -1,0 +1,23 @@
+"""Where the settings say to listen, as the listeners have it."""
+
+from __future__ import annotations
+
+from supervisor_d.host.sockets import Binding
+from supervisor_d.settings.address import NamedAddress, parse_address
+from supervisor_d.settings.identity import Identity
+from supervisor_d.settings.resolve import DEFAULT, Resolved
+
+
+def binding_of(resolved: Resolved, identity: Identity | None) -> Binding:
+    """Where to listen, and who said so."""
+    daemon, source = resolved.settings.daemon, resolved.provenance["bind"]
+    admin = parse_address(daemon.admin_bind) if daemon.admin_bind else None
+    return Binding(
+        addresses=[parse_address(text) for text in daemon.bind],
+        source=str(source),
+        backlog=daemon.backlog,
+        unix_mode=daemon.unix_mode,
+        is_default=source == DEFAULT,
+        group=identity.gid if identity is not None else None,
+        elsewhere=frozenset([admin.name] if isinstance(admin, NamedAddress) else []),
+    )
