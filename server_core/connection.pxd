@@ -40,6 +40,8 @@ cdef class Connection(Outlet):
     cdef public int waiting
     cdef public H1Writer writer
 
+    @cython.locals(server=Traffic, last=Connection)
+    cpdef start(self, status, headers)
     cpdef begin(self, Head head)
     cpdef body(self, bytes data)
     cpdef end(self)

@@ -202,6 +202,11 @@ class Connection(Outlet):
     # The exchange's outlet
 
     def start(self, status: object, headers: Iterable[object]) -> None:
+        server = self.server
+        last = server.starting
+        if not server.is_looked_after or (last is not None and last.writer.is_held):
+            server.held_heads.note(last)
+        server.starting = self
         self.writer.start(status, headers)
         if self.request_ids is not None:
             self.request_ids.add(self.writer, self.head.request_id)  # type: ignore[union-attr]  # begin() set it

@@ -62,6 +62,7 @@ def _read_held(connection: Connection) -> None:
     server = connection.server
     begun = server.requests_total
     connection.data_received(b"")
+    server.held_heads.expect()
     connection.taken()
     if not connection.half_closed or not connection.is_open:
         return

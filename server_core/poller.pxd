@@ -3,6 +3,7 @@ from server_core.stream cimport Stream
 cimport cython
 
 cdef class EpollPoller:
+    cdef object _after
     cdef object _epoll
     cdef object _loop
     cdef dict _watched

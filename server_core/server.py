@@ -26,6 +26,7 @@ from server_core.admission import Admission
 from server_core.arrival import shake_hands
 from server_core.connection import Connection
 from server_core.contract import InFlight
+from server_core.held_heads import HeldHeads
 from server_core.http import parsers
 from server_core.http.call import Call
 from server_core.http.exchange import Application
@@ -95,7 +96,8 @@ class Server(Traffic):
         self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
         self.app = self.admission or app
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
-        self.poller = new_poller(self.loop)
+        self.held_heads = HeldHeads(self)
+        self.poller = new_poller(self.loop, self.held_heads.expect)
         root_path, has_state = settings.root_path.rstrip("/"), state is not None
         self.bases = (
             template("http", root_path, has_state=has_state),
@@ -154,6 +156,7 @@ class Server(Traffic):
 
     def _open(self, fd: int, protocol: Newcomer) -> None:
         Stream(self.loop, self.poller, fd, protocol).open()
+        self.held_heads.expect()
 
     async def _connect_by_tls(self, tls: Tls, fd: int, peer: object, own: object) -> None:
         """The handshake has the deadline of a request's head."""

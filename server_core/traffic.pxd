@@ -10,6 +10,8 @@ cdef class Traffic:
     cdef public bint draining
     cdef public object headers
     cdef public Heads heads
+    cdef public object held_heads
+    cdef public bint is_looked_after
     cdef public list latency
     cdef public double latency_sum_s
     cdef public object lines
@@ -23,5 +25,6 @@ cdef class Traffic:
     cdef public long long requests_total
     cdef public list responses
     cdef public object settings
+    cdef public object starting
     cdef public object state
     cdef public object tls

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from server_core.connection import Connection
+    from server_core.held_heads import HeldHeads
     from server_core.websocket.channel import Channel
 
 FASTEST_S: Final = LATENCY_BOUNDS_S[0]
@@ -35,8 +36,9 @@ class Traffic:
 
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
-        *("latency", "latency_sum_s", "lines", "loop", "max_requests", "new_context", "new_task", "new_writer", "now"),
-        *("origin", "requests_total", "responses", "settings", "state", "tls"),
+        *("held_heads", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
+        *("new_context", "new_task", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
+        *("starting", "state", "tls"),
     )
 
     access_log: AccessLog | None
@@ -49,6 +51,7 @@ class Traffic:
     """The fields that every response gets, the date among them."""
     headers: HeaderParser
     heads: Heads
+    held_heads: HeldHeads
     lines: RequestLines
     new_context: Callable[[], Context]
     new_task: NewTask
@@ -68,6 +71,10 @@ class Traffic:
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
         self.requests_total = 0
+        self.starting: Connection | None = None
+        """Whose response has begun last in this turn of the loop; its head may be held."""
+        self.is_looked_after = True
+        """Whether heads that are held now will be looked at (held_heads.py): who reads requests sees to it first."""
         self.responses = [0] * 10  # by the first digit of their status
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0
