@@ -64,6 +64,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         "error", ("method", "path", "request_id", "traceback"), "The application raised, or broke ASGI."
     ),
     "request.refused": Event("debug", ("status", "reason", "client", "request_id"), "A request was refused."),
+    "field.dropped": Event(
+        "warning",
+        ("name", "setting", "value", "is_last"),
+        "A request field was left out for the _ in its name. Told once for each name and worker, for 32 names at most"
+        " (is_last); with underscore-headers keep such fields reach the application.",
+    ),
     "request.expired": Event(
         "warning", ("method", "path", "request_id", "duration_s"), "A request passed request-timeout."
     ),

@@ -26,6 +26,7 @@ from server_core.admission import Admission
 from server_core.arrival import shake_hands
 from server_core.connection import Connection
 from server_core.contract import InFlight
+from server_core.dropped_names import DroppedNames
 from server_core.held_heads import HeldHeads
 from server_core.http import parsers
 from server_core.http.call import Call
@@ -105,7 +106,7 @@ class Server(Traffic):
         )
         self.origin = Origin(settings)
         self.parser = parsers.choose(settings.http)
-        self.headers = _new_parser(self.parser, settings)
+        self.headers = _new_parser(self.parser, settings, DroppedNames(log))
         self.lines = RequestLines(root_path, self.headers.knows, extensions)
         self.connections = {}
         self.background: set[Call] = set()
@@ -322,8 +323,8 @@ class Server(Traffic):
             self.access_log.close()
 
 
-def _new_parser(name: str, settings: ServerSettings) -> HeaderParser:
-    names = FieldNames(names_to_know(settings), settings.underscore_headers)
+def _new_parser(name: str, settings: ServerSettings, dropped: DroppedNames) -> HeaderParser:
+    names = FieldNames(names_to_know(settings), settings.underscore_headers, dropped.tell)
     return parsers.make(name, names, settings.limit_header_bytes + settings.limit_request_line)
 
 

@@ -6,7 +6,7 @@ A name is a row of a table: how it is handed on, and what it is to the server. S
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from server_core.http.h1_rules import REMEMBERED, SPECIAL
@@ -36,16 +36,26 @@ class FieldNames(dict[bytes, tuple[bytes, int]]):
     CGI, WSGI and Django write - as _, so that behind them X_Forwarded_For is X-Forwarded-For, and a proxy that takes
     care of the one may let the other through. `underscores` says what becomes of names with `_`: DROP leaves the
     field out, REFUSE answers 400 (as a special name that h1_rules refuses), KEEP hands it on.
+
+    `dropped` is called with a name that is left out, in lower case, when it is met; not each time that it is.
     """
 
-    def __init__(self, forwarded: Iterable[bytes] = (), underscores: str = DROP) -> None:
+    def __init__(
+        self,
+        forwarded: Iterable[bytes] = (),
+        underscores: str = DROP,
+        dropped: Callable[[bytes], object] | None = None,
+    ) -> None:
         super().__init__()
         self._forwarded = frozenset(forwarded)
+        self._dropped = dropped
         self._underscored = {DROP: DROPPED_NAME, REFUSE: SPECIAL_NAME, KEEP: PLAIN_NAME}[underscores]
 
     def __missing__(self, name: bytes) -> tuple[bytes, int]:
         lowered = name.lower()
         known = lowered, self._kind(lowered)
+        if known[1] == DROPPED_NAME and self._dropped is not None:
+            self._dropped(lowered)
         if len(name) <= LONGEST:
             if len(self) >= REMEMBERED:
                 self.clear()
