@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -15,7 +16,7 @@ import pytest
 from server_core.connection import Connection
 from server_core.proxy.protocol import V2_SIGNATURE
 from tests.helpers.certificates import authority, localhost
-from tests.helpers.contexts import LOOPS, Marking, Watch, request, strangers
+from tests.helpers.contexts import LOOPS, NOBODY, USER, Marking, Watch, request, strangers
 from tests.helpers.http import DEADLINE_S, PARSERS, Client, Served, serving, turn, until, within
 from tests.helpers.websocket import CLOSE, TEXT, close_frame, frame, handshake, next_frame
 
@@ -267,5 +268,28 @@ def test_a_request_runs_in_no_other_ones_context(way: Way, loop: str, parser: st
             assert strangers(app.begun) == []
         assert len(app.kept) == len(app.begun)
         assert all(app.kept)
+
+    run_watched(scenario, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_an_sni_callback_sets_is_for_its_own_handshake(loop: str) -> None:
+    begun: list[str] = []
+
+    def choose(_connected: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        begun.append(USER.get())
+        USER.set(str(name))
+
+    async def scenario() -> None:
+        app = Marking()
+        async with serving(app, **TLS) as served:
+            tls = served.server.tls
+            assert tls is not None
+            tls.context.sni_callback = choose
+            for number in range(3):
+                client = await served.connect(authority().client())
+                client.send(request(f"/whole/{number}", LAST))
+                await answered(client, f"/whole/{number}")
+            assert begun == app.begun == [NOBODY] * 3
 
     run_watched(scenario, loop)
