@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeAlias, cast
 
 from server_core.errors import BootError
+from server_core.wsgi import WsgiApplication, ended_with_its_client, enter
 
 Scope: TypeAlias = MutableMapping[str, object]
 AsgiMessage: TypeAlias = MutableMapping[str, object]
@@ -64,7 +65,8 @@ def _wsgi(found: Callable[..., object], name: str) -> Application:
             wrap = getattr(importlib.import_module(module), wrapper)
         except ModuleNotFoundError:  # the next one; what is installed and broken raises something else
             continue
-        return _without_lifespan(cast(Application, wrap(found)))
+        app = ended_with_its_client(cast(WsgiApplication, found))
+        return _without_lifespan(cast(Application, wrap(app)))
     raise BootError(
         "import",
         "interface: wsgi needs a2wsgi or asgiref, and neither is installed for this Python; "
@@ -77,7 +79,7 @@ def _without_lifespan(wrapped: Application) -> Application:
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await wrapped(scope, receive, send)
+            await wrapped(scope, enter(receive, send), send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 

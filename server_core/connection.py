@@ -250,6 +250,9 @@ class Connection(Outlet):
     def hint(self, exchange: Exchange, links: object) -> None:
         hint(self, exchange, links)
 
+    def left(self, exchange: Exchange) -> None:
+        self.server.grace.watch(self, exchange)
+
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         trail(self, exchange, fields, more)
 

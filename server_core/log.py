@@ -73,6 +73,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.expired": Event(
         "warning", ("method", "path", "request_id", "duration_s"), "A request passed request-timeout."
     ),
+    "request.abandoned": Event(
+        "debug",
+        ("method", "path", "request_id"),
+        "A response under way was cancelled disconnect-grace after its client had gone.",
+    ),
     "requests.limited": Event("warning", ("limit",), "limit-concurrency is reached: more requests are answered 503."),
     "connections.limited": Event(
         "warning", ("connections", "limit"), "limit-connections is reached: who comes next waits to be accepted."

@@ -22,7 +22,7 @@ def probe_scope(path: str, root_path: str, state: dict[str, object] | None) -> S
     target, _, query = path.partition("?")
     scope: Scope = {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",

@@ -27,6 +27,7 @@ from server_core.arrival import shake_hands
 from server_core.connection import Connection
 from server_core.contract import InFlight
 from server_core.dropped_names import DroppedNames
+from server_core.grace import Grace
 from server_core.held_heads import HeldHeads
 from server_core.http import parsers
 from server_core.http.call import Call
@@ -114,7 +115,7 @@ class Server(Traffic):
         self.max_requests = _with_jitter(settings)
         self.heads = Heads(_fixed_defaults(settings))
         self._on_max_requests = on_max_requests
-        self.room, self._partings = Room(self), Partings(self)
+        self.room, self.grace, self._partings = Room(self), Grace(self), Partings(self)
         self.listeners = self._new_listeners(loads)
         self.access_log = open_log(settings, log, place)
         self.new_writer = self.access_log.new_writer if self.access_log is not None else H1Writer

@@ -139,6 +139,13 @@ class ServerSettings:
         check=at_least(0.1),
         help="Longest time a client may take no byte of a response that waits for it.",
     )
+    disconnect_grace: float = option(
+        0.5,
+        kind=SECONDS,
+        section="timeouts",
+        check=at_least(0),
+        help="How long a response under way outlasts its client if the application does not listen; 0 is for ever.",
+    )
     drain_spread: float = option(
         0.0,
         kind=SECONDS,

@@ -5,6 +5,7 @@ cdef class Outlet:
     cpdef respond(self, Call call, bytes data, bint more)
     cpdef hint(self, exchange, links)
     cpdef trail(self, exchange, fields, bint more)
+    cpdef left(self, exchange)
     cpdef pour(self, exchange, part, bint more)
     cpdef bint is_full(self)
     cpdef future(self)
@@ -17,3 +18,5 @@ cdef class Exchange(Call):
     cdef Outlet _outlet
     cdef public bint answered
     cdef public bint hung_up
+    cdef public bint over
+    cdef public bint told

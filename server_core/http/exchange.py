@@ -74,6 +74,10 @@ class Outlet:
         """Send links ahead of the response, if that has not gone out and the client would understand."""
         raise NotImplementedError
 
+    def left(self, exchange: Exchange) -> None:
+        """The response is under way, and its client has gone or closed its half."""
+        raise NotImplementedError
+
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         """Write trailer fields behind the body, for a client that asked for them."""
         raise NotImplementedError
@@ -110,7 +114,7 @@ class Outlet:
 class Exchange(Call):
     """One request, from its head to the return of the application."""
 
-    __slots__ = ("_outlet", "answered", "hung_up")
+    __slots__ = ("_outlet", "answered", "hung_up", "over", "told")
 
     phase: Phase
 
@@ -121,6 +125,15 @@ class Exchange(Call):
         """The end of the request's body was handed to the application."""
         self.hung_up = False
         """The client will send nothing more: receive() calls it a disconnect, send() tries nevertheless."""
+        self.told = False
+        """receive() has said http.disconnect."""
+        self.over = False
+        """The grace for a response whose client has gone is over (server_core/grace.py)."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the response has begun, and is not complete."""
+        return self.phase is not AWAITING_START and self.phase is not COMPLETE
 
     async def run(self, app: Application) -> None:
         """Run the application to its end; whatever it does, the outlet hears of it."""
@@ -135,15 +148,19 @@ class Exchange(Call):
 
     def leave(self) -> None:
         """The client is gone."""
-        self.gone = True
+        was_gone, self.gone = self.gone, True
         if self._waiters:
             self.wake()
+        if not was_gone and self.is_under_way:
+            self._outlet.left(self)
 
     def hang_up(self) -> None:
         """The client has closed its half of the connection."""
         self.hung_up = True
         if self._waiters:
             self.wake()
+        if self.is_under_way:
+            self._outlet.left(self)
 
     async def receive(self) -> Message:
         """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
@@ -155,13 +172,14 @@ class Exchange(Call):
                     self._outlet.taken()
                 return {"type": "http.request", "body": body, "more_body": not self.received}
             if self.gone or self.hung_up or self.phase is COMPLETE:
+                self.told = True
                 return {"type": "http.disconnect"}
             if not self.received:
                 self._outlet.wanted(self)
             await self.wait(self._outlet.future())
 
     async def send(self, message: Message) -> None:
-        """ASGI send(). Returns when there is room for more."""
+        """ASGI send(). Returns when there is room for more, and at the loop's next turn if the client has gone."""
         try:
             kind = message["type"]
         except KeyError:
@@ -170,7 +188,8 @@ class Exchange(Call):
         if kind not in phase:
             raise illegal(phase, kind)
         if self.gone:
-            raise ClientDisconnected("the client has closed the connection")
+            await self._drop(kind, message)
+            return
         if kind == START:
             try:
                 status = message["status"]
@@ -201,6 +220,26 @@ class Exchange(Call):
         self.phase = last
         if self._waiters:
             self.wake()
+
+    async def _drop(self, kind: str, message: Message) -> None:
+        """Take a message for a client that has gone: nothing goes out. The loop has a turn, whatever is sent how fast.
+
+        What ends a response never raises: it is the last that many layers send before they do work of their own.
+        """
+        following, last = self.phase[kind]
+        if kind == START:
+            self.phase = following if message.get("trailers") else last
+            self.over = False
+            self._outlet.left(self)
+        elif message.get("more_trailers" if kind == TRAILERS else "more_body"):
+            if self.over:
+                raise ClientDisconnected("the client has closed the connection")
+            self.phase = following
+        else:
+            self.phase = last
+            if self._waiters:
+                self.wake()
+        await asyncio.sleep(0)  # noqa: TID251 - not a while, but the others' turn
 
     async def _extend(self, kind: object, message: Message) -> None:
         """Send a message of an extension."""
@@ -237,22 +276,19 @@ class Exchange(Call):
         pour = self._outlet.pour(self, part, more)
         self.phase = POURING
         try:
-            while pour.flow():
+            while not self.gone and pour.flow():
                 await self.wait(self._outlet.future())
-                if self.gone:
-                    raise ClientDisconnected("the client has closed the connection")
         finally:
             pour.close()
             self.sent_bytes += part.moved_bytes
-        pour.finish()
+        if not self.gone:
+            pour.finish()
         self.phase = following
 
     async def _room(self) -> None:
         """Return when the client has taken enough of what was written."""
-        while self._outlet.is_full():
+        while not self.gone and self._outlet.is_full():
             await self.wait(self._outlet.future())
-            if self.gone:
-                raise ClientDisconnected("the client has closed the connection")
 
 
 def _as_bytes(data: object) -> bytes:

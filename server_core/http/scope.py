@@ -3,7 +3,9 @@
 A connection keeps its copy of a template and each request line its own part; a scope is their union (one call in C)
 and gets `asgi`, `extensions`, `state` and header list of its own, because applications write into them.
 
-asgi.spec_version: since 2.4 send() raises OSError when the client is gone, which it does here; 2.5 concerns WebSocket.
+asgi.spec_version: from 2.4 on frameworks no longer listen for the disconnect, and rely on an OSError out of send(). One
+that waits and sends nothing would then never learn of it: Starlette's StreamingResponse on a queue, left by its client,
+was kept for ever. What 2.4 and 2.5 added else concerns WebSocket, whose scopes say 2.5 (websocket/upgrade.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from server_core.http.wire import Head
 
 Address = tuple[str, int | None]
 
-ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
+ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 """Copied, never handed out: a copy of a dict takes half of the time in which one is filled."""
 
 

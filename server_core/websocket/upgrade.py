@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from server_core.draining import NAME
 from server_core.ending import LOST, OPEN
@@ -19,6 +19,9 @@ from server_core.websocket.session import Session
 if TYPE_CHECKING:
     from server_core.connection import Connection
     from server_core.server import Server
+
+ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
+"""2.5: `reason` in websocket.disconnect. A send() behind the end raises, as 2.4 has it."""
 
 
 class Upgrade:
@@ -82,6 +85,7 @@ def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Ses
         raise
     del scope["method"]
     scope["type"] = "websocket"
+    scope["asgi"] = ASGI.copy()
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = offer.subprotocols
     extensions = cast("dict[str, object]", scope["extensions"])

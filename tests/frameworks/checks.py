@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -18,6 +21,7 @@ FILE_BYTES = 300_000
 """More than what a server holds before reading pauses, so that the upload meets backpressure."""
 MESSAGE_BYTES = 100_000
 BOUNDARY = "a-boundary-of-tests"
+LEAVING = 50
 
 
 @contextmanager
@@ -66,6 +70,31 @@ def events(address: Address) -> None:
         assert heard == [b"data: 0", b"data: 1", b"data: 2"]
 
 
+def leaving(address: Address) -> None:
+    """Clients that leave streams on which nothing happens: what those hold is freed, however the clients go."""
+    for hard in (False, True):
+        clients = [socket.create_connection(address, timeout=DEADLINE_S) for _ in range(LEAVING)]
+        for client in clients:
+            client.sendall(b"GET /quiet HTTP/1.1\r\nhost: x\r\n\r\n")
+            heard = b""
+            while b"begun" not in heard:
+                heard += client.recv(65536)
+        assert waiting(address) == LEAVING
+        for client in clients:
+            if hard:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        deadline = time.monotonic() + DEADLINE_S
+        while left := waiting(address):
+            assert time.monotonic() < deadline, f"{left} of {LEAVING} streams are kept"
+
+
+def waiting(address: Address) -> int:
+    """How many of those streams the application has."""
+    with asked(address, "GET", "/waiting") as response:
+        return int(response.read())
+
+
 def upload(address: Address) -> None:
     """A multipart form with a field and a file."""
     file = bytes(range(256)) * (FILE_BYTES // 256)
@@ -110,6 +139,7 @@ CHECKS: Mapping[str, Callable[[Address], None]] = {
     "HTTP": plain,
     "streaming": streaming,
     "server-sent events": events,
+    "leaving clients": leaving,
     "multipart upload": upload,
     "WebSocket": websocket,
 }

@@ -18,6 +18,7 @@ clients saw. The applications are in `tests/frameworks/apps`, the clients in `te
 
 - HTTP: a query, JSON both ways, 404, two requests on one connection.
 - streaming, server-sent events: the first parts of a response that never ends; then the client goes away.
+- leaving clients: 50 that leave streams on which nothing happens, by a close and by a reset; no stream is kept.
 - multipart upload: a form with a field and a file of 300 KB.
 - WebSocket: text and binary (100 KB) echoed, closed by the application with 4001 and by the client with 1000.
 - stop: SIGTERM with two endless streams, two of server-sent events, two WebSockets and an idle client connected. The

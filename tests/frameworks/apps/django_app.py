@@ -40,6 +40,28 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(ticks("data: {}\n\n"), content_type="text/event-stream")
 
 
+waiting = 0
+"""Streams that wait for what never happens, as those of server-sent events on a quiet queue."""
+
+
+async def quiet() -> AsyncIterator[str]:
+    global waiting
+    waiting += 1
+    try:
+        yield "begun\n"
+        await asyncio.Event().wait()
+    finally:
+        waiting -= 1
+
+
+async def left_alone(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(quiet(), content_type="text/event-stream")
+
+
+async def count(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(waiting))
+
+
 def upload(request: HttpRequest) -> HttpResponse:
     file = request.FILES["file"]
     return HttpResponse(f"{request.POST['title']} {file.name} {len(file.read())}")
@@ -58,6 +80,8 @@ urlpatterns = [
     path("double", double),
     path("stream", stream),
     path("events", events),
+    path("quiet", left_alone),
+    path("waiting", count),
     path("upload", upload),
 ]
 app = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": URLRouter([path("ws", Echo.as_asgi())])})

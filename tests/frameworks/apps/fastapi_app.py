@@ -43,6 +43,30 @@ async def events() -> StreamingResponse:
     return StreamingResponse(ticks("data: {}\n\n"), media_type="text/event-stream")
 
 
+waiting = 0
+"""Streams that wait for what never happens, as those of server-sent events on a quiet queue."""
+
+
+async def quiet() -> AsyncIterator[str]:
+    global waiting
+    waiting += 1
+    try:
+        yield "begun\n"
+        await asyncio.Event().wait()
+    finally:
+        waiting -= 1
+
+
+@app.get("/quiet")
+async def left_alone() -> StreamingResponse:
+    return StreamingResponse(quiet(), media_type="text/event-stream")
+
+
+@app.get("/waiting")
+async def count() -> PlainTextResponse:
+    return PlainTextResponse(str(waiting))
+
+
 @app.post("/upload")
 async def upload(title: Annotated[str, Form()], file: Annotated[UploadFile, File()]) -> PlainTextResponse:
     return PlainTextResponse(f"{title} {file.filename} {len(await file.read())}")

@@ -46,6 +46,30 @@ async def events() -> ServerSentEvent:
     return ServerSentEvent(ticks("{}"))
 
 
+waiting = 0
+"""Streams that wait for what never happens, as those of server-sent events on a quiet queue."""
+
+
+async def quiet() -> AsyncIterator[str]:
+    global waiting
+    waiting += 1
+    try:
+        yield "begun\n"
+        await asyncio.Event().wait()
+    finally:
+        waiting -= 1
+
+
+@get("/quiet")
+async def left_alone() -> Stream:
+    return Stream(quiet(), media_type="text/event-stream")
+
+
+@get("/waiting", media_type=MediaType.TEXT)
+async def count() -> str:
+    return str(waiting)
+
+
 @dataclass
 class Form:
     title: str
@@ -76,4 +100,4 @@ async def echo(socket: WebSocket) -> None:
         return
 
 
-app = Litestar([hello, double, stream, events, upload, echo])
+app = Litestar([hello, double, stream, events, left_alone, count, upload, echo])

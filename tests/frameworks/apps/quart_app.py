@@ -42,6 +42,32 @@ async def events() -> Response:
     return endless("data: {}\n\n", "text/event-stream")
 
 
+waiting = 0
+"""Streams that wait for what never happens, as those of server-sent events on a quiet queue."""
+
+
+async def quiet() -> AsyncIterator[bytes]:
+    global waiting
+    waiting += 1
+    try:
+        yield b"begun\n"
+        await asyncio.Event().wait()
+    finally:
+        waiting -= 1
+
+
+@app.get("/quiet")
+async def left_alone() -> Response:
+    response = Response(quiet(), content_type="text/event-stream")
+    response.timeout = None
+    return response
+
+
+@app.get("/waiting")
+async def count() -> str:
+    return str(waiting)
+
+
 @app.post("/upload")
 async def upload() -> str:
     form, files = await request.form, await request.files

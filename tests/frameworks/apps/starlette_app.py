@@ -34,6 +34,28 @@ async def events(request: Request) -> Response:
     return StreamingResponse(ticks("data: {}\n\n"), media_type="text/event-stream")
 
 
+waiting = 0
+"""Streams that wait for what never happens, as those of server-sent events on a quiet queue."""
+
+
+async def quiet() -> AsyncIterator[str]:
+    global waiting
+    waiting += 1
+    try:
+        yield "begun\n"
+        await asyncio.Event().wait()
+    finally:
+        waiting -= 1
+
+
+async def left_alone(request: Request) -> Response:
+    return StreamingResponse(quiet(), media_type="text/event-stream")
+
+
+async def count(request: Request) -> Response:
+    return PlainTextResponse(str(waiting))
+
+
 async def upload(request: Request) -> Response:
     async with request.form() as form:
         file = form["file"]
@@ -55,6 +77,8 @@ app = Starlette(
         Route("/double", double, methods=["POST"]),
         Route("/stream", stream),
         Route("/events", events),
+        Route("/quiet", left_alone),
+        Route("/waiting", count),
         Route("/upload", upload, methods=["POST"]),
         WebSocketRoute("/ws", echo),
     ]

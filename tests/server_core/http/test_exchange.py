@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 
 import pytest
 
-from server_core.http.disconnect import ClientDisconnected
+from server_core.grace import STRANDED_BY_A_CANCEL
 from server_core.http.exchange import Application, Message, Receive, Send
 from server_core.http.extensions import EXTENSIONS
 from tests.helpers.http import GET, PARSERS, Client, Response, Served, reply, run, serving, until
@@ -61,7 +62,7 @@ def test_the_scope_is_what_asgi_says() -> None:
     client, server = scope.pop("client"), scope.pop("server")
     assert scope == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
@@ -193,32 +194,6 @@ def test_two_receives_at_once_are_both_answered() -> None:
 
     run(scenario())
     assert done == [["http.disconnect", "http.request"]]
-
-
-def test_send_after_a_disconnect_raises_an_oserror() -> None:
-    raised: list[BaseException] = []
-
-    async def app(scope: Message, receive: Receive, send: Send) -> None:
-        await receive()
-        await receive()
-        try:
-            await send(dict(START))
-        except OSError as error:
-            raised.append(error)
-            raise
-
-    async def scenario() -> None:
-        async with serving(app) as served:
-            client = await served.connect()
-            client.send(GET)
-            await until(served.server.in_flight)
-            client.reset()
-            await until(lambda: raised)
-            await until(lambda: not served.server.background)
-            assert not served.heard.all("request.failed"), "nobody is to blame"
-
-    run(scenario())
-    assert isinstance(raised[0], ClientDisconnected)
 
 
 def test_a_half_closed_client_is_a_disconnect_to_those_who_ask_and_can_still_be_answered() -> None:
@@ -580,7 +555,8 @@ def test_send_waits_when_the_client_reads_slowly(loop: str) -> None:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_an_application_that_only_sends_ends_with_its_client(loop: str) -> None:
+def test_an_application_that_only_sends_ends_with_its_client(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, STRANDED_BY_A_CANCEL, raising=False)  # another test may have loaded it
     counts["sent"] = 0
 
     async def scenario() -> None:

@@ -324,7 +324,7 @@ def checked(scope: Message) -> dict[str, object]:
     }
     assert set(scope) == set(types)
     assert {name: value for name, value in scope.items() if not isinstance(value, types[name])} == {}
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert all(isinstance(value, dict) for value in scope["extensions"].values())  # type: ignore[attr-defined]
     for address in (scope["client"], scope["server"]):
         host, port = address  # type: ignore[misc]  # a pair
