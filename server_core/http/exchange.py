@@ -195,8 +195,7 @@ class Exchange(Call):
                 status = message["status"]
             except KeyError:
                 raise required(message, "status") from None
-            # `in` and then the value: two look-ups take half of the time of one get() in the compiled form
-            headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - as said
+            headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - half a get()'s time, compiled
             self._outlet.start(status, headers)  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised
             trailers = "trailers" in message and message["trailers"]
