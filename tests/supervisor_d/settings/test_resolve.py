@@ -41,6 +41,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "body_min_rate": ("1k", "1k", 1024),
     "request_timeout": (60, "60s", 60.0),
     "write_timeout": (3600, "1h", 3600.0),
+    "disconnect_grace": (0.1, "100ms", 0.1),
     "drain_spread": (0.1, "100ms", 0.1),
     "limit_request_line": (4096, "4k", 4096),
     "limit_request_fields": (50, "50", 50),
