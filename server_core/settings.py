@@ -176,10 +176,7 @@ class ServerSettings:
         help="Largest request head; a larger one is answered 431.",
     )
     limit_body: int = option(
-        0,
-        kind=BYTES,
-        section="limits",
-        help="Largest request body; a larger one is answered 413. 0 is no limit.",
+        0, kind=BYTES, section="limits", help="Largest request body; a larger one is answered 413. 0 is no limit."
     )
     limit_connections: int = option(
         0,
