@@ -50,16 +50,21 @@ def _wait(pipe: Pipe, begun: threading.Event) -> None:
 def holders() -> list[str]:
     """The names of the threads that the interpreter waits for; of the main one, if there is none."""
     main = threading.main_thread()
-    names = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not main]
-    return names or [main.name]
+    return [thread.name for thread in _holding() if thread is not main] or [main.name]
+
+
+def _holding() -> list[threading.Thread]:
+    """The threads that are joined at the end, an executor's even as daemons, and the main one, which joins them."""
+    executors = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+    return [thread for thread in threading.enumerate() if not thread.daemon or thread in executors]
 
 
 def _stacks() -> str:
     """The stacks of those threads and of the main one, innermost call last."""
-    frames, main = sys._current_frames(), threading.main_thread()
+    frames = sys._current_frames()
     told = []
-    for thread in threading.enumerate():
-        if (not thread.daemon or thread is main) and thread.ident in frames:
+    for thread in _holding():
+        if thread.ident in frames:
             stack = "".join(traceback.format_stack(frames[thread.ident]))
             told.append(f"Thread {thread.name}:\n{stack}")
     return "\n".join(told)
