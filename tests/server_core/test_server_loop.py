@@ -42,6 +42,7 @@ EXCEPTIONS = {
     ("notice", "Notice.install", "add_reader"): BEFORE_REQUESTS,
     ("notice", "Notice.handle_exit", "call_soon_threadsafe"): "given a copy of the context in which the worker began",
     ("conduct", "Worker.run", "add_reader"): BEFORE_REQUESTS,
+    ("departure", "watch", "Thread"): THE_MAIN_TASK,
     ("heartbeat", "LoopBeat._beat", "call_later"): THE_BEAT,
     ("heartbeat", "ThreadBeat.start", "Thread"): BEFORE_REQUESTS,
     ("lifespan", "Lifespan.startup", "create_task"): THE_MAIN_TASK,
