@@ -280,6 +280,9 @@ def test_as_pid_one_it_reaps_strangers_and_ends_on_term(directory: Path) -> None
     if unshare is None or os.geteuid() != 0:
         pytest.skip("needs unshare and root")
     command = [unshare, "--pid", "--fork", "--kill-child", "--mount-proc"]
+    probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode:  # in a chroot, / is no mount point, and its propagation cannot be changed (unshare(1))
+        pytest.skip(f"no pid namespace with a /proc of its own here: {probe.stderr.strip()}")
     (directory / "app.py").write_text(PID_APP + "\nos.system('(:; exec sleep 0) & (exit 5) &')\n")
     with running(directory=directory, command=command) as daemon:
         (started,) = daemon.heard.expect("master.started")

@@ -94,6 +94,10 @@ def test_an_ipv6_wildcard_leaves_ipv4_to_others(opened: Opened) -> None:
 
 
 def test_a_name_is_bound_at_every_address_it_has_with_one_port(opened: Opened) -> None:
+    try:
+        socket.getaddrinfo("localhost", None)
+    except OSError as error:  # a root without /etc/hosts, which debootstrap does not write
+        pytest.skip(f"localhost has no address here: {error}")
     addresses = opened.open("localhost:0")
     assert len({address.rpartition(":")[2] for address in addresses}) == 1
     assert any(address.startswith("127.0.0.1:") for address in addresses)
