@@ -1,7 +1,8 @@
 """`python -m tests`: everything a change must pass, in the order in which it fails fastest.
 
 The suite runs twice: on the modules as they are, and, where there is a C compiler, with the way of a request compiled
-in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words on the command line are pytest's.
+in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words on the command line are pytest's; with
+--plain as the first, the suite is all that runs, and on the modules as they are: for another interpreter.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ STEPS: Final = (
     ("mypy",),
     ("pytest", "-q"),
 )
+
+PLAIN: Final = "--plain"
 
 BACKEND: Final = Path(__file__).parents[1] / "contrib" / "backend" / "compiling.py"
 
@@ -47,8 +50,11 @@ def main() -> int:
     # A shell ignores SIGINT in what it starts in the background (POSIX, sh, 2.11), and whatever a test starts and
     # interrupts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    words = sys.argv[1:]
+    if words[:1] == [PLAIN]:
+        return run(*STEPS[-1], *words[1:])
     for step in STEPS:
-        if code := run(*step, *(sys.argv[1:] if step[0] == "pytest" else [])):
+        if code := run(*step, *(words if step is STEPS[-1] else [])):
             return code
     if missing := compiling.lacks():
         print(f"== not run compiled: there is {missing}", flush=True)
@@ -56,7 +62,7 @@ def main() -> int:
     print("== compiled", flush=True)
     try:
         code = subprocess.run([sys.executable, str(BACKEND)], check=False).returncode
-        return code or run("pytest", "-q", *sys.argv[1:])
+        return code or run(*STEPS[-1], *words)
     finally:
         compiling.clean()
 
