@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -13,18 +14,15 @@ import pytest
 from tests.helpers.daemon import DEADLINE_S, PID_APP, Daemon, running
 
 
-def shares(daemon: Daemon, number: int) -> Counter[int]:
-    """How many of so many connections each worker has got; they are open all at once."""
+def shares(daemon: Daemon, number: int, kept: ExitStack) -> Counter[int]:
+    """How many of so many connections that come at once each worker has got; they stay open until `kept` is closed."""
     connections = [HTTPConnection(*daemon.address(), timeout=DEADLINE_S) for _ in range(number)]
-    try:
-        for connection in connections:
-            connection.connect()
-        for connection in connections:
-            connection.request("GET", "/")
-        return Counter(int(connection.getresponse().read().split()[0]) for connection in connections)
-    finally:
-        for connection in connections:
-            connection.close()
+    for connection in connections:
+        kept.callback(connection.close)
+        connection.connect()
+    for connection in connections:
+        connection.request("GET", "/")
+    return Counter(int(connection.getresponse().read().split()[0]) for connection in connections)
 
 
 @pytest.fixture
@@ -35,10 +33,19 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_every_worker_gets_some_of_the_connections_that_come_at_once(directory: Path, loop: str) -> None:
-    """How even the shares are depends on the machine's load: `python -m tests.bench.fairness` measures it."""
-    with running("--workers", "4", "--loop", loop, directory=directory) as daemon:
+    """How even the shares are depends on the machine's load: `python -m tests.bench.fairness` measures it.
+
+    A busy machine may not run one of them at all while the others accept. It holds fewer connections then, and the
+    others leave it the next ones.
+    """
+    got: Counter[int] = Counter()
+    with running("--workers", "4", "--loop", loop, directory=directory) as daemon, ExitStack() as kept:
         daemon.heard.expect("worker.ready", times=4)
-        assert set(shares(daemon, 128)) == set(daemon.pids().values())
+        for number in (128, 32, 32, 32):
+            got += shares(daemon, number, kept)
+            if got.keys() >= set(daemon.pids().values()):
+                break
+        assert set(got) == set(daemon.pids().values()), got
 
 
 def test_a_stopped_worker_with_few_connections_does_not_keep_the_others_from_accepting(directory: Path) -> None:
@@ -47,6 +54,7 @@ def test_a_stopped_worker_with_few_connections_does_not_keep_the_others_from_acc
         stopped, other = daemon.pids().values()
         os.kill(stopped, signal.SIGSTOP)
         try:
-            assert shares(daemon, 64) == {other: 64}
+            with ExitStack() as kept:
+                assert shares(daemon, 64, kept) == {other: 64}
         finally:
             os.kill(stopped, signal.SIGCONT)

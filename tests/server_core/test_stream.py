@@ -485,8 +485,8 @@ class Bystander:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Bystander:
+        sys.setswitchinterval(60)  # before it starts: who waits already asks again after the old interval
         self._thread.start()
-        sys.setswitchinterval(60)
         return self
 
     def __exit__(self, *_: object) -> None:
