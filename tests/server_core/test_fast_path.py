@@ -1,7 +1,7 @@
 """What one request costs in calls: a ceiling that needs no clock, so that the fast path can not grow unnoticed.
 
 Counted are the calls of functions of server_core, and the calls into C that they make; the event loop's and the
-application's own are not. A count is the same on every machine and from CPython 3.11 to 3.13. Whoever raises a ceiling
+application's own are not. A count is the same on every machine and from CPython 3.11 to 3.15. Whoever raises a ceiling
 says in the commit what the request gets for it, and what that costs in `python -m tests.bench.hello`.
 """
 
