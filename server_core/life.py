@@ -160,11 +160,8 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
         return _serve(spec, pipe, log, signals, app)
     shed()
     pipe.send("preloaded")
-    try:
-        signals.interrupts = True
-        birth = None if signals.terminated else template.fork_on_order(pipe)
-    except Terminated:
-        birth = None
+    # SIGTERM does not end it from now on: at one to the whole process group it must outlast its workers.
+    birth = None if signals.terminated else template.fork_on_order(pipe)
     if birth is None:
         return EXIT_OK
     os.close(spec.record_fd)  # another's: the worker has its own

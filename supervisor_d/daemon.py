@@ -132,7 +132,7 @@ class Daemon:
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
         self._closers.append(self._children.abandon)
-        self._closers.append(self._nursery.close)
+        self._closers.append(self._nursery.finish)
         self._closers.append(self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._open_door()

@@ -46,11 +46,13 @@ EVENTS: Final[Mapping[str, Event]] = {
     "template.refused": Event(
         "warning", ("generation", "reason"), "Workers are not forked, but started each by itself."
     ),
+    "template.killed": Event("warning", ("generation", "pid", "timeout_s"), "A template did not end in time: SIGKILL."),
     "template.ended": Event("info", ("generation", "pid", "exit_code", "signal"), "A generation's template is gone."),
     "zygote.preloaded": Event(
         "info", ("generation", "pid", "duration_s"), "The application is imported; workers are forked from here."
     ),
     "zygote.refused": Event("warning", ("generation", "reason"), "Workers are not forked, but started each by itself."),
+    "zygote.killed": Event("warning", ("generation", "pid", "timeout_s"), "A zygote did not end in time: SIGKILL."),
     "zygote.ended": Event("info", ("generation", "pid", "exit_code", "signal"), "A generation's zygote is gone."),
     "worker.spawned": Event("info", WORKER, "A worker process was started."),
     "worker.spawn_failed": Event("error", ("slot", "generation", "error", "retry_s"), "No process could be started."),

@@ -7,6 +7,7 @@ same to us as one that hung up.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -155,6 +156,11 @@ class Pipe:
             self._detach("does not read its pipe")
         except (BrokenPipeError, ConnectionResetError):
             return  # the other end is closed: reading comes to that after whatever it said last
+
+    def hang_up(self) -> None:
+        """Say that nothing more will be said; what the other side says is still heard."""
+        with contextlib.suppress(OSError):  # ENOTCONN, EBADF: it is closed
+            self._end.shutdown(socket.SHUT_WR)
 
     def finish(self) -> None:
         """Tell what is still in the pipe of a process that has exited, and close it."""

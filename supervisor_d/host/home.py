@@ -10,11 +10,22 @@ from server_core.contract import Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.host.children import Child
 from supervisor_d.host.heartbeat import Pipe
+from supervisor_d.host.watcher import Deadline
 from supervisor_d.vocabulary import Generation, Slot
 
 EVENTS: Final = {
-    Template.SERVER: {"made": "template.prepared", "refused": "template.refused", "ended": "template.ended"},
-    Template.APPLICATION: {"made": "zygote.preloaded", "refused": "zygote.refused", "ended": "zygote.ended"},
+    Template.SERVER: {
+        "made": "template.prepared",
+        "refused": "template.refused",
+        "killed": "template.killed",
+        "ended": "template.ended",
+    },
+    Template.APPLICATION: {
+        "made": "zygote.preloaded",
+        "refused": "zygote.refused",
+        "killed": "zygote.killed",
+        "ended": "zygote.ended",
+    },
 }
 """What each step in the life of a template is called, by what it has imported."""
 
@@ -26,6 +37,14 @@ class Fork:
     spec: WorkerSpec
     pipe: Pipe
     is_called_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A template that was dismissed, and when it is killed if it has not ended."""
+
+    template: Child
+    deadline: Deadline
 
 
 @dataclass(slots=True)

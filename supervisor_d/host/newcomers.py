@@ -65,6 +65,6 @@ def turn_away(listener: socket.socket) -> None:
 
 
 def refuse(listener: socket.socket) -> None:
-    """Refuse newcomers at once, whoever has copies of this TCP listener; whoever is in its queue is reset."""
+    """Refuse newcomers at once, whoever has copies of this listener. Who is in a TCP listener's queue is reset."""
     with contextlib.suppress(OSError):  # ENOTCONN (macOS, or refused before): then it is as it was
         listener.shutdown(socket.SHUT_RD)

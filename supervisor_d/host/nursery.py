@@ -15,17 +15,18 @@ A template is of use only when somebody is born, and is not for nothing: 11 of i
 first one is ended when all are born who are wanted. Whoever is born later has another, which stays: where workers are
 replaced at all, they are replaced again. A zygote always stays, since no other would hold the same code.
 
-A template whose generation can have no further births is ended. One that dies is missed only when the next birth comes.
+A template that can have no further births is dismissed: its pipe is hung up, and it ends in order, with what libraries
+registered for that (atexit). It is killed if it does not end in time, or does not answer. A zygote ends after its
+workers, at the stop, too: what the application made at import and undoes at exit (a manager's process, a temporary
+directory) is theirs as well. One that dies is missed only at the next birth.
 Host side: no judgement but this.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -35,18 +36,18 @@ from server_core.contract import Message, Template, WorkerSpec, encode
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Child, Children, outcome
-from supervisor_d.host.home import Fork, Home
+from supervisor_d.host.home import Fork, Home, Leaving
+from supervisor_d.host.subreaper import become_subreaper
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
-from supervisor_d.vocabulary import Generation, Pid, Slot, SpawnFailed, WorkerPreloaded
+from supervisor_d.vocabulary import Generation, Instant, Pid, Slot, SpawnFailed, WorkerPreloaded
 
 REFUSALS: Final = (OSError, SupervisorError)
 
 CALLED_OFF: Final = "called off before it began"
 
-PR_SET_CHILD_SUBREAPER: Final = 36
-"""linux/prctl.h: orphans among our descendants become our children (prctl(2), since Linux 3.4)."""
-
+DISMISSAL_S: Final = 2.0
+"""What a dismissed template has for its end, as a worker after SIGTERM (contract.TERMINATE_GRACE_S). Chosen."""
 
 VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
 """What a process says to its nursery, and the policy does not hear (contract.py)."""
@@ -69,6 +70,9 @@ class Nursery:
         self._newest = newest
         self._wanted = wanted
         self._homes: dict[Generation, Home] = {}
+        self._leaving: dict[Pid, Leaving] = {}
+        """Templates that were dismissed and have not ended."""
+        self._is_closing = False
         children.after_exit = self._has_ended
 
     def home(self, generation: Generation) -> Home | None:
@@ -115,17 +119,43 @@ class Nursery:
         return False
 
     def tidy(self) -> None:
-        """End every template whose generation is not the newest and has no workers or births any more."""
-        needed = {self._newest(), *(child.generation for child in self._children)}
+        """Dismiss every template whose generation can have no births, and has no workers any more."""
+        needed = {child.generation for child in self._children}
+        if not self._is_closing:
+            needed.add(self._newest())
         for home in tuple(self._homes.values()):
             if home.generation not in needed and not home.is_expecting:
-                self.end(home)
+                self._dismiss(home)
                 del self._homes[home.generation]
 
     def close(self) -> None:
-        """End every template at once: each holds copies of the listeners, and nothing that could be lost."""
+        """There are no births any more: end every template, a zygote once its workers have ended."""
+        self._is_closing = True
         for home in tuple(self._homes.values()):
-            self.end(home)
+            if home.is_expecting:
+                self.end(home)
+            elif home.kind is Template.SERVER:
+                self._dismiss(home)
+        self.tidy()
+
+    def finish(self) -> None:
+        """Wait until every template has ended, or was killed for not ending. For the end of the master's loop."""
+        self._is_closing = True
+        for home in tuple(self._homes.values()):
+            self._dismiss(home)
+        self._watcher.attend_while(lambda: bool(self._leaving))
+
+    def _dismiss(self, home: Home) -> None:
+        """Let a template end in good order, and kill it if it does not."""
+        template, home.template = home.template, None
+        if template is not None:
+            template.pipe.hang_up()
+            expires = self._watcher.at(Instant(clock.now() + DISMISSAL_S), lambda: self._expire(home, template))
+            self._leaving[template.pid] = Leaving(template, expires)
+
+    def _expire(self, home: Home, template: Child) -> None:
+        self._log(home.events["killed"], generation=home.generation, pid=template.pid, timeout_s=DISMISSAL_S)
+        _kill(template)
 
     def _spawn_first(self, home: Home, spec: WorkerSpec) -> None:
         slot = Slot(spec.slot)
@@ -144,9 +174,11 @@ class Nursery:
         """The candidate can be forked: it leaves its slot to the first of its children."""
         slot = Slot(spec.slot)
         if self._children[slot].is_leaving:
-            return  # it has been sent a signal, and comes to its end as whatever it is
+            self._children[slot].pipe.hang_up()  # it has been sent a signal, which it may have had too late to heed
+            return
         self._watcher.tell(WorkerPreloaded(slot))
-        template = self._children.release(slot, partial(self._bereave, home))
+        pid = self._children[slot].pid
+        template = self._children.release(slot, partial(self._bereave, home, pid))
         template.pipe.listener = TemplateListener(self, home)
         home.candidate, home.template = None, template
         self._log(
@@ -201,7 +233,7 @@ class Nursery:
             return
         home.is_whole = self._count(home) >= self._wanted()
         if home.is_whole:
-            self.end(home)
+            self._dismiss(home)
 
     def _count(self, home: Home) -> int:
         return sum(child.generation == home.generation and not child.is_leaving for child in self._children)
@@ -214,18 +246,23 @@ class Nursery:
     def end(self, home: Home) -> None:
         """End a template at once; its death is heard of later, and births under way begin anew then."""
         if home.template is not None:
-            with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
-                os.kill(home.template.pid, signal.SIGKILL)
+            _kill(home.template)
 
-    def _bereave(self, home: Home, code: int) -> None:
-        """The template has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
-        template, home.template = home.template, None
+    def _bereave(self, home: Home, pid: Pid, code: int) -> None:
+        """A template has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
+        leaving = self._leaving.pop(pid, None)
+        template = leaving.template if leaving is not None else home.template
         if template is None:
             return
+        if leaving is not None:
+            leaving.deadline.cancel()
         template.pipe.finish()
         self._children.close(template)
         exit_code, name = outcome(code)
         self._log(home.events["ended"], generation=home.generation, pid=template.pid, exit_code=exit_code, signal=name)
+        if leaving is not None:
+            return
+        home.template = None
         forks, home.forks = home.forks, {}
         for slot, fork in forks.items():
             fork.pipe.close()
@@ -256,15 +293,10 @@ class TemplateListener:
             raise ValueError(f"unknown verb {message.verb!r:.80}")
 
     def hung_up(self, _: str) -> None:
-        """It ends, or speaks another language: it is of no use any more."""
+        """It ends, or speaks another language: it is of no use. One that was dismissed has its time."""
         self._nursery.end(self._home)
 
 
-def become_subreaper() -> str | None:
-    """Have orphans among our descendants become our children; what is in the way, or None. Idempotent."""
-    if sys.platform != "linux":
-        return "only Linux lets a process take over what another one forks (PR_SET_CHILD_SUBREAPER)"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        return f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}"
-    return None
+def _kill(template: Child) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
+        os.kill(template.pid, signal.SIGKILL)

@@ -264,7 +264,7 @@ class Performer:
         self._answer(order.ticket, status, body)
 
     def _close_listeners(self, order: CloseListeners) -> None:
-        closed = self._with.listeners.close(spare_waiting=order.spare_waiting)
+        closed = self._with.listeners.end(spare_waiting=order.spare_waiting)
         if closed:
             self._with.log("socket.closed", addresses=list(closed))
 

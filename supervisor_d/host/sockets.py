@@ -117,15 +117,22 @@ class Listeners:
             if not listener.inherited:
                 newcomers.turn_away(listener.socket)
 
-    def close(self, *, spare_waiting: bool = False) -> tuple[str, ...]:
-        """Close our copies and unlink our own socket files; the addresses that were closed.
+    def close(self) -> None:
+        """Close our copies and unlink our own socket files; what workers have stays open."""
+        for listener in self._open:
+            listener.close()
+        self._open.clear()
 
-        `spare_waiting`: some worker may never close its own (orders.CloseListeners).
+    def end(self, *, spare_waiting: bool = False) -> tuple[str, ...]:
+        """Close our own listeners in all processes, and our copies of the others; the addresses that were closed.
+
+        A process that an application forked may have a copy. `spare_waiting`: some worker may still take who waits
+        (orders.CloseListeners).
         """
         closed = []
         for listener in self._open[:]:
-            if spare_waiting and not listener.inherited and listener.socket.family != socket.AF_UNIX:
-                if listener.is_waited_at:
+            if not listener.inherited:
+                if spare_waiting and listener.socket.family != socket.AF_UNIX and listener.is_waited_at:
                     continue
                 newcomers.refuse(listener.socket)
             closed.append(listener.address)

@@ -101,6 +101,12 @@ class Watcher:
                 facts, self._facts = self._facts, []
                 return facts
 
+    def attend_while(self, condition: Callable[[], bool]) -> None:
+        """Attend to descriptors and deadlines as long as it holds; what is told meanwhile is for nobody any more."""
+        while condition():
+            self._facts.clear()
+            self._turn(None)
+
     def close(self) -> None:
         self._selector.close()
 

@@ -125,10 +125,11 @@ class EndBirths:
 
 @dataclass(frozen=True, slots=True)
 class CloseListeners:
-    """Close the master's copies of the listeners: nobody accepts any more. Unix sockets of our own are unlinked.
+    """Close the listeners: nobody accepts any more. Unix sockets of our own are unlinked.
 
-    spare_waiting: a worker still has copies, and may hang. A TCP socket of our own is shut down, which closes it in all
-    processes; but it is left as it is while somebody waits in its queue, since the worker may yet take him.
+    Sockets of our own are shut down, which closes them in all processes: one that the application forked may have a
+    copy. spare_waiting: a worker still has copies, and may hang. A TCP socket is left as it is while a client waits in
+    its queue, since the worker may yet accept it.
     """
 
     spare_waiting: bool = False

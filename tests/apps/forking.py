@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import multiprocessing
 import os
@@ -112,6 +113,17 @@ def stay(*, session: bool) -> str:
     return str(pid)
 
 
+def unseen() -> str:
+    """A child that C code forks, so that it keeps all that its worker has."""
+    libc = ctypes.PyDLL(None)
+    pid = int(libc.fork())
+    if pid == 0:
+        libc.setsid()
+        while True:
+            libc.pause()
+    return str(pid)
+
+
 def stubborn() -> str:
     """A child with a child, both deaf to SIGTERM."""
     pid = os.fork()
@@ -147,6 +159,7 @@ WHAT: Mapping[str, Callable[[], str]] = {
     "stay": lambda: stay(session=False),
     "survive": lambda: stay(session=True),
     "stubborn": stubborn,
+    "unseen": unseen,
     "come-back": come_back,
     "program": program,
     "pid": lambda: str(os.getpid()),

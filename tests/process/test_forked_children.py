@@ -108,10 +108,10 @@ def test_daemon_children_end_with_their_worker_and_do_not_delay_it(loop: str) ->
         assert not child.is_running()
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_child_that_lives_on_does_not_hold_the_port(loop: str) -> None:
-    with serving("--loop", loop) as daemon:
-        child = psutil.Process(int(ask(daemon, "/thread/survive")))
+@pytest.mark.parametrize("what", ["survive", "unseen"])
+def test_a_child_that_lives_on_does_not_hold_the_port(what: str) -> None:
+    with serving() as daemon:
+        child = psutil.Process(int(ask(daemon, f"/thread/{what}")))
         address = daemon.address()
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0

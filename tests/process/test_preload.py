@@ -170,3 +170,48 @@ def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
         gone, alive = psutil.wait_procs(everybody, timeout=20)
         assert not alive
         assert len(gone) == 3
+
+
+AT_EXIT = """
+import atexit
+IMPORTED_BY = os.getpid()
+def note():
+    with open("ended", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+atexit.register(note)
+"""
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["to the master", "to the group"])
+def test_a_zygote_ends_in_order_and_after_its_workers(directory: Path, group: bool) -> None:
+    """What the application registered for the exit of a process runs in all: some of it is for the last one only."""
+    (directory / "app.py").write_text(PID_APP + AT_EXIT)
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        zygote, workers = started(daemon)["pid"], set(daemon.pids().values())
+        daemon.status()
+        (os.killpg if group else os.kill)(daemon.pid, signal.SIGTERM)
+        assert daemon.wait() == 0
+        daemon.heard.expect("zygote.ended", pid=zygote, exit_code=0, signal=None)
+        assert not daemon.heard.named("zygote.killed")
+        *before, last = map(int, (directory / "ended").read_text().split())
+        assert (set(before), last) == (workers, zygote)
+
+
+def test_a_reload_ends_the_old_zygote_in_order(directory: Path) -> None:
+    (directory / "app.py").write_text(PID_APP + AT_EXIT)
+    with running("--workers", "1", "--preload", directory=directory) as daemon:
+        zygote = started(daemon, 1)["pid"]
+        assert daemon.ctl("reload").returncode == 0
+        daemon.heard.expect("zygote.ended", pid=zygote, exit_code=0, signal=None)
+        assert str(zygote) in (directory / "ended").read_text().split()
+
+
+def test_a_zygote_that_does_not_end_is_killed_and_said(directory: Path) -> None:
+    deaf = "import threading\natexit.register(lambda: os.getpid() == IMPORTED_BY and threading.Event().wait())\n"
+    (directory / "app.py").write_text(PID_APP + AT_EXIT + deaf)
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        zygote = started(daemon)["pid"]
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.heard.named("zygote.killed", pid=zygote)
+        assert daemon.heard.named("zygote.ended", pid=zygote, signal="SIGKILL")

@@ -56,7 +56,7 @@ def started(daemon: Daemon, workers: int = 2) -> int:
     """The first template's pid, once all workers are ready; it has ended then."""
     daemon.heard.expect("worker.ready", times=workers)
     (event,) = daemon.heard.expect("template.prepared")
-    daemon.heard.expect("template.ended", pid=event["pid"])
+    daemon.heard.expect("template.ended", pid=event["pid"], exit_code=0, signal=None)
     assert isinstance(event["pid"], int)
     return event["pid"]
 

@@ -150,9 +150,9 @@ def test_a_dead_socket_file_is_replaced_and_removed_at_the_end(opened: Opened, t
         dead.bind(str(path))
     opened.open(f"unix:{path}")
     assert connects(socket.AF_UNIX, str(path))
-    assert opened.listeners.close() == (f"unix:{path}",)
+    assert opened.listeners.end() == (f"unix:{path}",)
     assert not path.exists()
-    assert opened.listeners.close() == ()
+    assert opened.listeners.end() == ()
 
 
 def test_a_living_socket_file_is_never_taken(opened: Opened, tmp_path: Path) -> None:
@@ -360,11 +360,11 @@ def test_a_listener_whose_worker_hangs_refuses_newcomers_once_nobody_waits_there
         workers.setblocking(False)
         address = workers.getsockname()
         early.connect(address)
-        assert opened.listeners.close(spare_waiting=True) == ()
+        assert opened.listeners.end(spare_waiting=True) == ()
         connection, _ = workers.accept()
         with connection:
-            assert opened.listeners.close(spare_waiting=True) == (spec.address,)
-            assert opened.listeners.close(spare_waiting=True) == ()
+            assert opened.listeners.end(spare_waiting=True) == (spec.address,)
+            assert opened.listeners.end(spare_waiting=True) == ()
             assert not connects(workers.family, address)
             with pytest.raises(OSError):
                 workers.accept()
@@ -376,7 +376,7 @@ def test_a_listener_whose_worker_hangs_refuses_newcomers_once_nobody_waits_there
 def test_an_inherited_listener_is_not_shut_down(opened: Opened) -> None:
     with socket.create_server(("127.0.0.1", 0)) as outer:
         opened.open(f"fd://{os.dup(outer.fileno())}")
-        opened.listeners.close(spare_waiting=True)
+        opened.listeners.end(spare_waiting=True)
         assert connects(socket.AF_INET, outer.getsockname())
 
 
