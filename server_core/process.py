@@ -69,8 +69,8 @@ def restore_signals() -> None:
     """
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
-        is_ours = handler is signal.SIG_IGN and number in IGNORED
-        if is_ours or str(getattr(handler, "__module__", "")).startswith(OURS):
+        is_ignored = handler is signal.SIG_IGN and number in IGNORED
+        if is_ignored or str(getattr(handler, "__module__", "")).startswith(OURS):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 

@@ -32,11 +32,13 @@ from supervisor_d.host.interpreter import worker_environment
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.oom_score import OomScore
+from supervisor_d.host.orphans import Orphans
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Listeners
+from supervisor_d.host.subreaper import become_subreaper
 from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.late_imports import AFTER_S, import_late
@@ -79,6 +81,8 @@ def run_daemon(resolved: Resolved) -> int:
 class Daemon:
     """Everything the master is made of; opened and closed as one."""
 
+    _notifier: Notifier | None = None
+
     def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
         self.started_at = clock.now()
         self._resolved = resolved
@@ -105,6 +109,7 @@ class Daemon:
             after_start=self._oom_score.expose,
             identity=self._identity,
         )
+        self._orphans = Orphans(self._watcher, self._children)
         self._nursery = Nursery(
             self._watcher,
             self._children,
@@ -117,12 +122,12 @@ class Daemon:
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
         self._door: ControlSocket | None = None
-        self._notifier: Notifier | None = None
         self._closers: list[Callable[[], object]] = []
 
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
+        become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
         self._closers.append(self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them
@@ -131,6 +136,7 @@ class Daemon:
             self._journal("master.unconfined", reason=UNCONFINED)
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
+        self._closers.append(self._orphans.close)
         self._closers.append(self._children.abandon)
         self._closers.append(self._nursery.finish)
         self._closers.append(self._listeners.close)
@@ -268,6 +274,7 @@ class Daemon:
     def _account_for(self, child: Child, code: int) -> bool:
         """Keep what a worker that is gone counted, and say whether the kernel killed it for memory."""
         self._scoreboard.retire(child.slot)
+        self._orphans.worker_ended(child.slot, child.pid, code)
         return self._oom_kills.account_for(killed_unasked=code == -signal.SIGKILL and not child.is_kill_ordered)
 
     def _equipment(self) -> Equipment:
@@ -283,5 +290,6 @@ class Daemon:
             observer=self._observer,
             incidents=self._incidents,
             identity=self._identity,
+            orphans=self._orphans,
             door=self._door,
         )

@@ -10,6 +10,8 @@ from server_core.log import Event, Log, setup
 
 WORKER = ("slot", "pid", "generation")
 
+ORPHAN: Final = ("pid", "name", "slot", "worker_pid")
+
 EVENTS: Final[Mapping[str, Event]] = {
     "master.started": Event("info", ("name", "pid", "version", "app", "workers", "python"), "The master is up."),
     "environment.links_ignored": Event(
@@ -39,7 +41,16 @@ EVENTS: Final[Mapping[str, Event]] = {
     "control.unavailable": Event("warning", ("reason",), "There is no control socket; signals still work."),
     "control.refused": Event("warning", ("status", "reason", "peer_pid", "peer_uid"), "A control request was refused."),
     "signal.received": Event("info", ("signal", "sender_pid", "sender_uid"), "The master got a signal it acts on."),
-    "process.reaped": Event("info", ("pid", "exit_code", "signal"), "A stranger's zombie was reaped (PID 1)."),
+    "process.reaped": Event(
+        "info",
+        ("pid", "exit_code", "signal"),
+        "A process that is not a worker, and came to the master, has ended.",
+    ),
+    "process.terminated": Event(
+        "warning", (*ORPHAN, "reason"), "A process that a worker left behind when it crashed or was killed: SIGTERM."
+    ),
+    "process.killed": Event("warning", ("pid", "name"), "A process that was left behind did not end: SIGKILL."),
+    "process.spared": Event("info", (*ORPHAN, "reason"), "A process that a worker left behind is let alone."),
     "template.prepared": Event(
         "info", ("generation", "pid", "duration_s"), "The server is in memory once; a generation's workers are forked."
     ),

@@ -85,6 +85,11 @@ class Children:
     def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._by_slot.values()))
 
+    @property
+    def pids(self) -> set[Pid]:
+        """Every process that is ours, or may be in a moment."""
+        return {*(child.pid for child in self), *self._others, *map(Pid, self._early)}
+
     def spawn(self, spec: WorkerSpec, others: Verbs | None = None) -> None:
         """Start a worker, its spec already in its pipe; told as WorkerSpawned. Raises SpawnError or OSError.
 

@@ -45,10 +45,8 @@ from supervisor_d.vocabulary import Generation, Instant, Pid, Slot, SpawnFailed,
 REFUSALS: Final = (OSError, SupervisorError)
 
 CALLED_OFF: Final = "called off before it began"
-
 DISMISSAL_S: Final = 2.0
 """What a dismissed template has for its end, as a worker after SIGTERM (contract.TERMINATE_GRACE_S). Chosen."""
-
 VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
 """What a process says to its nursery, and the policy does not hear (contract.py)."""
 
@@ -71,7 +69,6 @@ class Nursery:
         self._wanted = wanted
         self._homes: dict[Generation, Home] = {}
         self._leaving: dict[Pid, Leaving] = {}
-        """Templates that were dismissed and have not ended."""
         self._is_closing = False
         children.after_exit = self._has_ended
 

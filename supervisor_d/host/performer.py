@@ -5,6 +5,8 @@ is ordered to end before its turn to be born has come is not born: that is told 
 
 A failed order must not end the master: whatever the system can refuse (descriptors, processes, memory, a file) is an
 OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours: see faults.py.
+
+Length: a row of the table, and a name to import, for each order there is.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.launching import hand_over
 from supervisor_d.host.nursery import CALLED_OFF, Nursery
 from supervisor_d.host.observer import Observer
+from supervisor_d.host.orphans import Orphans
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import Watcher
@@ -42,6 +45,7 @@ from supervisor_d.vocabulary import (
     Fact,
     GenerationRefused,
     HurryWorker,
+    KillOrphans,
     KillWorker,
     MeasureMemory,
     ObserveWorkers,
@@ -57,6 +61,7 @@ from supervisor_d.vocabulary import (
     SpawnFailed,
     SpawnWorker,
     TellProgress,
+    TerminateOrphans,
     TerminateWorker,
     Ticket,
 )
@@ -96,6 +101,7 @@ class Equipment:
     generations: Generations
     observer: Observer
     incidents: Incidents
+    orphans: Orphans
     door: Door | None
     """None where the control socket is off: nobody holds a ticket then."""
     identity: Identity | None = None
@@ -125,6 +131,8 @@ class Performer:
                 _row(HurryWorker, self._hurry_worker),
                 _row(TerminateWorker, lambda order: self._signal(order.slot, signal.SIGTERM)),
                 _row(KillWorker, lambda order: self._signal(order.slot, signal.SIGKILL)),
+                _row(TerminateOrphans, lambda order: equipment.orphans.signal(order.pids, signal.SIGTERM)),
+                _row(KillOrphans, lambda order: equipment.orphans.signal(order.pids, signal.SIGKILL)),
                 _row(ObserveWorkers, self._observe_workers),
                 _row(CheckMemory, self._check_memory),
                 _row(MeasureMemory, self._measure_memory),

@@ -17,6 +17,7 @@ from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
 from supervisor_d.policy.memory import MemoryWatch
+from supervisor_d.policy.orphans import Orphanage
 from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.requests import Requests
 from supervisor_d.policy.rollout import Rollout
@@ -34,6 +35,8 @@ from supervisor_d.vocabulary import (
     MemoryMeasured,
     Observation,
     Order,
+    OrphanExited,
+    OrphansFound,
     RecordRefused,
     RecycleRequested,
     Started,
@@ -69,13 +72,14 @@ class Supervisor:
         self._health = Health()
         self._recycling = Recycling()
         self._memory = MemoryWatch()
+        self._orphanage = Orphanage()
         self._requests = Requests(self._desk, self._recycling)
 
     @property
     def exit_code(self) -> int | None:
         """None while running; then what the master exits with."""
         shutdown = self._requests.shutdown
-        return shutdown.exit_code if shutdown is not None and shutdown.done else None
+        return shutdown.exit_code if shutdown is not None and shutdown.done and not self._orphanage else None
 
     @property
     def next_deadline(self) -> Instant | None:
@@ -83,6 +87,7 @@ class Supervisor:
         rollout, shutdown = self._requests.rollout, self._requests.shutdown
         deadlines = (
             self._desk.fleet.next_alarm(),
+            self._orphanage.next_deadline,
             self._memory.next_deadline if shutdown is None else None,
             self._health.next_deadline if shutdown is None else None,
             self._requests.next_dump,
@@ -131,6 +136,10 @@ class Supervisor:
                 pass  # what is due is looked up after every fact
             case MasterFailing(reason):
                 self._requests.give_up(reason)
+            case OrphansFound():
+                self._orphanage.found(self._desk, fact)
+            case OrphanExited(pid):
+                self._orphanage.exited(pid)
             case MemoryMeasured():
                 sizing.take_in(self._desk, self._requests.rollout, fact)
             case GenerationPrepared(generation, terms, changes):
@@ -217,6 +226,7 @@ class Supervisor:
                     self._requests.shutdown.abandoned()
                 ALARMS[alarm](desk, handle)
         self._requests.fire_dumps()
+        self._orphanage.fire(desk)
 
     def _settle(self) -> None:
         """Compare the fleet with what is wanted until nothing changes."""

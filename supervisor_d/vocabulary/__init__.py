@@ -64,6 +64,14 @@ from supervisor_d.vocabulary.orders import (
     TellProgress,
     TerminateWorker,
 )
+from supervisor_d.vocabulary.orphans import (
+    KillOrphans,
+    Orphan,
+    OrphanExited,
+    OrphansFound,
+    TerminateOrphans,
+    WorkerEnd,
+)
 from supervisor_d.vocabulary.values import (
     TERMINATE_GRACE_S,
     Change,
@@ -95,6 +103,7 @@ __all__ = [
     "GenerationRefused",
     "HurryWorker",
     "Instant",
+    "KillOrphans",
     "KillWorker",
     "MasterFailing",
     "MeasureMemory",
@@ -104,6 +113,9 @@ __all__ = [
     "ObserveWorkers",
     "Order",
     "Origin",
+    "Orphan",
+    "OrphanExited",
+    "OrphansFound",
     "ParkWorker",
     "Pid",
     "PrepareGeneration",
@@ -126,6 +138,7 @@ __all__ = [
     "Started",
     "StopRequested",
     "TellProgress",
+    "TerminateOrphans",
     "TerminateWorker",
     "Terms",
     "Ticket",
@@ -133,6 +146,7 @@ __all__ = [
     "WorkerDetached",
     "WorkerDrained",
     "WorkerDraining",
+    "WorkerEnd",
     "WorkerExited",
     "WorkerFailed",
     "WorkerFinished",

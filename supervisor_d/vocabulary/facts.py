@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from server_core.records import dataclass
+from supervisor_d.vocabulary.orphans import OrphanExited, OrphansFound
 from supervisor_d.vocabulary.values import Change, Generation, Observation, Origin, Pid, Slot, Terms, Ticket
 
 
@@ -262,6 +263,8 @@ Fact: TypeAlias = (
     | WorkerObserved
     | WorkerDetached
     | WorkerExited
+    | OrphansFound
+    | OrphanExited
     | MemoryNearLimit
     | MemoryMeasured
     | ScaleRequested

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TypeAlias
 
 from server_core.records import dataclass
+from supervisor_d.vocabulary.orphans import KillOrphans, TerminateOrphans
 from supervisor_d.vocabulary.values import Generation, Slot, Ticket
 
 
@@ -177,6 +178,8 @@ Order: TypeAlias = (
     | HurryWorker
     | TerminateWorker
     | KillWorker
+    | TerminateOrphans
+    | KillOrphans
     | ObserveWorkers
     | CheckMemory
     | MeasureMemory

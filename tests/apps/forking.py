@@ -81,8 +81,13 @@ def by_fork(depth: int = 1, *, session: bool = False) -> str:
     return text
 
 
+def for_ever() -> None:
+    while True:
+        signal.pause()
+
+
 def terminate() -> str:
-    process = FORK.Process(target=signal.pause)
+    process = FORK.Process(target=for_ever)
     process.start()
     process.terminate()
     process.join()
@@ -95,22 +100,14 @@ def pool() -> str:
 
 
 def daemon() -> str:
-    process = FORK.Process(target=signal.pause, daemon=True)
+    process = FORK.Process(target=for_ever, daemon=True)
     process.start()
     return str(process.pid)
 
 
 def stay(*, session: bool) -> str:
     """A child that lives on."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if session:
-                os.setsid()
-            signal.pause()
-        finally:
-            os._exit(0)
-    return str(pid)
+    return forked(os.setsid if session else lambda: None)
 
 
 def unseen() -> str:
@@ -126,15 +123,28 @@ def unseen() -> str:
 
 def stubborn() -> str:
     """A child with a child, both deaf to SIGTERM."""
+
+    def be_stubborn() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.fork()
+
+    return forked(be_stubborn)
+
+
+def forked(become: Callable[[], object]) -> str:
+    """The pid of a child that lives on, once it has become what it is to be."""
+    reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.fork()
-            while True:
-                signal.pause()
+            become()
+            os.write(writing, b"done")
+            for_ever()
         finally:
             os._exit(0)
+    os.read(reading, 4)
+    os.close(reading)
+    os.close(writing)
     return str(pid)
 
 

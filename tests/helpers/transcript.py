@@ -199,6 +199,13 @@ def _parse_fact(name: str, values: dict[str, object], terms: Terms) -> Fact:
         values.setdefault("thread_beat_at", values["loop_beat_at"])
         slot = values.pop("slot")
         return WorkerObserved(slot, Observation(**values))  # type: ignore[arg-type]  # literals from the transcript
+    if name == "OrphansFound":
+        orphans, ends = values["orphans"], values["left_by"]
+        assert isinstance(orphans, tuple)
+        assert isinstance(ends, tuple)
+        return vocabulary.OrphansFound(
+            tuple(vocabulary.Orphan(*each) for each in orphans), tuple(vocabulary.WorkerEnd(*each) for each in ends)
+        )
     if name == "WorkerExited":
         values = {"pid": 0, "exit_code": None, "signal": None, **values}
     if name == "GenerationPrepared":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -140,3 +141,70 @@ def test_a_program_has_no_descriptor_of_its_worker() -> None:
         listing = ask(daemon, "/thread/program")
         assert not [name for name in connections() if name in listing]
         assert "memfd" not in listing
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_killed_worker_leaves_is_ended_and_said(way: str) -> None:
+    with serving("--workers", "2", way) as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/daemon")))
+        worker = child.ppid()
+        os.kill(worker, signal.SIGKILL)
+        (told,) = daemon.heard.expect("process.terminated", pid=child.pid, worker_pid=worker)
+        assert str(told["name"]).startswith("python")
+        daemon.heard.expect("process.reaped", pid=child.pid, signal="SIGTERM")
+        daemon.heard.expect("worker.ready", times=3)
+        assert not daemon.heard.named("process.killed")
+
+
+def test_a_single_worker_s_too() -> None:
+    with serving("--workers", "1") as daemon:
+        child = int(ask(daemon, "/thread/stay"))
+        os.kill(daemon.pids()[1], signal.SIGKILL)
+        daemon.heard.expect("process.terminated", pid=child)
+        daemon.heard.expect("process.reaped", pid=child, signal="SIGTERM")
+
+
+def test_what_ignores_sigterm_is_killed_with_its_children() -> None:
+    with serving("--workers", "2") as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/stubborn")))
+        pids = {child.pid, *(each.pid for each in child.children())}
+        assert len(pids) == 2
+        os.kill(child.ppid(), signal.SIGKILL)
+        daemon.heard.expect("process.killed", times=2)
+        daemon.heard.expect("process.reaped", signal="SIGKILL", times=2)
+        assert {told["pid"] for told in daemon.heard.named("process.killed")} == pids
+
+
+def test_what_has_a_session_of_its_own_is_let_alone_and_said() -> None:
+    with serving("--workers", "2") as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/survive")))
+        try:
+            os.kill(child.ppid(), signal.SIGKILL)
+            (told,) = daemon.heard.expect("process.spared", pid=child.pid)
+            assert told["reason"] == "it has a session of its own"
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+            assert child.is_running()
+        finally:
+            child.kill()
+
+
+def test_what_a_worker_leaves_that_ends_in_order_is_let_alone_and_said() -> None:
+    with serving("--workers", "2") as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/stay")))
+        slot = next(slot for slot, pid in daemon.pids().items() if pid == child.ppid())
+        assert daemon.ctl("restart", str(slot)).returncode == 0
+        (told,) = daemon.heard.expect("process.spared", pid=child.pid)
+        assert told["reason"] == "its worker ended in order"
+        assert child.is_running()
+
+
+def test_a_stop_waits_for_what_killed_workers_left() -> None:
+    with serving("--workers", "2") as daemon:
+        child = psutil.Process(int(ask(daemon, "/thread/stubborn")))
+        os.kill(child.ppid(), signal.SIGKILL)
+        daemon.heard.expect("process.terminated", pid=child.pid)
+        daemon.signal(signal.SIGQUIT)
+        assert daemon.wait() == 0
+        assert daemon.heard.named("process.killed", pid=child.pid)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

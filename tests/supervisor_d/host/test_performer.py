@@ -22,6 +22,7 @@ from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
+from supervisor_d.host.orphans import Orphans
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Binding, Listeners
@@ -136,6 +137,7 @@ class Rig:
                 generations=self.generations,
                 observer=observer,
                 incidents=self.incidents,
+                orphans=Orphans(self.watcher, self.children),
                 door=self.door,
             )
         )

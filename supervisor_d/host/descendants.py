@@ -1,0 +1,72 @@
+"""Who descends from a process, as /proc tells it: pid, parent, session, name. Linux; elsewhere nobody. Host side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from server_core.records import dataclass
+from supervisor_d.vocabulary import Pid
+
+PROC: Final = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process that has not ended."""
+
+    pid: Pid
+    name: str
+    session: int
+
+
+def children_of(pid: int) -> Iterator[Process]:
+    """Its children that have not ended; nobody if it is gone."""
+    for number in _numbers(pid):
+        process = _read(number, pid)
+        if process is not None:
+            yield process
+
+
+def descendants_of(pid: int) -> Iterator[Process]:
+    """Its children, and theirs."""
+    for child in children_of(pid):
+        yield child
+        yield from descendants_of(child.pid)
+
+
+def _numbers(pid: int) -> list[int]:
+    """The children of all its threads; where the kernel keeps no list (CONFIG_PROC_CHILDREN) every process there is."""
+    found: list[int] = []
+    try:
+        for task in os.listdir(PROC / str(pid) / "task"):
+            found += map(int, (PROC / str(pid) / "task" / task / "children").read_text().split())
+    except OSError:
+        if (PROC / "self" / "task" / str(os.getpid()) / "children").exists():
+            return found
+        return [int(name) for name in _listed() if name.isdigit()]
+    return found
+
+
+def _listed() -> list[str]:
+    try:
+        return os.listdir(PROC)
+    except OSError:  # not Linux
+        return []
+
+
+def _read(pid: int, parent: int) -> Process | None:
+    """A child of this parent; None if it is none, or has ended.
+
+    proc_pid_stat(5): the name stands in parentheses and may hold some itself; the state, the parent, the group and the
+    session follow.
+    """
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return None
+    head, _, tail = text.rpartition(")")
+    state, of, _, session = tail.split()[:4]
+    return Process(Pid(pid), head.partition("(")[2], int(session)) if int(of) == parent and state not in "ZX" else None

@@ -1,0 +1,113 @@
+"""What workers leave behind: processes that they started, and that the kernel gives to the master. Host side.
+
+The master takes over every orphan among its descendants (subreaper.py). The kernel does so while a worker exits, before
+the worker can be reaped. So at each worker's end the master looks for children that it does not know, and tells of them
+and of their descendants. If several workers have ended by then, all are told: the kernel does not say which of them
+started a process. Each process is held by a pidfd, so that no signal can hit another one of the same pid.
+
+While a template forks, the new worker is a child that the master does not know yet, so the look waits until it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+from supervisor_d import clock
+from supervisor_d.host.children import Children
+from supervisor_d.host.descendants import Process, children_of, descendants_of
+from supervisor_d.host.watcher import READ, Watcher
+from supervisor_d.vocabulary import Instant, Orphan, OrphanExited, OrphansFound, Pid, Slot, WorkerEnd
+
+LOOK_AGAIN_S: Final = 0.1
+"""While a birth is under way. Chosen: it takes some milliseconds."""
+
+
+class Orphans:
+    """Tells OrphansFound and OrphanExited, and ends processes on the policy's order."""
+
+    def __init__(self, watcher: Watcher, children: Children) -> None:
+        self._watcher = watcher
+        self._children = children
+        self._held: dict[Pid, int] = {}
+        """The pidfds of those that were told and have not ended."""
+        self._ends: list[WorkerEnd] = []
+
+    def worker_ended(self, slot: Slot, pid: Pid, code: int) -> None:
+        """Look for what this worker left; `code` is negative for a signal. Before its exit is told."""
+        self._ends.append(WorkerEnd(slot, pid, code))
+        self._look()
+
+    def signal(self, pids: tuple[Pid, ...], number: int) -> None:
+        """Send a signal to those of them that have not ended."""
+        for pid in pids:
+            if pid in self._held:
+                try:
+                    signal.pidfd_send_signal(self._held[pid], number)
+                except ProcessLookupError:  # a zombie: its end is told next
+                    continue
+
+    def close(self) -> None:
+        for pid in tuple(self._held):
+            self._let_go(pid)
+
+    def _look(self) -> None:
+        if not self._ends:
+            return
+        if self._children.births:
+            self._watcher.at(Instant(clock.now() + LOOK_AGAIN_S), self._look)
+            return
+        ends, self._ends = (*self._ends, *self._also_ended()), []
+        session = os.getsid(0)
+        told = tuple(
+            Orphan(process.pid, process.name, process.session != session)
+            for process in self._strangers()
+            if self._hold(process.pid)
+        )
+        if told:
+            self._watcher.tell(OrphansFound(told, ends))
+
+    def _strangers(self) -> list[Process]:
+        """Children of the master that it does not know, and what descends from them."""
+        known = self._children.pids | self._held.keys()
+        found = []
+        for process in children_of(os.getpid()):
+            if process.pid not in known:
+                found += [process, *(each for each in descendants_of(process.pid) if each.pid not in known)]
+        return found
+
+    def _also_ended(self) -> list[WorkerEnd]:
+        """Workers that have ended, too, and are to be reaped next."""
+        known = {end.pid for end in self._ends}
+        ended = []
+        for child in self._children:
+            if child.pid in known:
+                continue
+            try:
+                told = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                continue
+            if told is not None:
+                code = told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
+                ended.append(WorkerEnd(child.slot, child.pid, code))
+        return ended
+
+    def _hold(self, pid: Pid) -> bool:
+        """False if it has ended meanwhile, or the kernel is older than pidfds (Linux 5.3)."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            return False
+        self._held[pid] = descriptor
+        self._watcher.watch(descriptor, READ, lambda _: self._exited(pid))
+        return True
+
+    def _exited(self, pid: Pid) -> None:
+        self._let_go(pid)
+        self._watcher.tell(OrphanExited(pid))
+
+    def _let_go(self, pid: Pid) -> None:
+        descriptor = self._held.pop(pid)
+        self._watcher.forget(descriptor)
+        os.close(descriptor)
