@@ -71,7 +71,7 @@ def run(flags: Mapping[str, object]) -> None:
     Every flag is a TOML key, too (--graceful-timeout: graceful-timeout) and a variable
     (SUPERVISOR_D_GRACEFUL_TIMEOUT). A flag wins over a variable, a variable over the file, the file over the default.
     """
-    sys.exit(launch(flags, Origin.FLAG, afterwards=THIS_PROCESS.retire))
+    sys.exit(launch(flags, Origin.FLAG, click.get_current_context().obj or THIS_PROCESS.restore))
 
 
 @cli.command(
@@ -110,5 +110,5 @@ def config(flags: Mapping[str, object], as_json: bool) -> None:
 
 
 def main() -> None:
-    """The console script."""
-    cli(prog_name=PROGRAM)
+    """The console script. The process ends with it, and no signal turns that end into another one."""
+    cli(prog_name=PROGRAM, obj=THIS_PROCESS.retire)

@@ -344,3 +344,11 @@ def test_health_is_that_the_master_answers_and_readiness_that_it_may_be_sent_req
     assert result.exit_code == 1
     assert "not ready: reloading, 0 of 2 workers ready; slot 2: no database" in result.stderr
     assert invoke("ctl", "--socket", "/none.sock", "health").exit_code == 3
+
+
+def test_a_command_that_is_called_from_python_leaves_the_signals_alone() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert invoke("run", "main:app", "--workers", "0").exit_code == 2
+    assert {number: signal.getsignal(number) for number in before} == before
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
