@@ -116,6 +116,9 @@ class WorkerSpec:
     watch_s: float
     settings: ServerSettings
     template: Template = Template.NONE
+    directory: str = ""
+    """Where the application runs, absolute; nothing is where the process began. A forked worker that has yet to import
+    the application enters it, one that was spawned is there."""
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))

@@ -50,6 +50,14 @@ def _spec(pipe: Pipe) -> WorkerSpec:
         raise ContractError(f"spec: {error}") from error
 
 
+def _enter(directory: str) -> None:
+    try:
+        if directory:
+            os.chdir(directory)
+    except OSError as error:
+        raise ContractError(f"spec: directory {directory!r} cannot be entered: {error.strerror}") from error
+
+
 def _sockets(spec: WorkerSpec) -> list[socket.socket]:
     """The listeners, closed to programs that the application starts."""
     sockets: list[socket.socket] = []
@@ -129,6 +137,8 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
         bound={"slot": spec.slot, "generation": spec.generation},
     )
     _let_stacks_be_told(spec)
+    if app is None:
+        _enter(spec.directory)
     os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
     parsers.choose(spec.settings.http)

@@ -214,6 +214,7 @@ BYTES = Kind("bytes", "a size: 65536, 64k, 10M, 1G", parse_bytes)
 COUNT = Kind("count", "a whole number", parse_count)
 SWITCH = Kind("switch", "on or off", parse_switch, lambda value: "on" if value else "off", is_flag=True)
 TEXT = Kind("text", "text", parse_text)
+PATH = Kind("path", "a path", parse_text)
 MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}", is_quoted=True)
 
 

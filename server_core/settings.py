@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 from server_core.option import (
     BYTES,
     COUNT,
+    PATH,
     SECONDS,
     SWITCH,
     TEXT,
@@ -62,7 +63,7 @@ class ServerSettings:
     )
     app_dir: str = option(
         "",
-        kind=TEXT,
+        kind=PATH,
         section="application",
         help="Directory put first on the import path; the working directory if not given.",
     )
@@ -220,14 +221,14 @@ class ServerSettings:
     )
     ssl_certfile: tuple[str, ...] = option(
         (),
-        kind=TEXT,
+        kind=PATH,
         section="tls",
         repeatable=True,
         help="Certificate with its chain, in PEM; every listener then speaks TLS. Given again: for other names (SNI).",
     )
     ssl_keyfile: tuple[str, ...] = option(
         (),
-        kind=TEXT,
+        kind=PATH,
         section="tls",
         repeatable=True,
         help="Private key in PEM, once for each ssl-certfile in the same order; never, if those hold their keys.",
@@ -240,7 +241,7 @@ class ServerSettings:
         help="Password of the private keys, if they are encrypted; not as a flag, since every user may read those.",
     )
     ssl_ca_certs: str = option(
-        "", kind=TEXT, section="tls", help="Certificates in PEM of those who may sign for clients."
+        "", kind=PATH, section="tls", help="Certificates in PEM of those who may sign for clients."
     )
     ssl_cert_reqs: str = option(
         "none",

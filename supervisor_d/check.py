@@ -11,6 +11,7 @@ from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.settings.capacity import usable_cpus
 from supervisor_d.settings.declaration import AUTO, Settings
+from supervisor_d.settings.location import locate
 from supervisor_d.settings.resolve import Resolved
 from supervisor_d.settings.source import Origin
 from supervisor_d.settings.terms import terms
@@ -37,9 +38,10 @@ def check(resolved: Resolved, grace: str | None) -> Iterator[str]:
             f"lower shutdown-delay ({plain(agreed.shutdown_delay)} s) or "
             f"graceful-timeout ({plain(agreed.graceful_timeout)} s)"
         )
-    for expiry in tls_expiries(settings.server, clock.wall()):
+    location = locate(settings, resolved.start)
+    for expiry in tls_expiries(location.server, clock.wall()):
         yield f"warning    {expiry}"
-    boot = boot_once(settings, agreed)
+    boot = boot_once(settings, agreed, location)
     yield f"app        {settings.server.app} booted in {boot.boot_s:.2f} s and stopped in {boot.stop_s:.2f} s"
 
 

@@ -155,7 +155,7 @@ class Daemon:
         )
         if linked := links(self._resolved.environ):
             self._journal("environment.links_ignored", variables=sorted(linked))
-        for expiry in tls_expiries(self._settings.server, clock.wall()):
+        for expiry in tls_expiries(self._generations[FIRST].location.server, clock.wall()):
             self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())
         self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)

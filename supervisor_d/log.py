@@ -51,6 +51,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "process.killed": Event("warning", ("pid", "name"), "A process that was left behind did not end: SIGKILL."),
     "process.spared": Event("info", (*ORPHAN, "reason"), "A process that a worker left behind is let alone."),
+    "directory.gone": Event(
+        "warning",
+        ("generation", "gone", "entered"),
+        "The directory that a generation ran in is gone: workers of it that are started from now on enter the one that "
+        "its path names by now, which may hold other code.",
+    ),
     "template.prepared": Event(
         "info", ("generation", "pid", "duration_s"), "The server is in memory once; a generation's workers are forked."
     ),

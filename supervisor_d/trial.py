@@ -25,6 +25,7 @@ from supervisor_d.host.launching import start
 from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.identity import identity_of
+from supervisor_d.settings.location import Location
 from supervisor_d.vocabulary import Instant, Terms
 
 SLOT = 1
@@ -42,7 +43,7 @@ class Boot:
     stop_s: float
 
 
-def boot_once(settings: Settings, terms: Terms) -> Boot:
+def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
     """Boot, probe and stop one worker; BootError says why that did not work."""
     with contextlib.ExitStack() as stack:
         ours, theirs = (stack.enter_context(end) for end in socket_pair())
@@ -50,11 +51,11 @@ def boot_once(settings: Settings, terms: Terms) -> Boot:
         loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
         stack.callback(os.close, loads_fd)
         began = clock.now()
-        process = spawn(theirs, (record.fd, loads_fd), settings.daemon)
+        process = spawn(theirs, (record.fd, loads_fd), settings.daemon, location.directory)
         stack.callback(put_away, process)
         theirs.close()
         worker = Conversation(process, ours, record)
-        worker.say(spec(settings, terms, record.fd, loads_fd).as_message())
+        worker.say(spec(settings.daemon.name, terms, location, record.fd, loads_fd).as_message())
         worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({plain(terms.boot_timeout)} s)")
         booted = clock.now()
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
@@ -129,25 +130,29 @@ class Conversation:
             raise BootError(f"the worker did not stop in order: {ending(code)}")
 
 
-def spec(settings: Settings, terms: Terms, record_fd: int, loads_fd: int) -> WorkerSpec:
+def spec(name: str, terms: Terms, location: Location, record_fd: int, loads_fd: int) -> WorkerSpec:
     return WorkerSpec(
         slot=SLOT,
         generation=1,
-        name=settings.daemon.name,
+        name=name,
         listeners=(),
         record_fd=record_fd,
         loads_fd=loads_fd,
         beat_s=terms.beat_s,
         watch_s=terms.watch_s,
-        settings=settings.server,
+        settings=location.server,
+        directory=location.directory,
     )
 
 
-def spawn(pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings) -> subprocess.Popen[bytes]:
+def spawn(
+    pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings, directory: str
+) -> subprocess.Popen[bytes]:
     """A worker with every signal blocked until it has handlers, as the contract has it."""
     identity = identity_of(daemon.user, daemon.group)
     try:
-        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), worker_environment(os.environ), identity)
+        environ = worker_environment(os.environ)
+        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), environ, identity, directory)
     except OSError as error:
         raise SpawnError(f"no worker could be started: {error.strerror}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.settings.capacity import Explanation, usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
+from supervisor_d.settings.location import Location, locate
 from supervisor_d.settings.resolve import Resolved, build
 from supervisor_d.settings.rows import ROWS
 from supervisor_d.settings.terms import terms
@@ -28,13 +30,14 @@ class Configuration:
     terms: Terms
     capacity: Explanation
     """The CPUs that `workers = auto` counted."""
+    location: Location
 
 
 def configure(resolved: Resolved, settings: Settings) -> Configuration:
     """What holds now: CPUs and limits are those of this moment, and so are new at each reload."""
     is_limited = Cgroup().memory() is not None
     agreed = terms(settings, pid1=os.getpid() == 1, is_memory_limited=is_limited)
-    return Configuration(resolved, settings, agreed, usable_cpus())
+    return Configuration(resolved, settings, agreed, usable_cpus(), locate(settings, resolved.start))
 
 
 def applicable(old: Settings, new: Settings) -> Settings:
@@ -86,6 +89,20 @@ class Generations:
         prepared = configure(resolved, applicable(serving, resolved.settings))
         self._by_number[generation] = prepared
         return GenerationPrepared(generation, prepared.terms, difference(serving, resolved.settings))
+
+    def settle(self, generation: Generation) -> Location | None:
+        """Where the generation runs from now on, if where it ran is gone; None if it is still there.
+
+        Raises SpawnError or ConfigurationError if there is no such directory any more.
+        """
+        known = self[generation]
+        if known.location.is_there:
+            return None
+        location = locate(known.settings, known.resolved.start)
+        if not location.is_there:
+            raise SpawnError(f"app-dir: must be a directory that exists, and {location.server.app_dir!r} is gone")
+        self._by_number[generation] = dataclasses.replace(known, location=location)
+        return location
 
     def discard(self, generation: Generation) -> None:
         """Forget a generation that was rolled back; nothing if it is not known."""

@@ -60,3 +60,8 @@ def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of a worker: what is the master's alone, and what is secret, is left out."""
     left_out = SECRET_VARIABLES.union(SUPERVISORS_OWN)
     return {name: value for name, value in environ.items() if name not in left_out}
+
+
+def environment_in(directory: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of a worker that begins in this directory: PWD, if there is one, tells no other."""
+    return {**environ, "PWD": directory} if directory and "PWD" in environ else environ

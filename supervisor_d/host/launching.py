@@ -18,27 +18,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from supervisor_d.errors import SpawnError
+from supervisor_d.host.interpreter import environment_in
 from supervisor_d.settings.identity import Identity
 
 
 def start(
-    command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str], identity: Identity | None
+    command: Sequence[str],
+    descriptors: Sequence[int],
+    environ: Mapping[str, str],
+    identity: Identity | None,
+    directory: str = "",
 ) -> subprocess.Popen[bytes]:
     """A process in which every signal is blocked, so that it cannot be killed or ill-treated while it starts.
 
-    `identity` None: it is what we are. Raises SpawnError if it cannot be what it is to be, OSError as subprocess does.
+    `identity` None: it is what we are; `directory` empty: it is where we are. Raises SpawnError if it cannot be what
+    it is to be, OSError as subprocess does.
     """
+    environ = environment_in(directory, environ)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         if identity is None or identity.is_ours:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=environ)
-        return _start_as(identity, command, descriptors, environ)
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=environ, cwd=directory or None
+            )
+        return _start_as(identity, command, descriptors, environ, directory)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_as(
-    identity: Identity, command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str]
+    identity: Identity, command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str], directory: str
 ) -> subprocess.Popen[bytes]:
     try:
         process = subprocess.Popen(
@@ -46,6 +55,7 @@ def _start_as(
             stdin=subprocess.DEVNULL,
             pass_fds=descriptors,
             env=environment_of(identity, environ),
+            cwd=directory or None,
             extra_groups=identity.groups,
             group=identity.gid,
             user=identity.uid,

@@ -170,7 +170,7 @@ class Performer:
         try:
             self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
             self.hand_over_access_log()
-            for expiry in tls_expiries(self._with.generations.newest.settings.server, clock.wall()):
+            for expiry in tls_expiries(self._with.generations.newest.location.server, clock.wall()):
                 self._with.log(expiry.event, **expiry.facts)
         except REFUSALS as error:
             self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
@@ -188,6 +188,10 @@ class Performer:
             return  # called off; perhaps the slot has been given another order to spawn since
         del self._unborn[order.slot]
         try:
+            gone = self._with.generations[order.generation].location
+            if (found := self._with.generations.settle(order.generation)) is not None:
+                fields = {"gone": gone.directory, "entered": found.directory}
+                self._with.log("directory.gone", generation=order.generation, **fields)
             self._with.nursery.bear(self._spec(order))
         except REFUSALS as error:
             self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
@@ -204,7 +208,8 @@ class Performer:
             loads_fd=has.scoreboard.loads_fd,
             beat_s=configuration.terms.beat_s,
             watch_s=configuration.terms.watch_s,
-            settings=configuration.settings.server,
+            settings=configuration.location.server,
+            directory=configuration.location.directory,
             template=_template(configuration.settings.daemon),
         )
 
@@ -284,7 +289,7 @@ class Performer:
 
     def hand_over_access_log(self) -> None:
         """Where workers are another user, the file that they will open is made for them."""
-        path, identity = self._with.generations.newest.settings.server.access_log, self._with.identity
+        path, identity = self._with.generations.newest.location.server.access_log, self._with.identity
         if identity is None or path in ("off", "-", "stderr"):
             return
         try:

@@ -10,12 +10,13 @@ from pathlib import Path
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.location import locate
 from supervisor_d.settings.resolve import Resolved
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.source import Origin
 from supervisor_d.settings.terms import terms
 
-ALREADY_SAID = ("app", "config")
+ALREADY_SAID = ("app", "config", "chdir")
 """Settings that the command line has in a form of their own."""
 
 
@@ -48,19 +49,21 @@ def plan_of(resolved: Resolved) -> Plan:
     file. Relative paths are made absolute, for they are relative to here.
     """
     settings = resolved.settings
-    program, directory = this_program(), str(Path.cwd())
+    program, location = this_program(), locate(settings, resolved.start)
     agreed = terms(settings, pid1=False)
-    needs = [directory, sys.prefix, sys.base_prefix]
+    needs = [resolved.start, sys.prefix, sys.base_prefix]
+    if settings.daemon.chdir:
+        needs.append(location.path)
     if settings.server.app_dir:
-        needs.append(str(Path(settings.server.app_dir).absolute()))
+        needs.append(str(Path(location.path, settings.server.app_dir)))
     if settings.daemon.config:
-        needs.append(str(Path(settings.daemon.config).absolute()))
+        needs.append(str(Path(resolved.start, settings.daemon.config)))
     return Plan(
         name=settings.daemon.name,
         settings=settings,
         program=program,
         arguments=tuple(arguments_of(resolved)),
-        directory=directory,
+        directory=resolved.start,
         needs=tuple(dict.fromkeys(needs)),
         stop_s=total_budget_s(agreed),
         boot_s=agreed.boot_timeout,
@@ -74,10 +77,16 @@ def this_program() -> tuple[str, ...]:
 
 
 def arguments_of(resolved: Resolved) -> list[str]:
-    """APP and flags that give the same settings in any environment."""
+    """APP and flags that give the same settings in any environment.
+
+    chdir is told where a symlink is in the path: who starts the program elsewhere tells it no PWD to follow it by.
+    """
+    location = locate(resolved.settings, resolved.start)
     arguments = [resolved.settings.server.app]
     if resolved.settings.daemon.config:
-        arguments += ["--config", str(Path(resolved.settings.daemon.config).absolute())]
+        arguments += ["--config", str(Path(resolved.start, resolved.settings.daemon.config))]
+    if resolved.settings.daemon.chdir or location.path != location.directory:
+        arguments += ["--chdir", location.path]
     for name, row in ROWS.items():
         if name in ALREADY_SAID or resolved.provenance[name].origin in (Origin.DEFAULT, Origin.FILE):
             continue
@@ -85,7 +94,8 @@ def arguments_of(resolved: Resolved) -> list[str]:
             raise ConfigurationError(
                 f"{row.long}: is a secret, and every process may read a command line; give a --config"
             )
-        arguments += flags_of(row, row.of(resolved.settings))
+        value = row.of(resolved.settings)
+        arguments += flags_of(row, str(Path(location.path, str(value))) if name == "app_dir" else value)
     return arguments
 
 
@@ -93,7 +103,5 @@ def flags_of(row: Row, value: object) -> list[str]:
     """The flag, or flags, that give one setting this value."""
     if row.option.kind.is_flag:
         return [f"--{row.long}" if value else f"--no-{row.long}"]
-    if row.name == "app_dir":
-        value = str(Path(str(value)).absolute())
     items = value if row.option.repeatable and isinstance(value, tuple) else (value,)
     return [text for item in items for text in (f"--{row.long}", row.option.kind.render(item))]

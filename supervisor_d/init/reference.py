@@ -18,7 +18,7 @@ EXAMPLE_PYTHON = "3.13"
 
 def sample(**flags: object) -> Plan:
     """A plan for main:app in /srv/app, whose directory has the virtual environment."""
-    resolved = resolve({"app": "main:app", "name": "app", **flags}, {})
+    resolved = resolve({"app": "main:app", "name": "app", **flags}, {}, start="/")
     return dataclasses.replace(
         plan_of(resolved),
         program=("/srv/app/.venv/bin/supervisor-d",),

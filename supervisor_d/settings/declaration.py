@@ -9,6 +9,7 @@ from server_core.option import (
     BYTES,
     COUNT,
     MODE,
+    PATH,
     SECONDS,
     SWITCH,
     TEXT,
@@ -188,6 +189,14 @@ class DaemonSettings:
         section="reload",
         check=at_least(0),
         help="How long the first new worker, and then the whole new generation, is watched before a reload goes on.",
+    )
+    chdir: str = option(
+        "",
+        kind=PATH,
+        section="application",
+        help="Directory that each generation of workers enters before it imports the application; the working "
+        "directory if not given. A symlink in its path is followed anew at each reload. What application, server, TLS "
+        "and logs call by a relative path, app-dir, too, is relative to it.",
     )
     template: bool = option(
         True,

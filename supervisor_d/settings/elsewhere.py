@@ -20,7 +20,6 @@ HERE: Final[Mapping[str, str]] = {
     "--uds": "--bind unix:PATH",
     "--fd": "--bind fd://N",
     "--umask": "--unix-mode",
-    "--chdir": "--app-dir",
     "--reload": "`supervisor-d ctl reload`",
     "--preload-app": "--preload",
     "--worker-class": ONE_KIND,

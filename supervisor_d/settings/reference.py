@@ -21,8 +21,10 @@ level), `SUPERVISOR_D_GRACEFUL_TIMEOUT` in the environment, `graceful_timeout` i
 over the environment, the environment over the file, the file over the default; `supervisor-d config` shows every
 value and where it came from.
 
-- The file is named by `--config` or `SUPERVISOR_D_CONFIG`. Relative paths anywhere are relative to the working
-  directory at start.
+- The file is named by `--config` or `SUPERVISOR_D_CONFIG`. Relative paths are relative to `chdir`, by default
+  the working directory; those of `chdir` itself, `config`, `bind`, `admin-bind` and `control-socket` to the working
+  directory at start. That is $PWD where it names the same directory, so that a symlink in it is followed anew at each
+  reload; where it led, a generation keeps, down to the last worker that is replaced in it.
 - What is unknown, ill-formed or impossible is refused at start by name, with exit code 2; all of it at once.
 - A variable that is set but empty counts as not set. Where a setting may be given several times, a variable holds its
   values comma-separated (`header`: one a line), a file an array, and the flag is repeated.

@@ -20,6 +20,7 @@ from supervisor_d.settings.consistency import Host, ThisHost, contradictions
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.document import read_document
 from supervisor_d.settings.environment import read_environment, relevant
+from supervisor_d.settings.location import anchored, locate, working_directory
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
@@ -37,10 +38,12 @@ class Resolved:
     environ: Mapping[str, str]
     origin: Origin
     needs_app: bool
+    start: str
+    """The path of the directory in which the daemon was started."""
 
     def reread(self) -> Resolved:
         """The same flags and environment over the file as it is now; ConfigurationError if that is not sound."""
-        return resolve(self.flags, self.environ, origin=self.origin, needs_app=self.needs_app)
+        return resolve(self.flags, self.environ, origin=self.origin, needs_app=self.needs_app, start=self.start)
 
     def as_rows(self) -> list[tuple[str, str, str]]:
         """(long name, value as text, source) of every setting, in the order of the sections."""
@@ -54,15 +57,18 @@ def resolve(
     origin: Origin = Origin.FLAG,
     needs_app: bool = True,
     host: Host | None = None,
+    start: str | None = None,
 ) -> Resolved:
     """The settings that flags (by setting name; None is not given), environment and file make.
 
-    `origin` is ARGUMENT when the flags are a Python call's. Raises ConfigurationError with every problem.
+    `origin` is ARGUMENT when the flags are a Python call's; `start` is where relative paths begin, by default the
+    working directory. Raises ConfigurationError with every problem.
     """
+    start = start or working_directory(environ)
     problems: list[str] = []
     from_flags = read_flags(flags, origin, problems)
     from_environment = read_environment(environ, problems)
-    from_file = find_document({**from_environment, **from_flags}.get("config"), problems)
+    from_file = find_document({**from_environment, **from_flags}.get("config"), start, problems)
     values = {name: row.default for name, row in ROWS.items()}
     provenance = dict.fromkeys(ROWS, DEFAULT)
     for layer in (from_file, from_environment, from_flags):
@@ -82,9 +88,10 @@ def resolve(
     if not values["name"]:
         values["name"], provenance["name"] = name_of(str(values["app"])), NAMED_AFTER_APP
     settings = build(values)
-    if found := contradictions(settings, host or ThisHost()):
+    located = anchored(settings, locate(settings, start).path)
+    if found := contradictions(located, host or ThisHost()):
         raise ConfigurationError(*(f"{ROWS[name].long}: {what} ({provenance[name]})" for name, what in found))
-    return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app)
+    return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app, start)
 
 
 def build(values: Mapping[str, object]) -> Settings:
@@ -122,11 +129,11 @@ def place_of(row: Row, value: object, origin: Origin) -> str:
     return f"--no-{row.long}" if value is False else f"--{row.long}"
 
 
-def find_document(config: Given | None, problems: list[str]) -> dict[str, Given]:
+def find_document(config: Given | None, start: str, problems: list[str]) -> dict[str, Given]:
     """What the configuration file gives, if one was named."""
     if config is None or not config.value:
         return {}
-    return read_document(Path(str(config.value)).absolute(), config.source, problems)
+    return read_document(Path(start, str(config.value)), config.source, problems)
 
 
 def is_overridden_alias(name: str, given: Given, flags: Mapping[str, Given]) -> bool:

@@ -30,6 +30,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "factory": (True, "yes", True),
     "interface": ("asgi2", "ASGI2", "asgi2"),
     "app_dir": ("/", "/", "/"),
+    "chdir": ("/", "/", "/"),
     "lifespan": ("on", "ON", "on"),
     "root_path": ("/api", "/api", "/api"),
     "http": ("h11", "h11", "h11"),
