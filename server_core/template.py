@@ -15,12 +15,15 @@ sockets makes a process that must not be forked: it says so, by name, and goes o
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import errno
 import os
 import signal
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -38,6 +41,19 @@ NAMED_MAX: Final = 5
 LOOP_FILES: Final = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]", "anon_inode:[timerfd]")
 """What an event loop, or something like one, keeps open (proc_pid_fd(5))."""
 
+ORIGINALS: Final = {
+    (module, name): getattr(module, name)
+    for module, names in (
+        (os, ("fork", "waitpid")),
+        (_thread, ("start_new_thread", "allocate_lock", "get_ident")),
+        (time, ("sleep",)),
+    )
+    for name in names
+}
+"""What gevent and eventlet replace when they patch: their hub, and its threads, do not outlive a fork that is not
+theirs, and theirs waits for children in a loop that nobody runs here. Kept when this is imported, before the
+application is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -53,7 +69,7 @@ def unforkable(own: Iterable[int], culprit: str) -> str | None:
     `own` are descriptors that are ours; `culprit` is what has run until now.
     """
     try:
-        offenders = [*_threads(), *_descriptors(frozenset(own) | {0, 1, 2})]
+        offenders = [*_threads(), *_descriptors(frozenset(own) | {0, 1, 2}), *_replaced(), *_unwaitable()]
     except OSError as error:
         return f"what {culprit} left behind cannot be seen: {error}"
     if len(offenders) > NAMED_MAX:
@@ -74,6 +90,20 @@ def _threads() -> list[str]:
         else:
             found.append(f"native thread {(task / 'comm').read_text().strip()!r}")
     return found
+
+
+def _replaced() -> list[str]:
+    """Functions of the standard library that a fork and its waiting rest upon, and that are not its own any more."""
+    return [
+        f"{module.__name__}.{name} replaced by that of {getattr(now, '__module__', None) or type(now).__module__}"
+        for (module, name), original in ORIGINALS.items()
+        if (now := getattr(module, name, None)) is not original
+    ]
+
+
+def _unwaitable() -> list[str]:
+    """SIGCHLD ignored: the kernel reaps children unseen then (wait(2), NOTES), and hands the worker to nobody."""
+    return ["SIGCHLD ignored"] if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN else []
 
 
 def _descriptors(own: frozenset[int]) -> list[str]:
@@ -155,7 +185,8 @@ def _fork_twice() -> int:
     os.close(writing)
     told = os.read(reading, 64)
     os.close(reading)
-    os.waitpid(middle, 0)  # only then is the grandchild the master's
+    with contextlib.suppress(ChildProcessError):  # reaped by the kernel, where C code has it do so (SA_NOCLDWAIT)
+        os.waitpid(middle, 0)  # only then is the grandchild the master's
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     pid = int(told or -errno.EAGAIN)
     if pid < 0:

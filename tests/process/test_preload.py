@@ -215,3 +215,35 @@ def test_a_zygote_that_does_not_end_is_killed_and_said(directory: Path) -> None:
         assert daemon.wait() == 0
         assert daemon.heard.named("zygote.killed", pid=zygote)
         assert daemon.heard.named("zygote.ended", pid=zygote, signal="SIGKILL")
+
+
+PATCHED = (
+    """
+import os, threading, time, _thread
+_fork = os.fork
+def fork():
+    raise AssertionError("not in a process that was patched")
+fork.__module__ = "green.os"
+os.fork = fork
+"""
+    + PID_APP
+)
+"""As gevent.monkey.patch_all() does it, which is not installed everywhere."""
+CHILDREN_IGNORED = PID_APP + "\nimport signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "offender"),
+    [
+        pytest.param(PATCHED, ".fork replaced by that of green.os", id="patched"),
+        pytest.param(CHILDREN_IGNORED, "SIGCHLD ignored", id="SIGCHLD"),
+    ],
+)
+def test_an_import_that_spoils_forks_is_named_and_leaves_no_orphan(directory: Path, code: str, offender: str) -> None:
+    (directory / "app.py").write_text(code)
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        (event,) = daemon.heard.expect("zygote.refused")
+        assert offender in str(event["reason"])
+        daemon.heard.expect("worker.ready", times=2)
+        assert {child.pid for child in psutil.Process(daemon.pid).children()} == set(daemon.pids().values())
+        assert daemon.get()[0] == 200
