@@ -17,10 +17,10 @@ its back. asyncio's loop makes one call.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import select
-import threading
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -29,6 +29,10 @@ from server_core.contract import Figures, InFlight
 from server_core.errors import EXIT_INTERNAL
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
+
+_start_thread, _new_poll = _thread.start_new_thread, select.poll
+"""As they are before the application is imported. gevent and eventlet replace both, and a thread of theirs would be the
+loop's own; they also make new locks for those of threading, which a Thread of that would be caught between."""
 
 SILENT_BEATS: Final = 2
 """Beats the loop may miss before the thread tells what is in flight; one may be late on a busy machine."""
@@ -110,12 +114,12 @@ class ThreadBeat:
         self._watch_s = watch_s
         self._orphan_timeout_s = orphan_timeout_s
         self._in_flight: Callable[[], list[InFlight]] | None = None
-        self._poll = select.poll()
+        self._poll = _new_poll()
         self._poll.register(pipe_fd, 0)  # no event asked for: POLLHUP is told all the same (poll(2))
         self._pipe_fd = pipe_fd
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+        _start_thread(self._run, ())
 
     def watch(self, in_flight: Callable[[], list[InFlight]]) -> None:
         """From now on tell these requests while the loop is silent; called from this thread."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import threading
 from collections.abc import Callable, Coroutine
 from typing import TypeVar, cast
 
@@ -11,6 +13,7 @@ from server_core import task_set
 from server_core.errors import UsageError
 
 T = TypeVar("T")
+_get_ident = threading.get_ident
 
 
 class LoopStopped(Exception):
@@ -48,6 +51,7 @@ def run(
     task_set.lighten()
     with asyncio.Runner(loop_factory=factory) as runner:
         loop = runner.get_loop()
+        _tell_the_main_thread(loop)
         task = loop.create_task(main(loop))
         while True:
             try:
@@ -60,3 +64,21 @@ def run(
                 if task.done() or loop.is_closed():
                     raise
                 on_exit(LoopStopped("the application stopped the event loop"))
+
+
+def _tell_the_main_thread(loop: asyncio.AbstractEventLoop) -> None:
+    """Have uvloop find out which thread is the main one while it is called by its number.
+
+    It asks threading once, when the first signal handler is added; where gevent has patched that, the main thread is
+    called by a greenlet's number, and no handler could be added.
+    """
+    main, number = threading.main_thread(), _get_ident()
+    known = main.ident
+    if known == number:
+        return
+    main._ident = number  # type: ignore[attr-defined]
+    try:
+        with contextlib.suppress(ValueError):  # there is no signal 0: nothing is added
+            loop.add_signal_handler(0, int)
+    finally:
+        main._ident = known  # type: ignore[attr-defined]

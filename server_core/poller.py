@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 from server_core.inheritance import add_poller
 
+if sys.platform == "linux":
+    _new_epoll = select.epoll
+"""As it is before the application is imported: gevent and eventlet take it out of the module."""
+
 READ: Final[int] = select.POLLIN
 WRITE: Final[int] = select.POLLOUT
 """The same numbers in poll(2) and epoll_ctl(2). Errors and hang-ups are told unasked, and count as both."""
@@ -58,7 +62,7 @@ class EpollPoller:
         self._loop = loop
         self._after = after
         self._watched: dict[int, Watched] = {}
-        self._epoll = select.epoll()
+        self._epoll = _new_epoll()
         add_poller(self._epoll)
         loop.add_reader(self._epoll.fileno(), self._turn)
 
