@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup
+from supervisor_d.log import Log
 from supervisor_d.settings.capacity import Explanation, usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
@@ -90,19 +91,19 @@ class Generations:
         self._by_number[generation] = prepared
         return GenerationPrepared(generation, prepared.terms, difference(serving, resolved.settings))
 
-    def settle(self, generation: Generation) -> Location | None:
-        """Where the generation runs from now on, if where it ran is gone; None if it is still there.
+    def settle(self, generation: Generation, log: Log) -> None:
+        """If the directory that the generation runs in is gone, find the one that its path names now, and say so.
 
         Raises SpawnError or ConfigurationError if there is no such directory any more.
         """
         known = self[generation]
         if known.location.is_there:
-            return None
+            return
         location = locate(known.settings, known.resolved.start)
         if not location.is_there:
             raise SpawnError(f"app-dir: must be a directory that exists, and {location.server.app_dir!r} is gone")
         self._by_number[generation] = dataclasses.replace(known, location=location)
-        return location
+        log("directory.gone", generation=generation, gone=known.location.directory, entered=location.directory)
 
     def discard(self, generation: Generation) -> None:
         """Forget a generation that was rolled back; nothing if it is not known."""

@@ -188,10 +188,7 @@ class Performer:
             return  # called off; perhaps the slot has been given another order to spawn since
         del self._unborn[order.slot]
         try:
-            gone = self._with.generations[order.generation].location
-            if (found := self._with.generations.settle(order.generation)) is not None:
-                fields = {"gone": gone.directory, "entered": found.directory}
-                self._with.log("directory.gone", generation=order.generation, **fields)
+            self._with.generations.settle(order.generation, self._with.log)
             self._with.nursery.bear(self._spec(order))
         except REFUSALS as error:
             self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
