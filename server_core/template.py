@@ -79,7 +79,7 @@ def unforkable(own: Iterable[int], culprit: str) -> str | None:
 
 def _threads() -> list[str]:
     """Threads besides this one: Python's by name, the others by what the kernel calls them."""
-    ours = {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
+    ours = {getattr(thread, "native_id", None): thread.name for thread in threading.enumerate()}  # eventlet's: none
     found = []
     for task in sorted(TASKS.iterdir(), key=lambda path: int(path.name)):
         number = int(task.name)

@@ -21,6 +21,7 @@ select.poll = os.fork = os.waitpid = replaced
 _thread.start_new_thread = threading._start_new_thread = replaced
 threading.get_ident = lambda: 1
 threading.main_thread()._ident = 1
+del threading.Thread.native_id
 for lock in ("Lock", "RLock", "_allocate_lock"):
     setattr(threading, lock, replaced)
 """,
