@@ -304,10 +304,7 @@ class ServerSettings:
         help="Send a Server header unless the application did.",
     )
     date_header: bool = option(
-        True,
-        kind=SWITCH,
-        section="server",
-        help="Send a Date header unless the application did.",
+        True, kind=SWITCH, section="server", help="Send a Date header unless the application did."
     )
     header: tuple[str, ...] = option(
         (),
