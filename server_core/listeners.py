@@ -22,10 +22,11 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from server_core import handshakes
 from server_core.arrival import Arrival
+from server_core.crowd import Crowd
 from server_core.loads import Loads, pause_s, share
 from server_core.peer import address_of_all, unmapped
 from server_core.server_loop import ServerLoop
@@ -74,25 +75,7 @@ class Taken(enum.Enum):
     GONE = "somebody, who has gone"
     NOBODY = "nobody there"
     NO_DESCRIPTOR = "somebody, but no descriptor"
-
-
-class Crowd(Protocol):
-    """Who watches over all that come; it may hold accepting, and releases it again."""
-
-    def come(self, fd: int) -> None:
-        """Somebody was accepted, and has this descriptor."""
-
-    def fail(self, error: OSError, retry_s: float) -> None:
-        """Nobody could be accepted; NO_DESCRIPTOR is held for so long."""
-
-    def settle(self, arrival: Arrival) -> None:
-        """A socket has become a connection, or is closed."""
-
-    def close(self) -> None:
-        """The listeners are closed, all of them."""
-
-    def abandon(self, listener: socket.socket, waiting: int) -> None:
-        """So many are still in this queue, which is closed now."""
+    SHUT_DOWN = "it does not listen"
 
 
 class Listeners:
@@ -226,7 +209,7 @@ class Listeners:
         is_expected = not is_over and handshakes.under_way(listener)
         while (taken := self._take(listener)) in (Taken.ONE, Taken.GONE):
             pass
-        return taken is Taken.NOBODY and not is_expected
+        return taken is Taken.SHUT_DOWN or (taken is Taken.NOBODY and not is_expected)
 
     def _shut(self, listeners: list[socket.socket]) -> None:
         for listener in listeners:
@@ -258,7 +241,10 @@ class Listeners:
             if error.errno in _EXHAUSTED:
                 self._fail(error)
                 return Taken.NO_DESCRIPTOR
-            # EAGAIN: another worker was faster. EINVAL: the master has shut the socket down, the queue was empty.
+            if error.errno == errno.EINVAL:  # accept(2): shut down, by the master or by who holds it as well
+                self._rest(listener)
+                return Taken.SHUT_DOWN
+            # EAGAIN: another worker was faster.
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
         os.set_blocking(fd, False)
@@ -272,6 +258,16 @@ class Listeners:
         self.tell()
         self._crowd.come(fd)
         return Taken.ONE
+
+    def _rest(self, listener: socket.socket) -> None:
+        """Leave a listener alone for a moment that would wake this worker all the time."""
+        if self._joined:
+            self._loop.remove_reader(listener.fileno())
+            self._loop.call_later(LOOK_S, self._look_again, listener)
+
+    def _look_again(self, listener: socket.socket) -> None:
+        if self._joined and not self._reasons and listener in self._sockets:
+            self._loop.add_reader(listener.fileno(), self.accept, listener)
 
     def _fail(self, error: OSError) -> None:
         """Nobody could be accepted: whoever watches over the crowd makes room."""

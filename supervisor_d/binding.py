@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor_d.host.sockets import Binding
+from supervisor_d.host.listener import Binding
 from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.identity import Identity
 from supervisor_d.settings.resolve import DEFAULT, Resolved

@@ -29,6 +29,7 @@ from supervisor_d.host.event_ring import Journal
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.interpreter import worker_environment
+from supervisor_d.host.listener_watch import ListenerWatch
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.oom_score import OomScore
@@ -91,11 +92,10 @@ class Daemon:
         self._journal = journal
         self._identity = identity_of(self._settings.daemon.user, self._settings.daemon.group)
         self._binding = binding_of(resolved, self._identity)
-        self._barrier = FaultBarrier(
-            journal, self._keep_fault, give_up=lambda reason: self._watcher.tell(MasterFailing(reason))
-        )
+        self._barrier = FaultBarrier(journal, self._keep_fault, self._give_up)
         self._watcher = Watcher(self._barrier)
-        self._listeners = Listeners(journal)
+        self._listener_watch = ListenerWatch(self._watcher, may_rebind=self._settings.daemon.unix_rebind)
+        self._listeners = Listeners(journal, self._listener_watch.forget)
         self._generations = Generations(resolved)
         self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))
         self._cgroup = Cgroup()
@@ -141,6 +141,8 @@ class Daemon:
         self._closers.append(self._nursery.finish)
         self._closers.append(self._listeners.close)
         self._listeners.open(self._binding, self._environ)
+        self._closers.append(self._listener_watch.close)
+        self._listener_watch.open(self._listeners, self._listeners.renew)
         self._open_door()
         self._open_admin()
         daemon = self._settings.daemon
@@ -163,6 +165,9 @@ class Daemon:
         performer = Performer(self._equipment())
         performer.hand_over_access_log()
         self.master = Master(self._policy, self._watcher, performer, self._barrier, show=show)
+
+    def _give_up(self, reason: str) -> None:
+        self._watcher.tell(MasterFailing(reason))
 
     def _keep_fault(self, what: str, error: str, traceback: str) -> None:
         self._incidents.record_fault(what, error, traceback)

@@ -33,6 +33,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "socket.exposed": Event("warning", ("address", "reason"), "Other users may replace a socket's file."),
     "socket.unused": Event("warning", ("addresses", "reason"), "A bind setting does not apply."),
     "socket.closed": Event("info", ("addresses",), "The listeners are closed; nobody accepts any more."),
+    "socket.lost": Event("error", ("address", "reason"), "No client reaches this listener; the daemon is not ready."),
+    "socket.restored": Event("warning", ("address",), "A listener that was lost listens again."),
     "control.opened": Event("info", ("address",), "The control socket answers here."),
     "admin.opened": Event("info", ("address",), "Probes and scrapes are answered here."),
     "control.squatted": Event(

@@ -12,7 +12,8 @@ from typing import Final
 
 from supervisor_d.errors import ListenerError
 from supervisor_d.host.activation import passed_sockets
-from supervisor_d.host.sockets import Binding, Listener, bind_patiently, inherit
+from supervisor_d.host.listener import Binding, Listener, bind_patiently
+from supervisor_d.host.sockets import inherit
 from supervisor_d.settings.address import Address, InheritedAddress, NamedAddress
 
 BACKLOG: Final = 128

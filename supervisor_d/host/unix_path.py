@@ -40,6 +40,16 @@ class Place:
     doubts: tuple[str, ...] = ()
     """What other users of the machine may do to it."""
 
+    def what_is_wrong(self) -> str | None:
+        """Why clients do not find the socket at its path; None if they do."""
+        try:
+            found = os.lstat(self.path)
+        except OSError as error:
+            return f"its file is gone: {error.strerror}"
+        if (found.st_dev, found.st_ino) == (self.device, self.inode):
+            return None
+        return f"another file is in its place, of {user_called(found.st_uid)}"
+
     def give_up(self) -> None:
         """Unlink the file if it is still the one we made."""
         path = Path(self.path)

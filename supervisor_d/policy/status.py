@@ -107,8 +107,10 @@ class Status:
     reason: str = ""
     """Why the state is degraded, or how long draining may take; empty when there is nothing to say."""
     sizing: SizingStatus = SizingStatus(None)
+    lost_listeners: tuple[str, ...] = ()
+    """Addresses at which no client reaches us."""
 
     @property
     def accepts_traffic(self) -> bool:
-        """True if a load balancer may send requests: a worker is ready, and no stop was asked for."""
-        return self.ready > 0 and self.state is not DaemonState.DRAINING
+        """True if a load balancer may send requests: a worker and all listeners are ready, and no stop is asked."""
+        return self.ready > 0 and not self.lost_listeners and self.state is not DaemonState.DRAINING

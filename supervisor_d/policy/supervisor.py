@@ -16,6 +16,7 @@ from supervisor_d.policy import acts, liveness, sizing, staffing, workers
 from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
+from supervisor_d.policy.listening import Listening
 from supervisor_d.policy.memory import MemoryWatch
 from supervisor_d.policy.orphans import Orphanage
 from supervisor_d.policy.recycling import Recycling
@@ -31,6 +32,8 @@ from supervisor_d.vocabulary import (
     GenerationRefused,
     Instant,
     KillWorker,
+    ListenerLost,
+    ListenerRestored,
     MasterFailing,
     MemoryMeasured,
     Observation,
@@ -73,6 +76,7 @@ class Supervisor:
         self._recycling = Recycling()
         self._memory = MemoryWatch()
         self._orphanage = Orphanage()
+        self._listening = Listening()
         self._requests = Requests(self._desk, self._recycling)
 
     @property
@@ -126,6 +130,7 @@ class Supervisor:
             reload=rollout.status(desk) if rollout is not None else None,
             reason=reason,
             sizing=SizingStatus(desk.sizing.count, desk.sizing.reason),
+            lost_listeners=self._listening.lost,
         )
 
     def _take_in(self, fact: Fact) -> None:
@@ -140,6 +145,8 @@ class Supervisor:
                 self._orphanage.found(self._desk, fact)
             case OrphanExited(pid):
                 self._orphanage.exited(pid)
+            case ListenerLost() | ListenerRestored():
+                self._listening.take_in(self._desk, fact)
             case MemoryMeasured():
                 sizing.take_in(self._desk, self._requests.rollout, fact)
             case GenerationPrepared(generation, terms, changes):

@@ -132,6 +132,13 @@ class DaemonSettings:
         check=mode_of_a_socket,
         help="File mode of Unix sockets that are bound here.",
     )
+    unix_rebind: bool = option(
+        True,
+        kind=SWITCH,
+        section="listeners",
+        reloads=False,
+        help="Bind a Unix socket anew whose file was removed, and reload; else the daemon is only not ready.",
+    )
     workers: int = option(
         1,
         kind=WORKERS,

@@ -208,6 +208,21 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerLost:
+    """Clients do not reach a listener any more: it was shut down, or its socket file is gone or another's."""
+
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerRestored:
+    """It listens again; where another socket had to be bound, a reload is asked for as well."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class MasterFailing:
     """The master's own work failed again and again: the daemon is to end in good order, while that can be had."""
 
@@ -273,6 +288,8 @@ Fact: TypeAlias = (
     | DumpRequested
     | StopRequested
     | ReopenRequested
+    | ListenerLost
+    | ListenerRestored
     | MasterFailing
     | GenerationPrepared
     | GenerationRefused

@@ -19,7 +19,10 @@ Ticket = NewType("Ticket", int)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asked: by "signal" (how = "SIGHUP"), "control" (how = "reload") or "policy"; uid and pid where known."""
+    """Who asked: by "signal" (how = "SIGHUP"), "control" (how = "reload"), "listener" (how = its address) or "policy".
+
+    uid and pid where they are known.
+    """
 
     by: str
     how: str

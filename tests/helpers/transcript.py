@@ -253,6 +253,8 @@ def render_status(status: Status) -> Iterator[str]:
     yield f"status {status.state.value} generation={status.generation} target={status.target} ready={status.ready}" + (
         f' reason="{status.reason}"' if status.reason else ""
     )
+    if status.lost_listeners:
+        yield f"  lost {', '.join(status.lost_listeners)}"
     for slot in status.slots:
         yield "  " + " ".join(
             f"{field.name}={_render_value(value.value if isinstance(value, enum.Enum) else value)}"

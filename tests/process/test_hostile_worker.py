@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.daemon import Daemon, running
+from tests.helpers.daemon import DEADLINE_S, Daemon, running
 
 APP = """
 import contextlib, errno, os, socket
@@ -59,6 +61,14 @@ async def app(scope, receive, send):
             if pipe.family == socket.AF_UNIX and pipe.type == socket.SOCK_SEQPACKET:
                 with contextlib.suppress(OSError):
                     pipe.send(b'recycle {"reason":"x"}\\n' * 5000, socket.MSG_DONTWAIT)
+    elif command == "deafen":
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                listener = socket.socket(fileno=os.dup(fd))
+            except OSError:
+                continue
+            if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                listener.shutdown(socket.SHUT_RDWR)
     elif command == "held":
         body = str(len(descriptors("worker-")))
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -117,3 +127,47 @@ def test_a_worker_that_floods_the_master_with_messages_is_cut_off_and_replaced(d
         heard.expect("worker.ready")
     assert daemon.get()[0] == 200
     assert daemon.status()["workers"] == {"target": 2, "ready": 2}
+
+
+def test_a_worker_that_shuts_the_listener_down_does_not_deafen_the_service(daemon: Daemon) -> None:
+    for _ in range(3):
+        with daemon.listening() as heard:
+            daemon.get_or_nothing("/deafen")
+            heard.expect("socket.lost")
+            heard.expect("socket.restored")
+        for _ in range(10):
+            assert daemon.get()[0] == 200
+    assert daemon.status()["state"] == "serving"
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+
+
+def get_by_unix(path: Path, target: str) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_S)
+        client.connect(str(path))
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+        return answer
+
+
+@pytest.mark.parametrize("how", ["/deafen", "unlink"])
+def test_a_unix_listener_that_is_lost_is_bound_anew_and_handed_to_new_workers(tmp_path: Path, how: str) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    path = tmp_path / "app.sock"
+    with running("--workers", "2", bind=f"unix:{path}", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        with daemon.listening() as heard:
+            if how == "unlink":
+                path.unlink()
+            else:
+                get_by_unix(path, how)
+            heard.expect("socket.lost")
+            heard.expect("socket.restored")
+            heard.expect("reload.committed")
+        assert get_by_unix(path, "/").startswith(b"HTTP/1.1 200 ")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not path.exists()

@@ -20,12 +20,13 @@ from supervisor_d.host.cgroup import Cgroup
 from supervisor_d.host.children import Child, Children
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.incidents import Incidents
+from supervisor_d.host.listener import Binding
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.orphans import Orphans
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.scoreboard import Scoreboard
-from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.resolve import resolve

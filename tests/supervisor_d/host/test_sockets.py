@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.errors import EXIT_LISTENER, ListenerError
-from supervisor_d.host import sockets
-from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host import listener
+from supervisor_d.host.listener import Binding
+from supervisor_d.host.sockets import Listeners
 from supervisor_d.settings.address import parse_address
 from tests.helpers.logs import Remembered
 
@@ -50,7 +51,7 @@ def opened() -> Iterator[Opened]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "BUSY_FOR_S", 0.05)
+    monkeypatch.setattr(listener, "BUSY_FOR_S", 0.05)
 
 
 def connects(family: socket.AddressFamily, address: object) -> bool:
@@ -112,7 +113,7 @@ def test_a_busy_address_is_refused_in_one_line(opened: Opened) -> None:
 
 
 def test_an_address_that_is_given_up_meanwhile_is_taken(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "BUSY_FOR_S", 20.0)
+    monkeypatch.setattr(listener, "BUSY_FOR_S", 20.0)
     holder = subprocess.Popen(
         [sys.executable, "-c", "import socket, sys; s = socket.create_server(('127.0.0.1', 0));"
          "print(s.getsockname()[1], flush=True); sys.stdin.read(1)"],
@@ -261,7 +262,8 @@ def test_a_descriptor_that_is_no_listener_is_refused_by_number_and_left_open(
 
 ACTIVATED = """
 import os, sys, json
-from supervisor_d.host.sockets import Binding, Listeners
+from supervisor_d.host.listener import Binding
+from supervisor_d.host.sockets import Listeners
 from supervisor_d.settings.address import parse_address
 log = []
 listeners = Listeners(lambda event, **fields: log.append([event, fields]))

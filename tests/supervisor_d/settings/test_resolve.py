@@ -83,6 +83,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "bind": (["127.0.0.1:1", "unix:/x"], "127.0.0.1:1,unix:/x", ("127.0.0.1:1", "unix:/x")),
     "backlog": (64, "64", 64),
     "unix_mode": ("0600", "0600", 0o600),
+    "unix_rebind": (False, "off", False),
     "workers": (4, "4", 4),
     "name": ("shop", "shop", "shop"),
     "timeout": (5, "5s", 5.0),

@@ -1,0 +1,197 @@
+"""One listener: bound, bound patiently, or made to listen again. Host side."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from server_core.contract import ListenerSpec
+from server_core.records import dataclass
+from supervisor_d import clock
+from supervisor_d.errors import ListenerError
+from supervisor_d.host import unix_path
+from supervisor_d.settings.address import Address, TcpAddress, UnixAddress, parse_address
+
+BUSY_FOR_S: Final = 1.0
+"""How long a busy address is tried: workers of a master that was killed close their listeners as soon as they notice,
+which takes a turn of their event loop. Chosen: no evidence for more."""
+BUSY_RETRY_MS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What the operator wants: the addresses, and for messages where that was said ("flag --bind").
+
+    Passed sockets of the names in `elsewhere` are not for requests, and are opened by somebody else.
+    """
+
+    addresses: Sequence[Address]
+    source: str
+    backlog: int
+    unix_mode: int
+    is_default: bool = False
+    group: int | None = None
+    """Of Unix sockets' files; None: our own."""
+    elsewhere: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One open listener; `place` is the socket file that we made for it, if we did.
+
+    One that is inherited outlives us: whoever waits in its queue is served by who comes after.
+    """
+
+    socket: socket.socket
+    address: str
+    source: str
+    place: unix_path.Place | None = None
+    inherited: bool = False
+
+    def close(self) -> None:
+        """Close our copy, and unlink the socket file if it is ours."""
+        if self.place is not None:
+            self.place.give_up()
+        self.socket.close()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What other users of the machine may do to its socket file."""
+        return self.place.doubts if self.place is not None else ()
+
+    @property
+    def is_waited_at(self) -> bool:
+        """Whether somebody is in the queue."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return any(events & select.POLLIN for _, events in poll.poll(0))
+
+    @property
+    def path(self) -> str:
+        """Of the socket file that was made here; empty if there is none."""
+        return self.place.path if self.place is not None else ""
+
+    def what_is_wrong(self) -> str | None:
+        """Why its clients do not find its socket file; None if they do, or if there is none."""
+        return self.place.what_is_wrong() if self.place is not None else None
+
+    @property
+    def spec(self) -> ListenerSpec:
+        return ListenerSpec(self.socket.fileno(), self.address)
+
+
+def bind_patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[Listener]:
+    """Bind, and for a moment keep trying an address that is still busy. Raises ListenerError."""
+    give_up_at = clock.now() + BUSY_FOR_S
+    while True:
+        try:
+            return _bind_tcp(address, binding) if isinstance(address, TcpAddress) else [_bind_unix(address, binding)]
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or clock.now() >= give_up_at:
+                raise ListenerError(f"{address}: {_plainly(error)} (bind, from {binding.source})") from None
+            select.poll().poll(BUSY_RETRY_MS)  # before the loop runs there is nothing else to attend to
+
+
+def _plainly(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        by = str(error.strerror).partition(unix_path.IN_USE_BY)[2]
+        return f"already in use by {by}" if by else "already in use"
+    if error.errno == errno.EACCES:
+        return "permission denied"
+    return (error.strerror or str(error)).lower()
+
+
+def _bind_tcp(address: TcpAddress, binding: Binding) -> list[Listener]:
+    """One listener for every address that the host's name stands for; port 0 means the same free port for all."""
+    name = address.host.encode("ascii")  # a text Python would encode as IDNA, which takes 0.5 MB and 3 ms to load
+    found = socket.getaddrinfo(
+        name, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | _only_configured(address.host)
+    )
+    bound: list[Listener] = []
+    port = address.port
+    try:
+        for family, kind, protocol, _, (host, *_) in dict.fromkeys(found):
+            try:
+                opened = _listen_tcp(socket.socket(family, kind, protocol), (str(host), port), binding.backlog)
+            except OSError as error:
+                if bound and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue  # "localhost" names ::1 even where IPv6 is off
+                raise
+            bound.append(Listener(opened, address_of(opened), binding.source))
+            port = int(opened.getsockname()[1])
+    except OSError:
+        for listener in bound:
+            listener.socket.close()
+        raise
+    return bound
+
+
+def _only_configured(host: str) -> int:
+    """AI_ADDRCONFIG for names only: it would refuse the literal 127.0.0.1 where only loopback is up (RFC 3493)."""
+    return 0 if host.replace(".", "").isdigit() or ":" in host or host == "localhost" else socket.AI_ADDRCONFIG
+
+
+def _listen_tcp(opened: socket.socket, address: tuple[str, int], backlog: int) -> socket.socket:
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT must not delay a restart
+        if opened.family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(address)
+        opened.listen(backlog)
+        opened.setblocking(False)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _bind_unix(address: UnixAddress, binding: Binding) -> Listener:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    place = None
+    try:
+        if address.is_abstract:
+            opened.bind("\0" + address.path[1:])
+            opened.listen(binding.backlog)
+        else:
+            place = unix_path.bind(opened, address.path, binding.unix_mode, binding.backlog, group=binding.group)
+        opened.setblocking(False)
+    except OSError:
+        opened.close()
+        raise
+    return Listener(opened, str(address), binding.source, place)
+
+
+def address_of(opened: socket.socket) -> str:
+    """What people call it: the address with the real port."""
+    name = opened.getsockname()
+    if opened.family == socket.AF_UNIX:
+        text = os.fsdecode(name)
+        return f"unix:@{text[1:]}" if text.startswith("\0") else f"unix:{text}"
+    return str(TcpAddress(str(name[0]), int(name[1])))
+
+
+def listen_again(listener: Listener, binding: Binding) -> Listener:
+    """The listener, which was shut down or has lost its socket file, or another in its place. Raises OSError.
+
+    A TCP socket that listens again does so in every process. It keeps its port only if that was asked for by number
+    (net/ipv4/inet_connection_sock.c, SOCK_BINDPORT_LOCK), so that it is bound again where the kernel lets it be.
+    """
+    if listener.socket.family != socket.AF_UNIX:
+        try:
+            listener.socket.bind(listener.socket.getsockname())
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it still is bound
+                raise
+        listener.socket.listen(binding.backlog)
+        return listener
+    if listener.inherited:
+        raise OSError(errno.EOPNOTSUPP, "a Unix socket that was passed to us has to be made anew by who passed it")
+    address = parse_address(listener.address)
+    assert isinstance(address, UnixAddress)
+    made = _bind_unix(address, binding)
+    listener.socket.close()
+    return made
