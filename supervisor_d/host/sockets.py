@@ -73,6 +73,7 @@ class Listeners:
     def close(self) -> None:
         """Close our copies and unlink our own socket files; what workers have stays open."""
         for listener in self._open:
+            self._closing(listener)
             listener.close()
         self._open.clear()
 
@@ -84,12 +85,12 @@ class Listeners:
         """
         closed = []
         for listener in self._open[:]:
-            if not listener.inherited:
-                if spare_waiting and listener.socket.family != socket.AF_UNIX and listener.is_waited_at:
-                    continue
-                self._closing(listener)
-                newcomers.refuse(listener.socket)
+            may_spare = spare_waiting and not listener.inherited and listener.socket.family != socket.AF_UNIX
+            if may_spare and listener.is_waited_at:
+                continue
             self._closing(listener)
+            if not listener.inherited:
+                newcomers.refuse(listener.socket)
             closed.append(listener.address)
             listener.close()
             self._open.remove(listener)

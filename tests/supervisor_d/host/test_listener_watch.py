@@ -151,7 +151,7 @@ def test_a_place_that_another_living_socket_has_taken_is_left_to_it(rigged: Rigg
 def test_what_we_close_ourselves_is_not_told(rigged: Rigged) -> None:
     rig = rigged("127.0.0.1:0")
     held_by_a_worker = rig.socket.dup()
-    rig.listeners.close(spare_waiting=True)
+    rig.listeners.end(spare_waiting=True)
     rig.watcher.tell(Started())
     rig.told.expect(Started)
     assert rig.told.kinds() == ["Started"]
