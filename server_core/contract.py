@@ -71,6 +71,9 @@ EXIT_BOOT_FAILED: Final = 3
 STACKS_SIGNAL: Final[int] = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """A real-time signal where there is one: applications use SIGUSR1 and SIGUSR2 for themselves."""
 
+SLOT_VARIABLE: Final = "SUPERVISOR_D_SLOT"
+"""The slot, in the environment of a worker and of the programs that it starts."""
+
 MESSAGE_LIMIT: Final = 131072
 """Largest message in bytes; below Linux's default socket buffer (212,992), so that one send is one message."""
 

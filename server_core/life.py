@@ -17,7 +17,16 @@ from server_core import loops, signal_stack, template
 from server_core.access import log as access_log
 from server_core.adapters import Application
 from server_core.conduct import Worker
-from server_core.contract import GIVE_UP_S, MESSAGE_LIMIT, STACKS_SIGNAL, TRACEBACK_LIMIT, Template, WorkerSpec, encode
+from server_core.contract import (
+    GIVE_UP_S,
+    MESSAGE_LIMIT,
+    SLOT_VARIABLE,
+    STACKS_SIGNAL,
+    TRACEBACK_LIMIT,
+    Template,
+    WorkerSpec,
+    encode,
+)
 from server_core.early_imports import import_early
 from server_core.errors import (
     EXIT_OK,
@@ -139,7 +148,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
     _let_stacks_be_told(spec)
     if app is None:
         _enter(spec.directory)
-    os.environ["SUPERVISOR_D_SLOT"] = str(spec.slot)
+    os.environ[SLOT_VARIABLE] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
     parsers.choose(spec.settings.http)
     access_log.choose(spec.settings)

@@ -39,7 +39,6 @@ from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Listeners
-from supervisor_d.host.subreaper import become_subreaper
 from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.late_imports import AFTER_S, import_late
@@ -127,7 +126,7 @@ class Daemon:
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
-        become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
+        self._orphans.open()
         self._closers.append(self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them

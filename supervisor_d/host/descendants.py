@@ -37,6 +37,16 @@ def descendants_of(pid: int) -> Iterator[Process]:
         yield from descendants_of(child.pid)
 
 
+def variable_of(pid: int, name: str) -> str | None:
+    """What a variable was when the process executed its program (proc_pid_environ(5)); None if that is not known."""
+    try:
+        environ = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:  # another user's, or it has ended
+        return None
+    start = os.fsencode(f"{name}=")
+    return next((os.fsdecode(each.removeprefix(start)) for each in environ if each.startswith(start)), None)
+
+
 def _numbers(pid: int) -> list[int]:
     """The children of all its threads; where the kernel keeps no list (CONFIG_PROC_CHILDREN) every process there is."""
     found: list[int] = []

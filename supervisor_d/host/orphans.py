@@ -5,6 +5,10 @@ the worker can be reaped. So at each worker's end the master looks for children 
 and of their descendants. If several workers have ended by then, all are told: the kernel does not say which of them
 started a process. Each process is held by a pidfd, so that no signal can hit another one of the same pid.
 
+Two kinds of unknown children are not told. A script that executes the daemon may have started processes before
+(`exporter & exec supervisor-d ...`): what is there at the start is no worker's. And a worker that serves may have a
+program whose parent has ended (`tool &` in a shell): its environment names the slot of that worker (contract.py).
+
 While a template forks, the new worker is a child that the master does not know yet, so the look waits until it does.
 """
 
@@ -12,11 +16,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Set
 from typing import Final
 
+from server_core.contract import SLOT_VARIABLE
 from supervisor_d import clock
 from supervisor_d.host.children import Children
-from supervisor_d.host.descendants import Process, children_of, descendants_of
+from supervisor_d.host.descendants import Process, children_of, descendants_of, variable_of
+from supervisor_d.host.subreaper import become_subreaper
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.vocabulary import Instant, Orphan, OrphanExited, OrphansFound, Pid, Slot, WorkerEnd
 
@@ -31,8 +38,14 @@ class Orphans:
         self._watcher = watcher
         self._children = children
         self._held: dict[Pid, int] = {}
-        """The pidfds of those that were told and have not ended."""
+        """The pidfds of those that were told, or were there before the first worker, and have not ended."""
         self._ends: list[WorkerEnd] = []
+
+    def open(self) -> None:
+        """Take over what workers will leave; what descends from the master now is no worker's."""
+        become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
+        for process in self._strangers(frozenset()):
+            self._hold(process.pid)
 
     def worker_ended(self, slot: Slot, pid: Pid, code: int) -> None:
         """Look for what this worker left; `code` is negative for a signal. Before its exit is told."""
@@ -59,21 +72,23 @@ class Orphans:
             self._watcher.at(Instant(clock.now() + LOOK_AGAIN_S), self._look)
             return
         ends, self._ends = (*self._ends, *self._also_ended()), []
+        serving = {child.slot for child in self._children} - {end.slot for end in ends}
         session = os.getsid(0)
         told = tuple(
             Orphan(process.pid, process.name, process.session != session)
-            for process in self._strangers()
+            for process in self._strangers(serving)
             if self._hold(process.pid)
         )
         if told:
             self._watcher.tell(OrphansFound(told, ends))
 
-    def _strangers(self) -> list[Process]:
-        """Children of the master that it does not know, and what descends from them."""
+    def _strangers(self, serving: Set[Slot]) -> list[Process]:
+        """Unknown children of the master, and what descends from them, without the programs of these workers."""
+        named = {str(slot) for slot in serving}
         known = self._children.pids | self._held.keys()
         found = []
         for process in children_of(os.getpid()):
-            if process.pid not in known:
+            if process.pid not in known and variable_of(process.pid, SLOT_VARIABLE) not in named:
                 found += [process, *(each for each in descendants_of(process.pid) if each.pid not in known)]
         return found
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from server_core.contract import SLOT_VARIABLE
 from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
-NO_SETTINGS: Final = frozenset(("SUPERVISOR_D_SLOT", "SUPERVISOR_D_GENERATION", "SUPERVISOR_D_COMPILE"))
+NO_SETTINGS: Final = frozenset((SLOT_VARIABLE, "SUPERVISOR_D_GENERATION", "SUPERVISOR_D_COMPILE"))
 """What workers tell their applications, and one that starts a supervisor-d of its own passes on; what the installation
 reads (contrib/backend/compiling.py), and an image that was built with it still has."""
 

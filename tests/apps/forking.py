@@ -157,6 +157,13 @@ def program() -> str:
     return listing.stdout
 
 
+def background() -> str:
+    """The pid of a program whose parent, a shell, has ended; and the worker's."""
+    script = "sleep 100000 > /dev/null 2>&1 & echo $!"
+    started = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    return f"{int(started.stdout)} {os.getpid()}"
+
+
 WHAT: Mapping[str, Callable[[], str]] = {
     "process": by_process,
     "executor": by_executor,
@@ -172,6 +179,7 @@ WHAT: Mapping[str, Callable[[], str]] = {
     "unseen": unseen,
     "come-back": come_back,
     "program": program,
+    "background": background,
     "pid": lambda: str(os.getpid()),
 }
 

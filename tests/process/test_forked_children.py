@@ -189,6 +189,36 @@ def test_what_has_a_session_of_its_own_is_let_alone_and_said() -> None:
             child.kill()
 
 
+def test_what_was_there_before_the_daemon_is_let_alone() -> None:
+    entrypoint = ("sh", "-c", 'sleep 100000 & exec "$@"', "sh")
+    with running("--workers", "2", app=APP, command=entrypoint) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        (sidecar,) = (each for each in psutil.Process(daemon.pid).children() if each.name() == "sleep")
+        try:
+            left = int(ask(daemon, "/thread/stay"))
+            os.kill(psutil.Process(left).ppid(), signal.SIGKILL)
+            daemon.heard.expect("process.reaped", pid=left)
+            assert not daemon.heard.named("process.terminated", pid=sidecar.pid), daemon.transcript()
+            assert not daemon.heard.named("process.spared", pid=sidecar.pid)
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+            assert sidecar.is_running()
+        finally:
+            sidecar.kill()
+
+
+def test_a_living_worker_s_program_is_let_alone_until_that_worker_fails() -> None:
+    with serving("--workers", "2") as daemon:
+        program, worker = map(int, ask(daemon, "/thread/background").split())
+        other = next(pid for pid in daemon.pids().values() if pid != worker)
+        os.kill(other, signal.SIGKILL)
+        daemon.heard.expect("worker.ready", times=3)
+        assert not daemon.heard.named("process.terminated", pid=program), daemon.transcript()
+        os.kill(worker, signal.SIGKILL)
+        daemon.heard.expect("process.terminated", pid=program, worker_pid=worker)
+        daemon.heard.expect("process.reaped", pid=program, signal="SIGTERM")
+
+
 def test_what_a_worker_leaves_that_ends_in_order_is_let_alone_and_said() -> None:
     with serving("--workers", "2") as daemon:
         child = psutil.Process(int(ask(daemon, "/thread/stay")))

@@ -29,6 +29,14 @@ def test_children_and_their_children_are_told_with_their_session() -> None:
         os.kill(child, signal.SIGKILL)
 
 
+def test_a_variable_is_what_the_program_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLOT", raising=False)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"XSLOT": "1", "SLOT": "7=\udcff", "SLOTS": "2"}) as cat:
+        assert descendants.variable_of(cat.pid, "SLOT") == "7=\udcff"
+        assert descendants.variable_of(cat.pid, "LOT") is None
+    assert descendants.variable_of(cat.pid, "SLOT") is None
+
+
 def test_a_process_that_is_gone_has_none() -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait()
