@@ -108,7 +108,7 @@ class SignalSource:
             afterwards()
 
     def read(self, descriptor: int) -> list[Received]:
-        """Every signal that has come this way."""
+        """Signals that have come this way; of very many the first, and the descriptor stays readable."""
         with contextlib.suppress(BlockingIOError):  # taken by the other way meanwhile
             return list(self._readers[descriptor]())
         return []
@@ -182,12 +182,9 @@ def _heed(_number: int, _frame: FrameType | None) -> None:
 
 
 def _read_pipe(reading: int) -> Iterator[Received]:
-    while data := os.read(reading, READ_BYTES):
-        for number in data:
-            if number in HANDLED:
-                yield number, None, None
-        if len(data) < READ_BYTES:
-            return
+    for number in os.read(reading, READ_BYTES):
+        if number in HANDLED:
+            yield number, None, None
 
 
 def _read_signalfd(source: int) -> Iterator[Received]:

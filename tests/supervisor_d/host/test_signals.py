@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor_d.host.signal_source import HANDLED, SignalSource
+from supervisor_d.host.signal_source import HANDLED, READ_BYTES, SignalSource
 from supervisor_d.host.signals import MEANINGS, Signals
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.vocabulary import (
@@ -126,6 +126,23 @@ def test_signals_sent_together_are_all_heard(heard: Heard) -> None:
     facts = [heard.told.expect(object) for _ in MEANINGS]
     assert len(facts) == len(MEANINGS)
     assert {fields["signal"] for fields in heard.log.named("signal.received")} == {number.name for number in MEANINGS}
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_as_many_as_are_read_at_a_time_are_all_heard(more: int) -> None:
+    source = Deaf()
+    source.open()
+    try:
+        (descriptor,) = source.descriptors
+        writing = signal.set_wakeup_fd(-1)
+        os.write(writing, bytes([signal.SIGCHLD]) * (READ_BYTES + more - 1) + bytes([signal.SIGTERM]))
+        told = []
+        while received := source.read(descriptor):
+            told += received
+        assert len(told) == READ_BYTES + more
+        assert told[-1] == (signal.SIGTERM, None, None)
+    finally:
+        source.restore()
 
 
 def test_an_ignored_sigchld_that_was_inherited_does_not_hide_exit_codes() -> None:
