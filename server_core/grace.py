@@ -45,9 +45,10 @@ class Grace:
         """The client has gone, or has closed its half, and the response is under way."""
         grace_s = self._server.settings.disconnect_grace
         if grace_s and exchange.task is not None:
-            self._server.loop.call_later(grace_s, self._end, connection, exchange, exchange.sent_bytes)
+            self._server.loop.call_later(grace_s, self.end, connection, exchange, exchange.sent_bytes)
 
-    def _end(self, connection: Connection, exchange: Exchange, sent_bytes: int) -> None:
+    def end(self, connection: Connection, exchange: Exchange, sent_bytes: int) -> None:
+        """The grace is over; `sent_bytes` is how much the application had sent at its beginning."""
         task = exchange.task
         if task is None or exchange.over or not exchange.is_under_way or STRANDED_BY_A_CANCEL in sys.modules:
             return

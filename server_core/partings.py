@@ -2,7 +2,7 @@
 
     kept alive, idle           half-closed, unless a request is in the kernel's buffer (it is served)
     WebSocket                  closed with 1012, as soon as it is quiet (websocket/channel.py)
-    push stream                its body is ended, its application told as if the client had left, then cancelled
+    push stream                its body is ended; for its application it is as if the client had left (grace.py)
     everything else            until it has ended, or the time for requests is over
 
 A push stream is a response that has no end in itself, and whose client knows that: a GET that is answered with
@@ -60,12 +60,8 @@ def end_push(connection: Connection | Channel) -> None:
     connection.write(connection.writer.body(b"", False))
     exchange.leave()
     connection.shut()
-    connection.server.loop.call_later(CLEAN_UP_S, _give_up, exchange)
-
-
-def _give_up(exchange: Exchange) -> None:
-    if exchange.task is not None:
-        exchange.task.cancel()
+    server = connection.server  # whose disconnect-grace may be longer than a drain can wait, or for ever
+    server.loop.call_later(CLEAN_UP_S, server.grace.end, connection, exchange, exchange.sent_bytes)
 
 
 class Partings:

@@ -8,7 +8,7 @@ from tests.apps.gated import opened, tell
 
 
 async def app(scope, receive, send):
-    """`kind` is the content-type; `way` how it waits: for ever, for the gate, or writing all the time."""
+    """`kind` is the content-type; `way` how it waits: for ever, for its client to leave, for the gate, or writing all the time."""
     if scope["type"] != "http":
         raise LookupError("no lifespan")
     asked = parse_qs(scope["query_string"].decode())
@@ -23,6 +23,12 @@ async def app(scope, receive, send):
             while (await receive())["type"] != "http.disconnect":
                 pass
             tell("disconnected")
+            return
+        elif way == "saves":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            await asyncio.sleep(1.0)  # work of its own, longer than one that does not listen would have
+            tell("saved")
             return
         elif way == "writes":
             while True:

@@ -21,7 +21,7 @@ def ask(worker: WorkerProcess, method: str, kind: str, way: str) -> http.client.
     return connection
 
 
-ENDS = {"waits": "CancelledError", "listens": "disconnected", "writes": "ClientDisconnected"}
+ENDS = {"waits": "CancelledError", "listens": "disconnected", "saves": "saved", "writes": "CancelledError"}
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
