@@ -8,7 +8,7 @@ from tests.apps.gated import opened, tell
 
 
 async def app(scope, receive, send):
-    """`kind` is the content-type; `way` how it waits: for ever, for its client, for the gate, or writing all the time."""
+    """`kind` is the content-type; `way` how it waits: for ever, for its client, for the gate, or writing on and on."""
     if scope["type"] != "http":
         raise LookupError("no lifespan")
     asked = parse_qs(scope["query_string"].decode())
