@@ -53,13 +53,10 @@ class Orphans:
         self._look()
 
     def signal(self, pids: tuple[Pid, ...], number: int) -> None:
-        """Send a signal to those of them that have not ended."""
+        """Send a signal to those of them that have not ended, and may be signalled."""
         for pid in pids:
             if pid in self._held:
-                try:
-                    signal.pidfd_send_signal(self._held[pid], number)
-                except ProcessLookupError:  # a zombie: its end is told next
-                    continue
+                self._signal(pid, number)
 
     def close(self) -> None:
         for pid in tuple(self._held):
@@ -75,7 +72,7 @@ class Orphans:
         serving = {child.slot for child in self._children} - {end.slot for end in ends}
         session = os.getsid(0)
         told = tuple(
-            Orphan(process.pid, process.name, process.session != session)
+            Orphan(process.pid, process.name, process.session != session, not self._signal(process.pid, 0))
             for process in self._strangers(serving)
             if self._hold(process.pid)
         )
@@ -116,6 +113,16 @@ class Orphans:
             return False
         self._held[pid] = descriptor
         self._watcher.watch(descriptor, READ, lambda _: self._exited(pid))
+        return True
+
+    def _signal(self, pid: Pid, number: int) -> bool:
+        """Send a signal, or 0 to ask only (kill(2)); False if the process has become another user's."""
+        try:
+            signal.pidfd_send_signal(self._held[pid], number)
+        except ProcessLookupError:  # a zombie: its end is told next
+            return True
+        except PermissionError:
+            return False
         return True
 
     def _exited(self, pid: Pid) -> None:

@@ -43,7 +43,9 @@ class Orphanage:
         failed = next((end for end in fact.left_by if end.code), None)
         ending = []
         for orphan in fact.orphans:
-            if orphan.has_own_session:
+            if orphan.is_another_users:
+                self._report(desk, "process.spared", orphan, failed or fact.left_by[0], "it is another user's")
+            elif orphan.has_own_session:
                 self._report(desk, "process.spared", orphan, failed or fact.left_by[0], "it has a session of its own")
             elif failed is None:
                 self._report(desk, "process.spared", orphan, fact.left_by[0], "its worker ended in order")

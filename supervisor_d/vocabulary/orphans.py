@@ -13,6 +13,8 @@ class Orphan:
     pid: Pid
     name: str
     has_own_session: bool
+    is_another_users: bool = False
+    """The master may not signal it (kill(2)): a program that changed its user, such as sudo."""
 
 
 @dataclass(frozen=True, slots=True)
