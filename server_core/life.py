@@ -19,13 +19,11 @@ from server_core.adapters import Application
 from server_core.conduct import Worker
 from server_core.contract import (
     GIVE_UP_S,
-    MESSAGE_LIMIT,
     SLOT_VARIABLE,
     STACKS_SIGNAL,
     TRACEBACK_LIMIT,
     Template,
     WorkerSpec,
-    encode,
 )
 from server_core.early_imports import import_early
 from server_core.errors import (
@@ -230,11 +228,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
 
 def report_failure(pipe: Pipe, stage: str, text: str) -> None:
     """Tell the master why this worker could not boot; whoever reads standard error if there is no master."""
-    kept = text[-TRACEBACK_LIMIT:]
-    # JSON writes a character beyond ASCII as six; cut from the beginning until one message holds it.
-    while len(encode("failed", {"stage": stage, "traceback": kept})) > MESSAGE_LIMIT:
-        kept = kept[len(kept) // 4 :]
-    if not pipe.send("failed", {"stage": stage, "traceback": kept}):
+    if not pipe.send("failed", {"stage": stage, "traceback": text[-TRACEBACK_LIMIT:]}):
         with contextlib.suppress(OSError):  # standard error is gone, too
             os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
 

@@ -41,10 +41,10 @@ class Pipe:
         self._sock.close()
 
     def send(self, verb: str, fields: Mapping[str, object] | None = None) -> bool:
-        """Say one line; False if nobody is there to hear it."""
+        """Say one line, cut to what a master reads; False if nobody is there to hear it."""
         if not self.is_gone:
             try:
-                self._sock.sendall(encode(verb, fields))
+                self._sock.sendall(_within_limit(verb, fields))
             except OSError:  # EPIPE, ECONNRESET: the master is gone, which receive() will say, too
                 self.is_gone = True
         return not self.is_gone
@@ -94,3 +94,19 @@ class Pipe:
         except ValueError as error:
             self.is_gone = True
             raise MasterGone(str(error)) from error
+
+
+def _within_limit(verb: str, fields: Mapping[str, object] | None) -> bytes:
+    """One line of at most MESSAGE_LIMIT bytes: while it is longer, the longest field loses a quarter at its beginning.
+
+    The beginning, because the end of a traceback says what happened. Lengths cannot be known before: JSON writes a
+    character beyond ASCII as six bytes. A line that is longer would be lost, and with it all that is said later.
+    """
+    kept = dict(fields or {})
+    while len(line := encode(verb, kept or None)) > MESSAGE_LIMIT:
+        longest = max(kept, key=lambda name: len(encode("", {name: kept[name]})))
+        value = kept[longest]
+        if not isinstance(value, (str, list)):
+            raise ValueError(f"{verb}: {longest} cannot be cut to fit into a message of {MESSAGE_LIMIT} bytes")
+        kept[longest] = value[max(1, len(value) // 4) :]
+    return line

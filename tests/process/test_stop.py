@@ -105,6 +105,7 @@ def test_a_lifespan_shutdown_that_blocks_has_the_rest_of_the_budget(tmp_path: Pa
 HOLDING = {
     "thread": ("threading.Thread(target=threading.Event().wait, name='consumer').start()", "consumer"),
     "executor": ("asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)", "_0"),
+    "many": ("[threading.Thread(target=threading.Event().wait, name='п' * 400).start() for _ in range(100)]", "ппп"),
     "task": ("globals().update(task=asyncio.create_task(stubborn()))", "MainThread"),
 }
 

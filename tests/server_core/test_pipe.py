@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract import Message
+from server_core.contract import MESSAGE_LIMIT, Message, decode, encode
 from server_core.pipe import MasterGone, Pipe
 
 Ends = tuple[Pipe, socket.socket]
@@ -32,6 +32,31 @@ def test_messages_are_told_in_order(ends: Ends) -> None:
     while len(heard) < 2:
         heard += pipe.receive()
     assert heard == [Message("serve", {}), Message("drain", {"timeout_s": 1})]
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, "п" * 60_000, "\U0001f600" * 60_000, "\ud800" * 60_000])
+def test_what_is_too_long_for_one_message_loses_its_beginning(text: str) -> None:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pipe = Pipe(ours)
+    with theirs:
+        assert pipe.send("held", {"threads": ["a", text[:20_000], "b"], "stacks": f"{text}, the end"})
+        assert pipe.send("recycle", {"reason": "later"})
+        message = decode(theirs.recv(MESSAGE_LIMIT))
+        assert str(message.fields["stacks"]).endswith("the end")
+        assert message.verb == "held"
+        assert decode(theirs.recv(MESSAGE_LIMIT)).fields == {"reason": "later"}
+    pipe.close()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_message_of_just_the_limit_is_whole(more: int) -> None:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pipe = Pipe(ours)
+    reason = "x" * (MESSAGE_LIMIT - len(encode("recycle", {"reason": ""})) + more)
+    with theirs:
+        pipe.send("recycle", {"reason": reason})
+        assert (decode(theirs.recv(MESSAGE_LIMIT)).fields["reason"] == reason) == (not more)
+    pipe.close()
 
 
 def test_a_message_in_pieces_is_told_when_it_is_whole(ends: Ends) -> None:
