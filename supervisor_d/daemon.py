@@ -22,6 +22,7 @@ from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills
 from supervisor_d.host.children import Child, Children
+from supervisor_d.host.condensed_log import CondensedLog
 from supervisor_d.host.confinement import UNCONFINED, is_unconfined
 from supervisor_d.host.control_listener import open_control_listener
 from supervisor_d.host.control_socket import ControlSocket
@@ -82,6 +83,7 @@ class Daemon:
     """Everything the master is made of; opened and closed as one."""
 
     _notifier: Notifier | None = None
+    _door: ControlSocket | None = None
 
     def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
         self.started_at = clock.now()
@@ -100,9 +102,10 @@ class Daemon:
         self._cgroup = Cgroup()
         self._oom_kills = OomKills(self._cgroup)
         self._oom_score = OomScore()
+        self._condensed = CondensedLog(journal, self._watcher)
         self._children = Children(
             self._watcher,
-            journal,
+            self._condensed,
             worker_environment(environ),
             self._account_for,
             after_start=self._oom_score.expose,
@@ -120,7 +123,6 @@ class Daemon:
         self._incidents = Incidents(self._scoreboard, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
-        self._door: ControlSocket | None = None
         self._closers: list[Callable[[], object]] = []
 
     def open(self) -> None:
@@ -135,10 +137,8 @@ class Daemon:
             self._journal("master.unconfined", reason=UNCONFINED)
         self._closers.append(self._scoreboard.close)
         self._open_notifier()
-        self._closers.append(self._orphans.close)
-        self._closers.append(self._children.abandon)
-        self._closers.append(self._nursery.finish)
-        self._closers.append(self._listeners.close)
+        self._closers += (self._condensed.flush, self._orphans.close, self._children.abandon)
+        self._closers += (self._nursery.finish, self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
         self._listener_watch.open(self._listeners, self._listeners.renew)
@@ -285,7 +285,7 @@ class Daemon:
         return Equipment(
             name=self._settings.daemon.name,
             watcher=self._watcher,
-            log=self._journal,
+            log=self._condensed,
             listeners=self._listeners,
             scoreboard=self._scoreboard,
             children=self._children,

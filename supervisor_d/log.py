@@ -53,6 +53,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "process.killed": Event("warning", ("pid", "name"), "A process that was left behind did not end: SIGKILL."),
     "process.spared": Event("info", (*ORPHAN, "reason"), "A process that a worker left behind is let alone."),
+    "process.summed": Event(
+        "info",
+        ("of", "count", "kinds"),
+        "So many more events of this name came within a second, after ten that were told by themselves.",
+    ),
     "directory.gone": Event(
         "warning",
         ("generation", "gone", "entered"),
