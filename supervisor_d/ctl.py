@@ -18,6 +18,7 @@ from supervisor_d.control import client, discovery, incident_text, render
 from supervisor_d.control.commands import summary_of
 from supervisor_d.control.discovery import Found
 from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
+from supervisor_d.control.reader import whole
 from supervisor_d.control.terminal import printable
 from supervisor_d.control.told import text
 from supervisor_d.errors import EXIT_CONFIGURATION, SupervisorError
@@ -123,7 +124,7 @@ def config(as_json: bool) -> None:
 @ctl.command("incidents", help=summary_of("incidents"))
 @as_json
 def incidents(as_json: bool) -> None:
-    show(ask("GET", "/v1/incidents"), as_json, incident_text.incidents)
+    show(whole(read, "/v1/incidents", "incidents"), as_json, incident_text.incidents)
 
 
 @ctl.command("health", help=summary_of("health"))
@@ -152,7 +153,7 @@ def explain(what: str, as_json: bool) -> None:
 @as_json
 def events(follow: bool, as_json: bool) -> None:
     if not follow:
-        show(ask("GET", "/v1/events"), as_json, lambda told: render.events(told, colour=colour()))
+        show(whole(read, "/v1/events", "events"), as_json, lambda told: render.events(told, colour=colour()))
         return
     try:
         for told in stream("GET", "/v1/events?follow=1"):
@@ -255,6 +256,10 @@ def ask(method: str, path: str, body: Object | None = None) -> Object:
         show_traceback(told)
         raise Failed(render.refusal(told))
     return told
+
+
+def read(path: str) -> Object:
+    return ask("GET", path)
 
 
 def show_traceback(told: object) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from server_core.records import dataclass
 from supervisor_d.control.messages import Refused, Reply
+from supervisor_d.control.pages import Values
 from supervisor_d.control.view import View
 from supervisor_d.vocabulary import Fact, Origin, Slot, Ticket
 
@@ -36,14 +37,14 @@ class Asked:
     origin: Origin
     ticket: Ticket | None
     slot: Slot
-    values: Mapping[str, int]
+    values: Values
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One row. Exactly one of `read` and `act` is set; `answer` says in a few words what comes back.
 
-    A row that `is_open` is answered at admin-bind, too, where nobody knows who asks.
+    `read` gets what the query says, too. A row that `is_open` is answered at admin-bind, where nobody knows who asks.
     """
 
     method: str
@@ -53,7 +54,7 @@ class Command:
     answer: str
     body: Mapping[str, Field] = field(default_factory=dict)
     query: Mapping[str, Field] = field(default_factory=dict)
-    read: Callable[[View], Reply] | None = None
+    read: Callable[[View, Values], Reply] | None = None
     act: Callable[[Asked], Fact] | None = None
     is_open: bool = False
 
@@ -64,7 +65,7 @@ class Call:
 
     command: Command
     slot: Slot
-    values: Mapping[str, int]
+    values: Values
     wants_stream: bool
 
     @property

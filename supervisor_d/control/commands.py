@@ -7,6 +7,7 @@ Ticket, and the policy answers it; nothing is decided here but whether the reque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from server_core.contract import SLOTS_MAX
 from supervisor_d import metrics
 from supervisor_d.control.command import Asked, Call, Command, Field
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
+from supervisor_d.control.pages import Values, page
 from supervisor_d.control.view import (
     View,
     capacity_object,
@@ -33,40 +35,40 @@ from supervisor_d.vocabulary import (
 )
 
 
-def read_status(view: View) -> Reply:
+def read_status(view: View, _: Values) -> Reply:
     return json_reply(200, status_object(view))
 
 
-def read_workers(view: View) -> Reply:
+def read_workers(view: View, _: Values) -> Reply:
     return json_reply(200, workers_object(view))
 
 
-def read_config(view: View) -> Reply:
+def read_config(view: View, _: Values) -> Reply:
     return json_reply(200, config_object(view))
 
 
-def read_capacity(view: View) -> Reply:
+def read_capacity(view: View, _: Values) -> Reply:
     return json_reply(200, capacity_object(view))
 
 
-def read_events(view: View) -> Reply:
-    return json_reply(200, {"events": list(view.events)})
+def read_events(view: View, values: Values) -> Reply:
+    return page(view.events, "seq", values).reply("events")
 
 
-def read_incidents(view: View) -> Reply:
-    return json_reply(200, {"incidents": list(view.incidents)})
+def read_incidents(view: View, values: Values) -> Reply:
+    return page(view.incidents, "id", values).reply("incidents")
 
 
-def read_metrics(view: View) -> Reply:
+def read_metrics(view: View, _: Values) -> Reply:
     return Reply(200, metrics.exposition(view).encode(), metrics.CONTENT_TYPE)
 
 
-def read_health(view: View) -> Reply:
+def read_health(view: View, _: Values) -> Reply:
     """The master answers: that is all there is to be healthy about."""
     return json_reply(200, {"healthy": True, "name": view.name, "pid": view.pid})
 
 
-def read_readiness(view: View) -> Reply:
+def read_readiness(view: View, _: Values) -> Reply:
     return json_reply(200 if view.status.accepts_traffic else 503, readiness_object(view))
 
 
@@ -96,6 +98,10 @@ def dump(asked: Asked) -> Fact:
     return DumpRequested(asked.origin, asked.slot, asked.ticket)
 
 
+PAGED: Final = {
+    "after": Field("integer", "the page behind this number: 0 at first, then each reply's `next`, while it has `more`"),
+    "limit": Field("integer", "at most so many"),
+}
 WAIT: Final = Field("switch", "false: answer 202 at once instead of waiting for the outcome; default true")
 
 COMMANDS: Final = (
@@ -126,8 +132,9 @@ COMMANDS: Final = (
         "/v1/events",
         "events [--follow]",
         "The last events of the log.",
-        "200, `events`, oldest first; with follow=1 a stream: those, then each new one",
-        query={"follow": Field("switch", "1: go on with each new event, as JSON lines")},
+        "200, `events`, oldest first: the newest that fit into a page, `left_out` older ones; with follow=1 a stream: "
+        "those, then each new one",
+        query={"follow": Field("switch", "1: go on with each new event, as JSON lines"), **PAGED},
         read=read_events,
     ),
     Command(
@@ -135,7 +142,8 @@ COMMANDS: Final = (
         "/v1/incidents",
         "incidents",
         "Workers in trouble: their stacks and requests.",
-        "200, `incidents`, oldest first",
+        "200, `incidents`, oldest first: the newest that fit into a page, `left_out` older ones",
+        query=PAGED,
         read=read_incidents,
     ),
     Command(
@@ -223,7 +231,7 @@ def understand(request: Request, table: Sequence[Command] = COMMANDS) -> Call:
         raise Refused(405, f"{request.path}: {request.method} is not offered, only {allowed}", allow=allowed)
     command, slot = there[request.method]
     values = checked(command.body, request.body, f"{command.path}: the body")
-    values |= checked(command.query, switches(request.query), f"{command.path}: the query")
+    values |= checked(command.query, query_values(command.query, request.query), f"{command.path}: the query")
     return Call(command, slot, values, request.wants_stream)
 
 
@@ -253,10 +261,16 @@ def checked(fields: Mapping[str, Field], given: Mapping[str, object], where: str
     return values
 
 
-def switches(query: Mapping[str, str]) -> dict[str, object]:
-    """A query's texts as JSON would have them: 1 and true, 0 and false."""
+def query_values(fields: Mapping[str, Field], query: Mapping[str, str]) -> dict[str, object]:
+    """A query's texts as JSON would have them: 1 and true, 0 and false, or a number where one is wanted."""
     words: Mapping[str, object] = {"1": True, "true": True, "0": False, "false": False}
-    return {name: words.get(text.lower(), text) for name, text in query.items()}
+    values: dict[str, object] = {}
+    for name, text in query.items():
+        if name in fields and fields[name].kind == "integer":
+            values[name] = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else text
+        else:
+            values[name] = words.get(text.lower(), text)
+    return values
 
 
 def summary_of(word: str) -> str:

@@ -30,6 +30,7 @@ from supervisor_d import clock
 from supervisor_d.control.command import Asked, Call
 from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
+from supervisor_d.control.pages import backlog
 from supervisor_d.control.peer import Peer, peer_of
 from supervisor_d.control.view import View
 from supervisor_d.host.descriptors import is_scarce
@@ -52,9 +53,9 @@ READ_BYTES: Final = 65536
 SURPLUS_MAX: Final = 65536
 """Bytes after the request that are ignored; who sends more is not waiting for an answer. Chosen."""
 UNREAD_MAX: Final = 32 * 1024 * 1024
-"""Output of all connections together. A full ring of incidents is a few megabytes; chosen to let several be read."""
+"""Output of all connections together: that of thirty clients that read pages (control/pages.py) slowly. Chosen."""
 FOLLOWER_UNREAD_MAX: Final = 4 * 1024 * 1024
-"""Output of one follower of events; chosen: a full ring with tracebacks is below it."""
+"""Output of one follower of events, which begins with a page (control/pages.py); chosen."""
 ACCEPT_PAUSE_S: Final = 1.0
 """Pause when there is no descriptor to accept with; chosen, as one second is in nginx (accept_mutex off)."""
 
@@ -259,10 +260,10 @@ class ControlSocket:
             self._act(caller, call)
         elif call.follows:
             caller.stage = Stage.FOLLOWING
-            view = self._view()
-            self._send(caller, caller.wire.begin_stream(200) + b"".join(map(caller.wire.line, view.events)))
+            told = backlog(self._view().events, "seq", call.values)
+            self._send(caller, caller.wire.begin_stream(200) + b"".join(map(caller.wire.line, told)))
         elif call.command.read is not None:
-            self._reply(caller, call.command.read(self._view()))
+            self._reply(caller, call.command.read(self._view(), call.values))
 
     def _act(self, caller: Caller, call: Call) -> None:
         assert call.command.act is not None

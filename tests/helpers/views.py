@@ -101,7 +101,7 @@ def a_view(**changes: object) -> View:
         listeners=(ListenerSpec(5, "127.0.0.1:8000"),),
         identity=Identity("www", 33, 33, (33,), "/"),
         config=(ConfigRow("workers", "2", "flag --workers"),),
-        events=({"event": "worker.ready", "level": "info", "slot": 1},),
+        events=({"seq": 1, "event": "worker.ready", "level": "info", "slot": 1},),
         event_counts={"worker.crashed": 3, "reload.committed": 6},
         incidents=({"id": 1, "kind": "loop_blocked"},),
     )

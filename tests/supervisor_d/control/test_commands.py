@@ -45,7 +45,7 @@ def test_every_command_is_reached_by_its_own_path_and_gives_what_it_promises(com
     call = understand(Request(command.method, command.path.replace("{slot}", "3")))
     assert call.command is command
     if command.read is not None:
-        assert command.read(a_view()).status == 200
+        assert command.read(a_view(), {}).status == 200
     elif command.act is not None:
         values = {"by": 1} if command.path == "/v1/scale" else {}
         fact = command.act(Asked(ORIGIN, Ticket(9), call.slot, values))

@@ -151,7 +151,8 @@ def test_events_are_followed_from_the_ring_into_the_present(door: Door) -> None:
 def test_without_follow_the_events_are_one_object(door: Door) -> None:
     client = door.client()
     client.ask("GET", "/v1/events")
-    assert answered(door, client).body == {"events": [dict(event) for event in door.view.events]}
+    events = [dict(event) for event in door.view.events]
+    assert answered(door, client).body == {"events": events, "next": 1, "more": False, "left_out": 0}
 
 
 def test_closing_the_door_answers_who_waits_ends_the_streams_and_removes_the_socket(door: Door, tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_stranger_may_read_but_not_write(door: Door, monkeypatch: pytest.Monke
         ("POST", "/v1/workers/0/restart", "", 404, "from 1 to"),
         ("POST", "/v1/workers/x/restart", "", 404, "from 1 to"),
         ("POST", "/v1/workers/99999/restart", "", 404, "from 1 to"),
-        ("GET", "/v1/events?folow=1", "", 400, "'folow'; it may hold follow"),
+        ("GET", "/v1/events?folow=1", "", 400, "'folow'; it may hold follow, after, limit"),
         ("GET", "/v1/events?follow=perhaps", "", 400, "true or false"),
         ("GET", "/v1/status?x", "", 400, "NAME=VALUE"),
         ("GET", "/v1/status", '{"a": 1}', 400, "must be empty"),
@@ -348,7 +349,7 @@ def test_when_everybody_waits_for_an_answer_the_newcomer_is_refused(door: Door) 
 
 def test_a_client_that_does_not_read_its_answer_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_socket, "WRITE_TIMEOUT_S", 0.1)
-    door.view = replace(door.view, incidents=[{"stacks": "x" * 4_000_000}])
+    door.view = replace(door.view, incidents=[{"id": 1, "stacks": "x" * 4_000_000}])
     client = door.client()
     client.reads = False
     client.watch()
@@ -361,10 +362,10 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(door: Door, monkeypat
 
 
 def test_an_answer_larger_than_a_socket_s_buffer_arrives_whole(door: Door) -> None:
-    door.view = replace(door.view, incidents=[{"stacks": "x" * 4_000_000}])
+    door.view = replace(door.view, incidents=[{"id": 1, "stacks": "x" * 4_000_000}])
     client = door.client()
     client.ask("GET", "/v1/incidents")
-    assert answered(door, client).body == {"incidents": [{"stacks": "x" * 4_000_000}]}
+    assert answered(door, client).body["incidents"] == [{"id": 1, "stacks": "x" * 4_000_000}]
 
 
 def test_a_follower_that_does_not_read_is_dropped_before_it_costs_much_memory(door: Door) -> None:
@@ -384,7 +385,7 @@ def test_a_follower_that_does_not_read_is_dropped_before_it_costs_much_memory(do
 
 def test_unread_output_of_all_together_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_socket, "UNREAD_MAX", 6_000_000)
-    door.view = replace(door.view, incidents=[{"stacks": "x" * 4_000_000}])
+    door.view = replace(door.view, incidents=[{"id": 1, "stacks": "x" * 4_000_000}])
     greedy = door.client()
     greedy.reads = False
     greedy.watch()
@@ -423,10 +424,10 @@ def test_without_a_descriptor_left_accepting_pauses_and_goes_on(door: Door, monk
 
 
 def test_what_is_answered_is_json_whatever_it_holds(door: Door) -> None:
-    door.view = replace(door.view, incidents=[{"path": Path("/x"), "text": "\udcff\x1b"}])
+    door.view = replace(door.view, incidents=[{"id": 1, "path": Path("/x"), "text": "\udcff\x1b"}])
     client = door.client()
     client.ask("GET", "/v1/incidents")
-    assert answered(door, client).body == {"incidents": [{"path": "/x", "text": "\udcff\x1b"}]}
+    assert answered(door, client).body["incidents"] == [{"id": 1, "path": "/x", "text": "\udcff\x1b"}]
     assert b"\x1b" not in client.answer
 
 
