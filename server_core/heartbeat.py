@@ -66,9 +66,11 @@ class LoopBeat:
         self._beat(asyncio.get_running_loop())
 
     def stop(self) -> None:
+        """The last beat's figures may be a second old; what the record holds from now on is how it ended."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._observe(0.0)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()

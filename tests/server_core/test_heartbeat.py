@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from server_core.contract import InFlight
+from server_core.contract import InFlight, unpack_in_flight
 from server_core.heartbeat import LoopBeat, ThreadBeat
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
@@ -27,6 +27,7 @@ class Observed:
     def __init__(self) -> None:
         self.swept_at: list[float] = []
         self.thrice = asyncio.Event()
+        self.requests = [InFlight(1.0, "GET", "/")]
 
     def sweep(self, now: float) -> None:
         self.swept_at.append(now)
@@ -37,7 +38,7 @@ class Observed:
         return ServerFigures(1, 2, 3, (4, 5, 6, 7, 8), 10, 11, 1.5, (9,) * 14)
 
     def in_flight(self) -> list[InFlight]:
-        return [InFlight(1.0, "GET", "/")]
+        return self.requests
 
 
 class Board(Scoreboard):
@@ -45,7 +46,7 @@ class Board(Scoreboard):
 
     def __init__(self) -> None:
         private = Scoreboard.private()
-        super().__init__(private._memory, 0)
+        super().__init__(private._memory)
         self.beaten = threading.Event()
         self.told = threading.Event()
 
@@ -91,6 +92,21 @@ def test_a_stopped_beat_does_not_come_again() -> None:
 
     asyncio.run(main())
     assert len(server.swept_at) == 1
+    board.close()
+
+
+def test_a_stopped_beat_leaves_what_is_true_at_the_end() -> None:
+    board, server = Board(), Observed()
+
+    async def main() -> None:
+        beat = LoopBeat(board, server, beat_s=3600.0, pid=7, generation=2)
+        beat.start()
+        assert unpack_in_flight(bytes(board._memory)) == server.requests
+        server.requests = []
+        beat.stop()
+
+    asyncio.run(main())
+    assert unpack_in_flight(bytes(board._memory)) == []
     board.close()
 
 
