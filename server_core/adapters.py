@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeAlias, cast
 
 from server_core.errors import BootError
-from server_core.wsgi import WsgiApplication, ended_with_its_client, enter
+from server_core.wsgi import WsgiApplication, completed, enter
 
 Scope: TypeAlias = MutableMapping[str, object]
 AsgiMessage: TypeAlias = MutableMapping[str, object]
@@ -65,7 +65,7 @@ def _wsgi(found: Callable[..., object], name: str) -> Application:
             wrap = getattr(importlib.import_module(module), wrapper)
         except ModuleNotFoundError:  # the next one; what is installed and broken raises something else
             continue
-        app = ended_with_its_client(cast(WsgiApplication, found))
+        app = completed(cast(WsgiApplication, found))
         return _without_lifespan(cast(Application, wrap(app)))
     raise BootError(
         "import",

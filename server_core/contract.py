@@ -20,8 +20,9 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        finished                    the requests are over: lifespan shutdown begins, and may block the
                                                    event loop for what is left of the budget
                        drained {lifespan_error}    lifespan shutdown is over; exits next (the field: if it failed)
-                       held {threads, stacks}      behind drained: these threads kept the process from its end, which
-                                                   does not wait for them any more (departure.py)
+                       held {threads, processes, stacks}
+                                                   behind drained: these threads, which the process does not wait for
+                                                   any more, or child processes keep it from its end (departure.py)
                        preloaded                   spec.template: what is to be shared is imported; it forks from now on
                        unforkable {reason}         spec.template: it must not be forked; goes on as a worker
                        forked {slot, pid}          a worker was forked, and is the master's child

@@ -107,7 +107,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.draining": Event("info", (*WORKER, "timeout_s", "reason"), "Finishes what it has and exits."),
     "worker.drained": Event("debug", WORKER, "Everything was finished, lifespan shutdown included."),
     "worker.held": Event(
-        "warning", (*WORKER, "threads"), "Threads kept a worker that had finished; it ends without them."
+        "warning",
+        (*WORKER, "threads", "processes"),
+        "A finished worker has not ended within 2 s, for threads, child processes, or (MainThread) an exit function.",
     ),
     "worker.terminated": Event(
         "warning", (*WORKER, "reason"), "Told to give up: out of time, in a fast stop, or before it served."

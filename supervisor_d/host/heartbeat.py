@@ -63,7 +63,9 @@ FACTS: Final[Mapping[str, Callable[[Slot, Fields], Fact]]] = {
     "draining": lambda slot, _: WorkerDraining(slot),
     "finished": lambda slot, _: WorkerFinished(slot),
     "drained": lambda slot, _: WorkerDrained(slot),
-    "held": lambda slot, fields: WorkerHeld(slot, _texts(fields, "threads"), _text(fields, "stacks")),
+    "held": lambda slot, fields: WorkerHeld(
+        slot, _texts(fields, "threads"), _texts(fields, "processes"), _text(fields, "stacks")
+    ),
 }
 """Every verb a worker may say, and the fact it makes."""
 

@@ -154,9 +154,9 @@ def finished(desk: Desk, handle: Handle) -> None:
 
 
 def held_up(desk: Desk, handle: Handle, fact: WorkerHeld) -> None:
-    """Its end was held up by threads, which the application has left behind."""
+    """Its end was held up by threads, child processes or exit functions, which the application has left behind."""
     handle.move(Cause.HELD, desk.now)
-    desk.outbox.report_worker("worker.held", handle, threads=list(fact.threads))
+    desk.outbox.report_worker("worker.held", handle, threads=list(fact.threads), processes=list(fact.processes))
     desk.outbox.add(RecordIncident(handle.slot, "exit_held", 0.0, stacks=fact.stacks))
 
 

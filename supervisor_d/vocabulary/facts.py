@@ -90,10 +90,11 @@ class WorkerDrained:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHeld:
-    """Threads have kept it from its end, after it was drained; it does not wait for them any more."""
+    """It has not ended though it was drained, for these threads (it waits for them no longer) or child processes."""
 
     slot: Slot
     threads: tuple[str, ...]
+    processes: tuple[str, ...]
     stacks: str
 
 

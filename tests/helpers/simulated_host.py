@@ -191,7 +191,7 @@ class SimulatedHost:
         elif process.draining and process.hears:
             self.say(process, WorkerFinished(process.slot))
             self.say(process, WorkerDrained(process.slot))
-            self.say(process, WorkerHeld(process.slot, ("pool_0",), "Thread pool_0:"))
+            self.say(process, WorkerHeld(process.slot, ("pool_0",), (), "Thread pool_0:"))
             self.say(process, WorkerDetached(process.slot, "closed its pipe"))
             self.exit(process)
 

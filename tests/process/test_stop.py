@@ -126,3 +126,29 @@ def test_what_holds_a_finished_worker_is_named_and_not_waited_for(tmp_path: Path
         assert name in str(incident["stacks"])
         assert daemon.heard.named("worker.exited", cause="exited", exit_code=0)
         assert (tmp_path / "left").read_text() == "in order"
+
+
+LINGERING = {
+    "process": (
+        "import multiprocessing; "
+        "multiprocessing.get_context('fork').Process(target=threading.Event().wait, name='report').start()",
+        ("processes", "report (pid "),
+        "in join",
+    ),
+    "exit function": ("atexit.register(threading.Event().wait)", ("threads", "MainThread"), "in wait"),
+}
+
+
+@pytest.mark.parametrize("what", LINGERING)
+def test_what_a_finished_worker_waits_for_is_named_before_its_time_is_up(tmp_path: Path, what: str) -> None:
+    start, (key, name), frame = LINGERING[what]
+    (tmp_path / "app.py").write_text(LIFESPAN.format(start=start, stop=""))
+    with running("--workers", "1", "--graceful-timeout", "300s", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        daemon.signal(signal.SIGTERM)
+        (held,) = daemon.heard.expect("worker.held")
+        assert name in str(held[key])
+        (incident,) = daemon.heard.expect("worker.hung", kind="exit_held")
+        assert frame in str(incident["stacks"])
+        daemon.signal(signal.SIGQUIT)
+        assert daemon.wait() == 0
