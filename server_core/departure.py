@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -23,7 +22,7 @@ from typing import Final
 from server_core.contract import TRACEBACK_LIMIT
 from server_core.errors import EXIT_OK
 from server_core.pipe import Pipe
-from server_core.process import finish_streams
+from server_core.process import finish_streams, ignore_signals
 
 EXIT_GRACE_S: Final = 2.0
 """How long threads may hold a worker that has finished. Chosen, as long as one that was told to give up may take: what
@@ -41,7 +40,7 @@ def _wait(pipe: Pipe, begun: threading.Event) -> None:
     if begun.wait(EXIT_GRACE_S):
         return
     pipe.send("held", {"threads": holders(), "stacks": _stacks()[-TRACEBACK_LIMIT:]})
-    atexit.unregister(signal.signal)  # outlast_signals(): for the main thread only
+    atexit.unregister(ignore_signals)  # handlers are the main thread's to change, and stay as they are until _exit(2)
     atexit._run_exitfuncs()
     finish_streams()
     os._exit(EXIT_OK)

@@ -40,7 +40,7 @@ from server_core.inheritance import Belongings, withhold
 from server_core.loads import Loads
 from server_core.log import EVENTS, Log, setup
 from server_core.pipe import MasterGone, Pipe
-from server_core.process import EarlySignals, Terminated, finish_streams, outlast_signals
+from server_core.process import EarlySignals, Terminated, finish_streams, forget_signals, outlast_signals
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.settings import ServerSettings
@@ -222,7 +222,10 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     )
     worker = Worker(spec, pipe, service, thread, log)
     run = belongings.of_loop(lambda loop: worker.run(loop, sockets, signals.terminated))
-    loops.run(factory, run, worker.exit_attempted)
+    try:
+        loops.run(factory, run, worker.exit_attempted)
+    finally:
+        forget_signals()
     return EXIT_OK
 
 

@@ -82,13 +82,29 @@ def is_ours(handler: object) -> bool:
 
 
 def outlast_signals() -> None:
-    """Let no SIGTERM kill the process while its interpreter ends, when everything else has ended.
+    """Let none of the signals that a worker takes kill the process while its interpreter ends, when all else has ended.
 
     The interpreter gives up its handlers on its way, and the kernel's default would make a crash of an end that lost
     nothing. To be called before the application is imported: what is registered first is called last, so that no
-    program that an exit function starts inherits the ignored signal.
+    program that an exit function starts inherits ignored signals.
     """
-    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
+    atexit.register(ignore_signals)
+
+
+def forget_signals() -> None:
+    """Catch and forget what a worker takes, where nobody else does: to the end of the interpreter it may be long.
+
+    An event loop that closes leaves the signals that the application had it watch to the kernel's default.
+    """
+    for number in (signal.SIGTERM, *UNHEEDED):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _forget)
+
+
+def ignore_signals() -> None:
+    """Ignore what a worker takes. For the end alone: programs that are started inherit it (signal(7))."""
+    for number in (signal.SIGTERM, *UNHEEDED):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def finish_streams() -> None:
