@@ -38,7 +38,8 @@ def test_an_access_log_in_no_directory_and_an_unknown_atom_are_refused_at_start(
     flags = ("--access-log", "none/access.log", "--access-log-format", "common")
     with running(*flags, directory=tmp_path) as refused:
         assert refused.wait() == 2
-        assert "access-log: must be in a directory that exists, and 'none' does not" in refused.transcript()
+        missing = tmp_path / "none"
+        assert f"access-log: must be in a directory that exists, and '{missing}' does not" in refused.transcript()
     with running("--access-log-format", "%(h)s %(nonsense)s", directory=tmp_path) as refused:
         assert refused.wait() == 2
         assert "access-log-format: unknown atom %(nonsense)s" in refused.transcript()

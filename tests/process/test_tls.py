@@ -84,7 +84,8 @@ def test_a_pair_that_does_not_match_is_refused_at_start(tmp_path: Path) -> None:
     files = ("--ssl-certfile", "server.crt", "--ssl-keyfile", "server.key")
     with running(*files, directory=tmp_path) as refused:
         assert refused.wait() == 2
-        assert "ssl-keyfile: server.key is not the key of the certificate in server.crt" in refused.transcript()
+        key, certificate = tmp_path / "server.key", tmp_path / "server.crt"
+        assert f"ssl-keyfile: {key} is not the key of the certificate in {certificate}" in refused.transcript()
 
 
 def test_a_certificate_that_ends_soon_is_told_of_at_start_at_a_reload_and_by_check(tmp_path: Path) -> None:
@@ -93,7 +94,9 @@ def test_a_certificate_that_ends_soon_is_told_of_at_start_at_a_reload_and_by_che
     put(tmp_path, authority().pair("localhost", not_after=now + timedelta(days=3, hours=1)))
     files = ("--ssl-certfile", "server.crt", "--ssl-keyfile", "server.key")
     with running(*files, directory=tmp_path) as started:
-        started.heard.expect("tls.certificate_expiring", setting="ssl-certfile", path="server.crt", days=3)
+        started.heard.expect(
+            "tls.certificate_expiring", setting="ssl-certfile", path=str(tmp_path / "server.crt"), days=3
+        )
         started.heard.expect("worker.ready")
         put(tmp_path, authority().pair("localhost", not_after=now - timedelta(days=1)))
         with started.listening() as heard:
@@ -109,7 +112,7 @@ def test_a_certificate_that_ends_soon_is_told_of_at_start_at_a_reload_and_by_che
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
-    assert "in server.crt expired 2 days ago" in checked.stdout
+    assert f"in {tmp_path}/server.crt expired 2 days ago" in checked.stdout
 
 
 def test_a_hook_that_raises_is_refused_by_name_and_at_a_reload_keeps_the_old_context(tmp_path: Path) -> None:

@@ -40,11 +40,15 @@ THE_BEAT = "begun by the main task, and by nothing but itself after that"
 EXCEPTIONS = {
     ("alone", "Alone.run", "add_signal_handler"): BEFORE_REQUESTS,
     ("notice", "Notice.install", "add_reader"): BEFORE_REQUESTS,
-    ("notice", "Notice.handle_exit", "call_soon_threadsafe"): "given a copy of the context in which the worker began",
     ("conduct", "Worker.run", "add_reader"): BEFORE_REQUESTS,
     ("departure", "watch", "Thread"): THE_MAIN_TASK,
     ("heartbeat", "LoopBeat._beat", "call_later"): THE_BEAT,
-    ("heartbeat", "ThreadBeat.start", "Thread"): BEFORE_REQUESTS,
+    (
+        "inheritance",
+        "Belongings.relinquish",
+        "call_soon",
+    ): "in a process that the application forked, which serves no request",
+    ("loops", "_tell_the_main_thread", "add_signal_handler"): "of a signal that there is none: nothing is registered",
     ("lifespan", "Lifespan.startup", "create_task"): THE_MAIN_TASK,
     ("loops", "run", "create_task"): "the main task itself",
     ("probe", "probe", "create_task"): THE_MAIN_TASK,

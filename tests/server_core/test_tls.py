@@ -613,10 +613,7 @@ def test_half_of_a_tls_connection_is_not_kept(loop: str, with_fin: bool) -> None
         await receive()
         told.append((await receive())["type"])
         await gate.wait()
-        try:
-            await reply(send, b"too late")
-        except OSError as error:
-            told.append(error)
+        await reply(send, b"too late")  # is dropped
 
     async def scenario() -> None:
         async with serving(app, **served_with()) as served:
@@ -631,8 +628,7 @@ def test_half_of_a_tls_connection_is_not_kept(loop: str, with_fin: bool) -> None
             assert not served.heard.all("request.failed")
 
     run(scenario(), loop=loop)
-    assert told[0] == "http.disconnect"
-    assert isinstance(told[1], OSError)
+    assert told == ["http.disconnect"]
 
 
 @pytest.mark.parametrize("loop", LOOPS)

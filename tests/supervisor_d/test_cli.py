@@ -42,6 +42,7 @@ OTHER_DEFAULTS = {
     "workers": "7",
     "unix_mode": "0600",
     "app_dir": "/",
+    "chdir": "/",
     "root_path": "/x",
     "health_path": "/x",
     "forwarded_allow_ips": "10.0.0.1",

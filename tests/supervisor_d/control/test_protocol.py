@@ -12,7 +12,7 @@ POST = b"POST /v1/scale?a=1&b= HTTP/1.1\r\nHost: x\r\nAccept: text/html, applica
 
 def test_a_whole_request_is_read_with_its_query_and_body() -> None:
     request = ServerSide().receive(POST + b'Content-Length: 9\r\n\r\n{"by": 1}')
-    assert request == Request("POST", "/v1/scale", {"a": "1", "b": ""}, {"by": 1}, wants_stream=True)
+    assert request == Request("POST", "/v1/scale", {"a": "1", "b": ""}, {"by": 1}, wants_stream=True, host="x")
 
 
 def test_a_request_without_a_body_holds_an_empty_object() -> None:

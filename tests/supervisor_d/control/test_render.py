@@ -63,6 +63,7 @@ def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:
     assert render.status(status_object(a_view())).splitlines() == [
         "api: reloading, generation 2, 1 of 2 workers ready, up 15m00s, pid 77, supervisor-d 1.2.3",
         "  app        main:app",
+        "  user       www (uid 33)",
         "  listening  127.0.0.1:8000 (fd 5)",
         "  reload     rolling, generation 4, 1 of 2 replaced, 3.0s so far",
         "  reloaded   generation 3 rolled_back in 2.2s (reload by control, uid 0, pid 7): no",

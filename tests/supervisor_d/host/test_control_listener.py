@@ -55,7 +55,7 @@ def test_a_living_socket_whose_backlog_is_full_is_not_stolen_either(tmp_path: Pa
         busy.bind(place)
         busy.listen(0)
         caller.connect(place)
-        with pytest.raises(ControlSocketError, match="in use by a process"):
+        with pytest.raises(ControlSocketError, match=rf"in use by pid {os.getpid()}"):
             open_control_listener((place,))
 
 
