@@ -47,6 +47,10 @@ SIGINFO_BYTES: Final = 128
 SIGINFO: Final = struct.Struct("=IiiII")
 """The beginning of struct signalfd_siginfo: signo, errno, code, pid, uid (signalfd(2)); SIGINFO_BYTES in all."""
 
+SI_KERNEL: Final = 0x80
+"""The code of a signal that no process sent, such as a terminal's Ctrl-C (sigaction(2)). Its pid and uid are 0 then.
+The pid alone is 0 if the sender is in a PID namespace that this process cannot see into."""
+
 READ_BYTES: Final = 4096
 """At a time; a pipe holds 65,536 numbers (pipe(7)), and it is read in every turn of the loop."""
 
@@ -58,7 +62,7 @@ SIGACTION_BYTES: Final = 512
 """More than sizeof(struct sigaction) anywhere; 152 in glibc and musl on x86-64."""
 
 Received = tuple[int, int | None, int | None]
-"""A signal's number, and its sender's pid and uid where they are known."""
+"""A signal's number, and its sender's pid and uid where they are known; None, where they are not."""
 
 
 class SignalSource:
@@ -190,8 +194,8 @@ def _read_pipe(reading: int) -> Iterator[Received]:
 def _read_signalfd(source: int) -> Iterator[Received]:
     data = os.read(source, SIGINFO_BYTES * len(HANDLED))
     for offset in range(0, len(data), SIGINFO_BYTES):
-        number, _, _, pid, uid = SIGINFO.unpack_from(data, offset)
-        yield number, pid, uid
+        number, _, code, pid, uid = SIGINFO.unpack_from(data, offset)
+        yield number, pid or None, None if code == SI_KERNEL else uid
 
 
 THIS_PROCESS: Final = SignalSource()

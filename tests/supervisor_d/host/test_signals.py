@@ -159,3 +159,32 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )
     subprocess.run([sys.executable, "-c", ignoring, sys.executable, "-c", program], check=True)
+
+
+AT_A_TERMINAL = """
+import fcntl, select, sys, termios
+from supervisor_d.host.signal_source import SignalSource
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+source = SignalSource()
+source.open()
+print("open", flush=True)
+ready, _, _ = select.select(source.descriptors, (), ())
+print(*[source.read(descriptor) for descriptor in ready], flush=True)
+"""
+
+
+def test_a_terminals_interrupt_has_no_sender() -> None:
+    keyboard, terminal = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", AT_A_TERMINAL],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        os.write(keyboard, b"\x03")
+        assert process.stdout.readline() == f"[({signal.SIGINT:d}, None, None)]\n"
+    os.close(keyboard)
+    os.close(terminal)
