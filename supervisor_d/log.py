@@ -114,6 +114,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.terminated": Event(
         "warning", (*WORKER, "reason"), "Told to give up: out of time, in a fast stop, or before it served."
     ),
+    "worker.cancelled": Event(
+        "info", (*WORKER, "reason"), "The worker is not needed any more, and had no process yet: `pid` is null."
+    ),
     "worker.killed": Event("warning", (*WORKER, "reason"), "SIGKILL."),
     "worker.detached": Event("warning", (*WORKER, "reason"), "The worker closed its pipe."),
     "worker.exited": Event(

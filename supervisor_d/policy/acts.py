@@ -112,7 +112,7 @@ def terminate(desk: Desk, handle: Handle, reason: str, *, grace_s: float = TERMI
     handle.reason = reason
     handle.arm(Alarm.KILL, desk.now + grace_s)
     desk.outbox.add(order(handle.slot))
-    desk.outbox.report_worker("worker.terminated", handle, reason=reason)
+    desk.outbox.report_worker("worker.terminated" if handle.pid else "worker.cancelled", handle, reason=reason)
 
 
 def kill(desk: Desk, handle: Handle, reason: str) -> None:
