@@ -20,14 +20,22 @@ class Process:
     pid: Pid
     name: str
     session: int
+    started: int
+    """When it began, in the kernel's ticks: with the pid it names one process for ever."""
+
+
+def is_there(process: Process) -> bool:
+    """Whether it has not ended; another process may have its pid by now."""
+    found = _read(process.pid)
+    return found is not None and found[0].started == process.started
 
 
 def children_of(pid: int) -> Iterator[Process]:
     """Its children that have not ended; nobody if it is gone."""
     for number in _numbers(pid):
-        process = _read(number, pid)
-        if process is not None:
-            yield process
+        found = _read(number)
+        if found is not None and found[1] == pid:
+            yield found[0]
 
 
 def descendants_of(pid: int) -> Iterator[Process]:
@@ -67,16 +75,17 @@ def _listed() -> list[str]:
         return []
 
 
-def _read(pid: int, parent: int) -> Process | None:
-    """A child of this parent; None if it is none, or has ended.
+def _read(pid: int) -> tuple[Process, int] | None:
+    """A process and its parent; None if it has ended.
 
-    proc_pid_stat(5): the name stands in parentheses and may hold some itself; the state, the parent, the group and the
-    session follow.
+    proc_pid_stat(5): the name stands in parentheses and may hold some itself; the state follows (field 3), the parent
+    (4), the session (6), and when it began (22).
     """
     try:
         text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="backslashreplace")
     except OSError:
         return None
     head, _, tail = text.rpartition(")")
-    state, of, _, session = tail.split()[:4]
-    return Process(Pid(pid), head.partition("(")[2], int(session)) if int(of) == parent and state not in "ZX" else None
+    state, parent, _, session, *others = tail.split()
+    process = Process(Pid(pid), head.partition("(")[2], int(session), int(others[15]))
+    return (process, int(parent)) if state not in "ZX" else None

@@ -3,7 +3,9 @@
 The master takes over every orphan among its descendants (subreaper.py). The kernel does so while a worker exits, before
 the worker can be reaped. So at each worker's end the master looks for children that it does not know, and tells of them
 and of their descendants. If several workers have ended by then, all are told: the kernel does not say which of them
-started a process. Each process is held by a pidfd, so that no signal can hit another one of the same pid.
+started a process. One that is to end is held by a pidfd, so that no signal can hit another one of the same pid. The
+others are known by their pid and when they began: an application may leave a thousand daemons, and a descriptor for
+each would be none for a worker.
 
 Two kinds of unknown children are not told. A script that executes the daemon may have started processes before
 (`exporter & exec supervisor-d ...`): what is there at the start is no worker's. And a worker that serves may have a
@@ -22,7 +24,7 @@ from typing import Final
 from server_core.contract import SLOT_VARIABLE
 from supervisor_d import clock
 from supervisor_d.host.children import Children
-from supervisor_d.host.descendants import Process, children_of, descendants_of, variable_of
+from supervisor_d.host.descendants import Process, children_of, descendants_of, is_there, variable_of
 from supervisor_d.host.subreaper import become_subreaper
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.vocabulary import Instant, Orphan, OrphanExited, OrphansFound, Pid, Slot, WorkerEnd
@@ -37,15 +39,16 @@ class Orphans:
     def __init__(self, watcher: Watcher, children: Children) -> None:
         self._watcher = watcher
         self._children = children
+        self._known: dict[Pid, Process] = {}
+        """Those that were told, or were there before the first worker."""
         self._held: dict[Pid, int] = {}
-        """The pidfds of those that were told, or were there before the first worker, and have not ended."""
+        """The pidfds of those that are to end."""
         self._ends: list[WorkerEnd] = []
 
     def open(self) -> None:
         """Take over what workers will leave; what descends from the master now is no worker's."""
         become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
-        for process in self._strangers(frozenset()):
-            self._hold(process.pid)
+        self._known = {process.pid: process for process in self._strangers(frozenset())}
 
     def worker_ended(self, slot: Slot, pid: Pid, code: int) -> None:
         """Look for what this worker left; `code` is negative for a signal. Before its exit is told."""
@@ -55,8 +58,8 @@ class Orphans:
     def signal(self, pids: tuple[Pid, ...], number: int) -> None:
         """Send a signal to those of them that have not ended, and may be signalled."""
         for pid in pids:
-            if pid in self._held:
-                self._signal(pid, number)
+            if pid in self._held or self._hold(pid):
+                _send(self._held[pid], number)
 
     def close(self) -> None:
         for pid in tuple(self._held):
@@ -71,18 +74,22 @@ class Orphans:
         ends, self._ends = (*self._ends, *self._also_ended()), []
         serving = {child.slot for child in self._children} - {end.slot for end in ends}
         session = os.getsid(0)
-        told = tuple(
-            Orphan(process.pid, process.name, process.session != session, not self._signal(process.pid, 0))
-            for process in self._strangers(serving)
-            if self._hold(process.pid)
-        )
+        self._known = {pid: process for pid, process in self._known.items() if is_there(process)}
+        told = []
+        for process in self._strangers(serving):
+            descriptor = _pinned(process)
+            if descriptor is not None:
+                is_another_users = not _send(descriptor, 0)
+                os.close(descriptor)
+                self._known[process.pid] = process
+                told.append(Orphan(process.pid, process.name, process.session != session, is_another_users))
         if told:
-            self._watcher.tell(OrphansFound(told, ends))
+            self._watcher.tell(OrphansFound(tuple(told), ends))
 
     def _strangers(self, serving: Set[Slot]) -> list[Process]:
         """Unknown children of the master, and what descends from them, without the programs of these workers."""
         named = {str(slot) for slot in serving}
-        known = self._children.pids | self._held.keys()
+        known = self._children.pids | self._known.keys()
         found = []
         for process in children_of(os.getpid()):
             if process.pid not in known and variable_of(process.pid, SLOT_VARIABLE) not in named:
@@ -106,23 +113,14 @@ class Orphans:
         return ended
 
     def _hold(self, pid: Pid) -> bool:
-        """False if it has ended meanwhile, or the kernel is older than pidfds (Linux 5.3)."""
-        try:
-            descriptor = os.pidfd_open(pid)
-        except (AttributeError, OSError):
+        """Tell OrphanExited when it ends; at once, and False, if it has ended."""
+        process = self._known.get(pid)
+        descriptor = _pinned(process) if process is not None else None
+        if descriptor is None:
+            self._watcher.tell(OrphanExited(pid))
             return False
         self._held[pid] = descriptor
         self._watcher.watch(descriptor, READ, lambda _: self._exited(pid))
-        return True
-
-    def _signal(self, pid: Pid, number: int) -> bool:
-        """Send a signal, or 0 to ask only (kill(2)); False if the process has become another user's."""
-        try:
-            signal.pidfd_send_signal(self._held[pid], number)
-        except ProcessLookupError:  # a zombie: its end is told next
-            return True
-        except PermissionError:
-            return False
         return True
 
     def _exited(self, pid: Pid) -> None:
@@ -133,3 +131,26 @@ class Orphans:
         descriptor = self._held.pop(pid)
         self._watcher.forget(descriptor)
         os.close(descriptor)
+
+
+def _pinned(process: Process) -> int | None:
+    """A pidfd of it; None if it has ended, or the kernel is older than pidfds (Linux 5.3)."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        return None
+    if is_there(process):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _send(descriptor: int, number: int) -> bool:
+    """Send a signal, or 0 to ask only (kill(2)); False if the process has become another user's."""
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:  # a zombie: its end is told next
+        return True
+    except PermissionError:
+        return False
+    return True

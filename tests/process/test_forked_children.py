@@ -189,6 +189,27 @@ def test_what_has_a_session_of_its_own_is_let_alone_and_said() -> None:
             child.kill()
 
 
+def pidfds(pid: int) -> int:
+    """How many processes this one holds; some are named pidfd:[inode], since Linux 6.9 (pidfd_open(2))."""
+    return sum("pidfd" in os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_what_is_let_alone_costs_the_master_no_descriptor_and_is_said_once() -> None:
+    with serving("--workers", "1") as daemon:
+        left = [psutil.Process(int(ask(daemon, "/thread/survive"))) for _ in range(5)]
+        try:
+            before = pidfds(daemon.pid)
+            for times in (2, 3):
+                assert daemon.ctl("restart", str(*daemon.pids())).returncode == 0
+                daemon.heard.expect("worker.ready", times=times)
+            daemon.heard.expect("worker.exited", times=2)
+            assert sorted(told["pid"] for told in daemon.heard.named("process.spared")) == sorted(p.pid for p in left)
+            assert pidfds(daemon.pid) == before
+        finally:
+            for process in left:
+                process.kill()
+
+
 def test_what_was_there_before_the_daemon_is_let_alone() -> None:
     entrypoint = ("sh", "-c", 'sleep 100000 & exec "$@"', "sh")
     with running("--workers", "2", app=APP, command=entrypoint) as daemon:

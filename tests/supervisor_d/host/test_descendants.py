@@ -14,7 +14,7 @@ from supervisor_d.vocabulary import Pid
 
 
 def test_children_and_their_children_are_told_with_their_session() -> None:
-    command = ["sh", "-c", "cat & echo $!; wait"]
+    command = ["sh", "-c", "sleep 100000 & echo $!; wait"]  # a cat would read /dev/null there, and end
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as shell:
         assert shell.stdout is not None
@@ -31,7 +31,12 @@ def test_children_and_their_children_are_told_with_their_session() -> None:
 
 def test_a_variable_is_what_the_program_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLOT", raising=False)
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={"XSLOT": "1", "SLOT": "7=\udcff", "SLOTS": "2"}) as cat:
+    environ, pipe = {"XSLOT": "1", "SLOT": "7=\udcff", "SLOTS": "2"}, subprocess.PIPE
+    with subprocess.Popen(["cat"], stdin=pipe, stdout=pipe, env=environ, bufsize=0) as cat:
+        assert cat.stdin is not None
+        assert cat.stdout is not None
+        cat.stdin.write(b"\n")
+        assert cat.stdout.read(1) == b"\n"  # execve(2) closes descriptors, which Popen waits for, before this is there
         assert descendants.variable_of(cat.pid, "SLOT") == "7=\udcff"
         assert descendants.variable_of(cat.pid, "LOT") is None
     assert descendants.variable_of(cat.pid, "SLOT") is None
@@ -46,7 +51,7 @@ def test_a_process_that_is_gone_has_none() -> None:
 def test_without_the_kernels_lists_every_process_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for pid, parent in ((7, 1), (8, 7), (9, 8)):
         (tmp_path / str(pid)).mkdir()
-        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a (b) c) S {parent} 7 {pid} 0 -1")
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a (b) c) S {parent} 7 {pid} 0 -1 {'0 ' * 13}{pid}00")
     (tmp_path / "self").mkdir()
     monkeypatch.setattr(descendants, "PROC", tmp_path)
     assert [(each.pid, each.name, each.session) for each in descendants.descendants_of(7)] == [
