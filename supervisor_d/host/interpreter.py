@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from supervisor_d.settings.environment import SLOT_VARIABLES
 from supervisor_d.settings.rows import SECRET_VARIABLES
 
 FLAGS: Final = {
@@ -57,8 +58,12 @@ def interpreter_flags() -> list[str]:
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker: what is the master's alone, and what is secret, is left out."""
-    left_out = SECRET_VARIABLES.union(SUPERVISORS_OWN)
+    """The environment of a worker: what is the master's alone, and what is secret, is left out.
+
+    The slot, too, which there is where a worker's application starts a daemon: it is the slot of that worker, and each
+    worker sets its own (server_core/life.py).
+    """
+    left_out = SECRET_VARIABLES.union(SUPERVISORS_OWN, SLOT_VARIABLES)
     return {name: value for name, value in environ.items() if name not in left_out}
 
 

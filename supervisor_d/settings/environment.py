@@ -14,9 +14,11 @@ from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
-NO_SETTINGS: Final = frozenset((SLOT_VARIABLE, "SUPERVISOR_D_GENERATION", "SUPERVISOR_D_COMPILE"))
-"""What workers tell their applications, and one that starts a supervisor-d of its own passes on; what the installation
-reads (contrib/backend/compiling.py), and an image that was built with it still has."""
+SLOT_VARIABLES: Final = (SLOT_VARIABLE, "SUPERVISOR_D_GENERATION")
+"""What workers tell their applications, and one that starts a supervisor-d of its own passes on."""
+
+NO_SETTINGS: Final = frozenset((*SLOT_VARIABLES, "SUPERVISOR_D_COMPILE"))
+"""Besides these what the installation reads (contrib/backend/compiling.py), and an image that was built with it has."""
 
 REWRITTEN: Final[Mapping[str, Callable[[str], str]]] = {"PORT": "0.0.0.0:{}".format}
 """Aliases that mean a part of a value: platforms give a port and expect the container's every interface."""

@@ -240,6 +240,18 @@ def test_a_living_worker_s_program_is_let_alone_until_that_worker_fails() -> Non
         daemon.heard.expect("process.reaped", pid=program, signal="SIGTERM")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_daemon_in_a_daemon_knows_its_own_slots(way: str) -> None:
+    with running("--workers", "2", way, app=APP, env={"SUPERVISOR_D_SLOT": "1"}) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        first, second = daemon.pids()[1], daemon.pids()[2]
+        os.kill(first, signal.SIGSTOP)  # so that the other one accepts
+        child = int(ask(daemon, "/thread/stay"))
+        os.kill(first, signal.SIGCONT)
+        os.kill(second, signal.SIGKILL)
+        daemon.heard.expect("process.terminated", pid=child, worker_pid=second)
+
+
 def test_what_a_worker_leaves_that_ends_in_order_is_let_alone_and_said() -> None:
     with serving("--workers", "2") as daemon:
         child = psutil.Process(int(ask(daemon, "/thread/stay")))

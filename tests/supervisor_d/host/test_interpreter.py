@@ -52,3 +52,8 @@ def test_what_systemd_says_to_the_master_is_kept_from_the_workers() -> None:
         "HOME": "/root",
     }
     assert worker_environment(environ) == {"HOME": "/root"}
+
+
+def test_a_worker_that_starts_a_daemon_does_not_lend_its_slot_to_the_workers() -> None:
+    environ = {"SUPERVISOR_D_SLOT": "1", "SUPERVISOR_D_GENERATION": "7", "HOME": "/root"}
+    assert worker_environment(environ) == {"HOME": "/root"}
