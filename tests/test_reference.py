@@ -42,3 +42,8 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_heading(name: str) -> Non
         cells = line.replace("\\|", "").count("|")
         width = width or cells
         assert cells == width, line
+
+
+def test_the_readme_names_every_page() -> None:
+    readme = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in sorted(DOCS.glob("*.md")) if f"(contrib/docs/{page.name})" not in readme] == []
