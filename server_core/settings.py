@@ -152,8 +152,8 @@ class ServerSettings:
         kind=SECONDS,
         section="timeouts",
         check=at_least(0),
-        help="How long idle kept-alive connections stay readable in a drain; 0 means the lesser of 5 s and a third "
-        "of graceful-timeout.",
+        help="Time over which a drain closes idle connections, WebSockets and push streams, one by one; at most "
+        "half of graceful-timeout. 0 means 5 s, 1 s at a stop, or a third of graceful-timeout if that is less.",
     )
     limit_request_line: int = option(
         8190,
