@@ -117,8 +117,8 @@ def last_exit_cell(last_exit: Object, now: str) -> str:
 
 def reload_line(reload: Object) -> str:
     return (
-        f"{text(reload, 'phase')}, generation {text(reload, 'generation')}, {text(reload, 'replaced')} of "
-        f"{text(reload, 'target')} replaced, {duration(reload.get('duration_s'))} so far"
+        f"{painted(text(reload, 'phase'), False)}, generation {text(reload, 'generation')}, "
+        f"{text(reload, 'replaced')} of {text(reload, 'target')} replaced, {duration(reload.get('duration_s'))} so far"
     )
 
 
@@ -190,7 +190,7 @@ def progress(told: Object) -> str:
     """One line while `ctl reload` waits."""
     known = ("phase", "generation", "replaced", "target")
     if all(key in told for key in known):
-        line = f"{text(told, 'phase')}: generation {text(told, 'generation')}"
+        line = f"{painted(text(told, 'phase'), False)}: generation {text(told, 'generation')}"
         return f"{line}, {text(told, 'replaced')} of {text(told, 'target')} replaced"
     return " ".join(f"{printable(key)}={fact(value)}" for key, value in told.items())
 

@@ -57,7 +57,9 @@ def table_line(columns: Sequence[str], row: Sequence[str], widths: Sequence[int]
 
 
 def painted(word: str, colour: bool) -> str:
-    return coloured(word, COLOURS[word]) if colour and word in COLOURS else word
+    """A state or an outcome as people read it: `rolled back`, not `rolled_back`."""
+    told = word.replace("_", " ")
+    return coloured(told, COLOURS[word]) if colour and word in COLOURS else told
 
 
 def coloured(word: str, code: str) -> str:

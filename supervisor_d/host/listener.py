@@ -99,7 +99,7 @@ def bind_patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[
 def _plainly(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         by = str(error.strerror).partition(unix_path.IN_USE_BY)[2]
-        return f"already in use by {by}" if by else "already in use"
+        return f"already in use by {by}" if by else "already in use; stop what listens there, or choose another"
     if error.errno == errno.EACCES:
         return "permission denied"
     return (error.strerror or str(error)).lower()

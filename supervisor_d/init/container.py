@@ -142,7 +142,10 @@ def port_of(addresses: tuple[str, ...], setting: str) -> int:
             and not address.host.startswith(("127.", "::1", "localhost"))
         ):
             return address.port
-    raise ConfigurationError(f"{setting}: must have a port that is reached from outside, not {', '.join(addresses)}")
+    raise ConfigurationError(
+        f"{setting}: must have a port that is reached from outside the container, not {', '.join(addresses)}; "
+        f"give --{setting} 0.0.0.0:8000, or another port"
+    )
 
 
 def dockerfile(image: Image, python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> str:

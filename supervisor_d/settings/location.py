@@ -19,6 +19,7 @@ from server_core.settings import ServerSettings
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.source import Source
 
 NO_FILES: Final = ("", "off", "stderr", "-")
 """Values of access-log that are no path."""
@@ -57,14 +58,20 @@ def working_directory(environ: Mapping[str, str]) -> str:
         return there
 
 
-def locate(settings: Settings, start: str) -> Location:
-    """Where a generation with these settings runs as from now; ConfigurationError if that cannot be entered."""
+def locate(settings: Settings, start: str, source: Source | None = None) -> Location:
+    """Where a generation with these settings runs as from now; ConfigurationError if that cannot be entered.
+
+    `source` is chdir's, for that error.
+    """
+    given = f" ({source})" if source and settings.daemon.chdir else ""
     path = os.path.join(start, settings.daemon.chdir) if settings.daemon.chdir else start
     if not os.path.isdir(path):
         what = "is gone" if not settings.daemon.chdir else "is not there" if not os.path.lexists(path) else "is none"
-        raise ConfigurationError(f"chdir: must be a directory that exists; {path!r} {what}")
+        raise ConfigurationError(f"chdir: must be a directory that exists; {path!r} {what}{given}")
     if not os.access(path, os.X_OK):
-        raise ConfigurationError(f"chdir: must be a directory that can be entered; {path!r} is closed to this user")
+        raise ConfigurationError(
+            f"chdir: must be a directory that can be entered; {path!r} is closed to this user{given}"
+        )
     directory = os.path.realpath(path)
     server = anchored(settings, directory).server
     if server.app_dir:

@@ -88,7 +88,7 @@ def resolve(
     if not values["name"]:
         values["name"], provenance["name"] = name_of(str(values["app"])), NAMED_AFTER_APP
     settings = build(values)
-    located = anchored(settings, locate(settings, start).path)
+    located = anchored(settings, locate(settings, start, provenance["chdir"]).path)
     if found := contradictions(located, host or ThisHost()):
         raise ConfigurationError(*(f"{ROWS[name].long}: {what} ({provenance[name]})" for name, what in found))
     return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app, start)

@@ -79,7 +79,10 @@ def test_it_is_off_unless_asked_for_and_a_busy_place_is_refused(tmp_path: Path) 
         place = "{}:{}".format(*taken.getsockname())
         with running("--admin-bind", place, directory=tmp_path) as daemon:
             assert daemon.wait() == 4
-            assert f"{place}: already in use (bind, from flag --admin-bind)" in daemon.transcript()
+            assert (
+                f"{place}: already in use; stop what listens there, or choose another (bind, from flag --admin-bind)"
+                in daemon.transcript()
+            )
 
 
 def test_the_address_of_requests_is_not_the_one_of_probes_too(tmp_path: Path) -> None:

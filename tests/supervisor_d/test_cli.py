@@ -272,7 +272,7 @@ def test_a_reload_that_was_rolled_back_exits_with_1_and_the_traceback_on_standar
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines()[:2] == ["Traceback:", "  boom\\x1b"]
-    assert "rolled_back: boot failed" in result.stderr.splitlines()[2]
+    assert "rolled back: boot failed" in result.stderr.splitlines()[2]
 
 
 def test_a_dry_run_is_asked_for_as_one(door: Door) -> None:

@@ -154,7 +154,10 @@ def test_a_busy_address_ends_it_with_four_and_says_where_it_was_told(directory: 
         bind = "{}:{}".format(*listener.getsockname())
         with running(directory=directory, bind=bind) as daemon:
             assert daemon.wait() == 4
-            assert f"{bind}: already in use (bind, from flag --bind)" in daemon.transcript()
+            assert (
+                f"{bind}: already in use; stop what listens there, or choose another (bind, from flag --bind)"
+                in daemon.transcript()
+            )
 
 
 def test_a_descriptor_that_is_no_listener_ends_it_with_four(directory: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:
         "  user       www (uid 33)",
         "  listening  127.0.0.1:8000 (fd 5)",
         "  reload     rolling, generation 4, 1 of 2 replaced, 3.0s so far",
-        "  reloaded   generation 3 rolled_back in 2.2s (reload by control, uid 0, pid 7): no",
+        "  reloaded   generation 3 rolled back in 2.2s (reload by control, uid 0, pid 7): no",
         "",
         "SLOT  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONNS    RSS  RESTARTS  LAST EXIT",
         "   1  101    2  ready     1m00s  0.5s    30     2      5  45.8M         0  -",
@@ -154,6 +154,7 @@ def test_an_event_is_one_line_and_its_traceback_stands_below() -> None:
 def test_progress_is_one_line_whatever_it_holds() -> None:
     known = {"phase": "rolling", "generation": 2, "replaced": 1, "target": 4, "ready": 4}
     assert render.progress(known) == "rolling: generation 2, 1 of 4 replaced"
+    assert render.progress({**known, "phase": "rolling_back"}).startswith("rolling back: generation 2")
     assert render.progress({"phase": "canary"}) == "phase=canary"
 
 
@@ -164,7 +165,7 @@ def test_a_restart_is_told_by_its_outcome_or_by_the_state_it_led_to() -> None:
 
 def test_a_verdict_tells_outcome_and_reason() -> None:
     told = {"outcome": "rolled_back", "generation": 3, "duration_s": 1.5, "reason": "boot failed", "status": 500}
-    assert render.verdict(told) == "generation 3 rolled_back after 1.5s: boot failed"
+    assert render.verdict(told) == "generation 3 rolled back after 1.5s: boot failed"
     assert render.verdict({"outcome": "committed"}) == "committed"
     told = {"outcome": "committed", "awaiting_restart": ["bind", "backlog"]}
     assert render.verdict(told) == "committed; changed, too, but applied by a restart alone: bind, backlog"

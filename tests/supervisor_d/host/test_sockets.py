@@ -108,7 +108,7 @@ def test_a_busy_address_is_refused_in_one_line(opened: Opened) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert opened.refused("127.0.0.1:0", f"127.0.0.1:{port}") == (
-            f"127.0.0.1:{port}: already in use (bind, from flag --bind)"
+            f"127.0.0.1:{port}: already in use; stop what listens there, or choose another (bind, from flag --bind)"
         )
 
 

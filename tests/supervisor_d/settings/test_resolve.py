@@ -358,3 +358,10 @@ def test_rows_show_every_setting_as_text_with_its_source() -> None:
     assert ("bind", "0.0.0.0:80", "env PORT") in rows
     assert ("unix-mode", "0600", "flag --unix-mode") in rows
     assert ("graceful-timeout", "30s", "default") in rows
+
+
+def test_a_directory_that_is_not_there_is_refused_with_where_it_was_given(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    said = f"chdir: must be a directory that exists; {gone!r} is not there"
+    assert refused({**APP, "chdir": gone}, {}) == (f"{said} (flag --chdir)",)
+    assert refused(APP, {"SUPERVISOR_D_CHDIR": gone}) == (f"{said} (env SUPERVISOR_D_CHDIR)",)
