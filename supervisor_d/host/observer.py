@@ -77,7 +77,7 @@ class Observer:
         return {slot: size for slot, size in sizes if size is not None}  # None: exited meanwhile
 
     def _see(self, child: Child, throttled_s: float, memory_bytes: int | None) -> Observation:
-        from supervisor_d.host.processes import process_state
+        from supervisor_d.host.processes import process_state, starved_s
 
         figures = self._scoreboard.figures(child.slot)
         return Observation(
@@ -90,6 +90,7 @@ class Observer:
             memory_bytes=memory_bytes,
             throttled_s=throttled_s,
             suspended_s=clock.suspended_s(),
+            starved_s=starved_s(child.pid),
         )
 
 

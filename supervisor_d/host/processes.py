@@ -5,6 +5,7 @@ Imported when a worker is first looked at, not before: see late_imports.py.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -25,6 +26,18 @@ def process_state(pid: Pid) -> ProcessState:
         return STATES.get(psutil.Process(pid).status(), ProcessState.RUNNING)
     except psutil.Error:
         return ProcessState.UNKNOWN
+
+
+def starved_s(pid: Pid) -> float:
+    """Seconds since its start that the main thread could run and had no CPU; 0.0 where the kernel does not count them.
+
+    The second figure of /proc/PID/schedstat, in nanoseconds (kernel Documentation/scheduler/sched-stats.rst).
+    """
+    try:
+        fields = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    except OSError:  # gone, hidden, not Linux, or a kernel without CONFIG_SCHED_INFO
+        return 0.0
+    return int(fields[1]) / 1e9
 
 
 def rss_bytes(pid: Pid) -> int | None:

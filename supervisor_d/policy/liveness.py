@@ -1,8 +1,10 @@
 """Whose beats are overdue, why, and what follows: suspicion at the soft limit, SIGKILL at the hard one.
 
 Beats are looked at only when one could be overdue: at the last known beat plus the timeout. The look then tells the
-real last beat, and nearly always the next look is simply later. A silence that the worker could not help (its cgroup
-was throttled, the machine was suspended) extends the limit.
+real last beat, and nearly always the next look is simply later. A silence that the worker could not help extends the
+limit: its cgroup was throttled, the machine was suspended, or other processes had the CPUs. The kernel counts the last
+for each worker by itself. Rejected: to excuse all if many are late, for a deploy can hang all of them; and the
+machine's pressure (/proc/pressure/cpu), which a hung worker's busy neighbour would raise, too.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
         handle.baseline = seen
     throttled_s = seen.throttled_s - handle.baseline.throttled_s
     suspended_s = seen.suspended_s - handle.baseline.suspended_s
-    extension_s = min(throttled_s + suspended_s, EXTENSION_MAX * desk.terms.timeout)
+    starved_s = seen.starved_s - handle.baseline.starved_s
+    # While its cgroup is throttled a thread waits for a CPU, too: the one is part of the other.
+    extension_s = min(max(throttled_s, starved_s) + suspended_s, EXTENSION_MAX * desk.terms.timeout)
     if silent_s < desk.terms.timeout + extension_s:
         if not handle.extended:
             desk.outbox.report_worker(
@@ -83,6 +87,7 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
                 handle,
                 throttled_s=round(throttled_s, 3),
                 suspended_s=round(suspended_s, 3),
+                starved_s=round(starved_s, 3),
             )
         handle.extended = True
         handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout + extension_s)
