@@ -174,8 +174,9 @@ def change(_: click.Context, __: click.Parameter, value: str) -> Object:
 # -2 is no option of ours, so ignoring unknown options lets it be the argument that it is.
 @ctl.command("scale", help=summary_of("scale"), context_settings={"ignore_unknown_options": True})
 @click.argument("wanted", metavar="N|+N|-N", callback=change)
-def scale(wanted: Object) -> None:
-    told = ask("POST", "/v1/scale", wanted)
+@click.option("--force", is_flag=True, help="Beyond max-workers.")
+def scale(wanted: Object, force: bool) -> None:
+    told = ask("POST", "/v1/scale", {**wanted, "force": True} if force else wanted)
     click.echo(f"workers: {text(told, 'old')} -> {text(told, 'target')}")
 
 

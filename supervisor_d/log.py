@@ -89,7 +89,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.recovered": Event("warning", (*WORKER, "silent_s"), "A suspected worker's loop beats again."),
     "worker.timeout_extended": Event(
         "warning",
-        (*WORKER, "throttled_s", "suspended_s"),
+        (*WORKER, "throttled_s", "suspended_s", "starved_s"),
         "Silent, but it was kept from running: not held against it.",
     ),
     "worker.hung": Event(
@@ -137,6 +137,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.recycled": Event("info", (*WORKER, "reason"), "The worker is to be replaced, replacement first."),
     "worker.illegal_transition": Event("error", (*WORKER, "state", "cause"), "Our fault: killed and replaced."),
     "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),
+    "fleet.scale_refused": Event(
+        "warning", ("wanted", "target", "reason", "origin"), "More workers were asked for than may be: none was added."
+    ),
     "fleet.sized": Event(
         "info",
         ("workers", "cpus", "worker_bytes", "room_bytes", "limit_bytes"),

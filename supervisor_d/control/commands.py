@@ -79,11 +79,12 @@ def reload(asked: Asked) -> Fact:
 def scale(asked: Asked) -> Fact:
     if ("workers" in asked.values) == ("by" in asked.values):
         raise Refused(400, 'scale: give either "workers", the new number, or "by", the difference')
+    force = bool(asked.values.get("force", False))
     if "by" in asked.values:
-        return ScaleRequested(asked.origin, asked.values["by"], relative=True, ticket=asked.ticket)
+        return ScaleRequested(asked.origin, asked.values["by"], relative=True, ticket=asked.ticket, force=force)
     if asked.values["workers"] < 1:
         raise Refused(400, f"workers: must be at least 1, not {asked.values['workers']}")
-    return ScaleRequested(asked.origin, asked.values["workers"], relative=False, ticket=asked.ticket)
+    return ScaleRequested(asked.origin, asked.values["workers"], relative=False, ticket=asked.ticket, force=force)
 
 
 def stop(asked: Asked) -> Fact:
@@ -177,12 +178,13 @@ COMMANDS: Final = (
     Command(
         "POST",
         "/v1/scale",
-        "scale N|+N|-N",
+        "scale [--force] N|+N|-N",
         "Change the number of workers.",
         "200, `old` and `target`; 409 if that many cannot be",
         body={
             "workers": Field("integer", "the new number, at least 1"),
             "by": Field("integer", "the difference, such as 2 or -2; the number never falls below 1"),
+            "force": Field("switch", "true: beyond max-workers"),
         },
         act=scale,
     ),

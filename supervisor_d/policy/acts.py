@@ -191,6 +191,12 @@ def back_off(desk: Desk, handle: Handle, *, reason: str) -> float:
     return retry_s
 
 
+def queue(desk: Desk, handle: Handle, reason: str) -> None:
+    """Keep an empty slot for a successor that comes when others have booted."""
+    _move(desk, handle, Cause.BACK_OFF)
+    handle.reason = reason
+
+
 def _move(desk: Desk, handle: Handle, cause: Cause) -> None:
     handle.move(cause, desk.now)
     desk.moves += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor_d.errors import EXIT_INTERNAL
-from supervisor_d.policy import acts
+from supervisor_d.policy import acts, births
 from supervisor_d.policy.desk import Desk, Failure
 from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
@@ -73,7 +73,7 @@ def _remember(desk: Desk, handle: Handle, fact: WorkerExited, fate: Fate, reason
     retry_s = count_failure(desk, handle, reason, followed=followed)
     desk.outbox.report_worker("worker.crashed", handle, **told, retry_s=retry_s)
     if followed and not retry_s:
-        acts.spawn(desk, handle, handle.generation)
+        births.follow(desk, handle)
 
 
 def count_failure(desk: Desk, handle: Handle, reason: str, *, followed: bool) -> float | None:

@@ -15,7 +15,7 @@ from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.rollout import Rollout
-from supervisor_d.policy.scaling import TARGET_MAX, new_target
+from supervisor_d.policy.scaling import new_target, refusal
 from supervisor_d.policy.shutdown import Shutdown
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import LastReload, SlotState
@@ -188,8 +188,12 @@ class Requests:
     def _scale(self, request: ScaleRequested) -> None:
         desk, old = self._desk, self._desk.target
         new = new_target(old, request.change, relative=request.relative)
-        if new is None:
-            desk.outbox.answer(request.ticket, 409, error=f"workers: must be at most {TARGET_MAX}")
+        refused = refusal(old, new, desk.terms.max_workers, force=request.force)
+        if refused is not None:
+            desk.outbox.report(
+                "fleet.scale_refused", wanted=new, target=old, reason=refused, origin=str(request.origin)
+            )
+            desk.outbox.answer(request.ticket, 409, error=refused)
             return
         desk.sizing.is_overruled = True
         if new != old:

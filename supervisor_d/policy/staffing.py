@@ -5,7 +5,7 @@ A ready worker is taken away only while enough others are ready: `may_spare` is 
 
 from __future__ import annotations
 
-from supervisor_d.policy import acts
+from supervisor_d.policy import acts, births
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import SlotState
@@ -20,7 +20,7 @@ def may_spare(desk: Desk, handle: Handle) -> bool:
 def staff(desk: Desk, generation: Generation, wanted: int) -> None:
     """Spawn workers of the generation, or take the surplus away, until as many stay as are wanted."""
     staying = desk.fleet.staying(generation)
-    for _ in range(wanted - len(staying)):
+    for _ in range(min(wanted - len(staying), births.room(desk))):
         free = desk.fleet.free()
         if free is not None:
             acts.spawn(desk, free, generation)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from supervisor_d.errors import EXIT_BOOT_FAILED
-from supervisor_d.policy import acts, liveness, sizing, staffing, workers
+from supervisor_d.policy import acts, births, liveness, sizing, staffing, workers
 from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
@@ -60,7 +60,7 @@ ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
     Alarm.KILL: workers.expire_grace,
     Alarm.HOLD: acts.give_up_place,
     Alarm.ABANDON: acts.abandon,
-    Alarm.RETRY: lambda desk, handle: acts.spawn(desk, handle, handle.generation),
+    Alarm.RETRY: births.retry,
 }
 """What is done when an alarm is due. LOOK and AGE are missing: the one is for all workers together, the other asks
 recycling."""
@@ -264,6 +264,7 @@ class Supervisor:
         if shutdown is None:
             self._memory.step(desk)
             sizing.proceed(desk, requests.rollout)
+        births.resume(desk)
         requests.begin_reload()
         if requests.rollout is not None:
             requests.rollout.step(desk)

@@ -57,6 +57,13 @@ def jitter_needs_a_limit(settings: Settings, _: Host) -> tuple[str, str] | None:
     return None
 
 
+def workers_are_within_their_bound(settings: Settings, _: Host) -> tuple[str, str] | None:
+    most = settings.daemon.max_workers
+    if most and settings.daemon.workers > most:
+        return "workers", f"must be at most max-workers, which is {most}, not {settings.daemon.workers}"
+    return None
+
+
 def spread_fits_into_the_drain(settings: Settings, _: Host) -> tuple[str, str] | None:
     return at_most(settings, "drain_spread", "graceful_timeout")
 
@@ -161,6 +168,7 @@ def user_can_be_had(settings: Settings, host: Host) -> tuple[str, str] | None:
 
 RULES: Final[Sequence[Rule]] = (
     jitter_needs_a_limit,
+    workers_are_within_their_bound,
     spread_fits_into_the_drain,
     request_line_fits_into_the_head,
     factory_is_said_once,

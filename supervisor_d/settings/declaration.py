@@ -148,6 +148,9 @@ class DaemonSettings:
         help="Number of workers; auto counts the CPUs this process may use, capped by the cgroup's quota; where its "
         "memory is limited, it begins with one worker, weighs that, and adds as many as fit.",
     )
+    max_workers: int = option(
+        AUTO, kind=WORKERS, section="workers", help="Most workers that scaling reaches; auto: 16 a CPU, at least 32."
+    )
     user: str = option(
         "",
         kind=TEXT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor_d.settings.capacity import usable_cpus
-from supervisor_d.settings.declaration import AUTO, Settings
+from supervisor_d.settings.declaration import AUTO, WORKERS_MAX, Settings
 from supervisor_d.vocabulary import Terms
 
 BEATS_PER_TIMEOUT = 4
@@ -19,6 +19,22 @@ WATCH_MAX_S = 10.0
 """Under a long timeout; chosen: the requests in flight behind a blocked loop are this old in a dump asked for early."""
 
 
+WORKERS_PER_CPU = 16
+WORKERS_AT_LEAST = 32
+"""What max-workers is by itself. Chosen: four times the most that is recommended for workers that block (2 to 4 for
+each CPU, gunicorn's documentation), so that it stops a typo (50 for 5) and no deployment."""
+
+BIRTHS_PER_CPU = 2
+BIRTHS_MIN = 4
+"""Workers that boot at once. An import computes, so that more for each CPU are all ready later; two, since a start-up
+also waits (databases). Chosen: with 277 at once on two CPUs the master did not answer within 10 s."""
+
+
+def most_workers(cpus: int) -> int:
+    """max-workers, if it is auto."""
+    return min(WORKERS_MAX, max(WORKERS_AT_LEAST, WORKERS_PER_CPU * cpus))
+
+
 def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) -> Terms:
     """The policy's terms; `pid1` decides an exit-when-failed of auto.
 
@@ -26,9 +42,12 @@ def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) ->
     finds out how many of those fit.
     """
     daemon, server = settings.daemon, settings.server
-    workers = usable_cpus().count if daemon.workers == AUTO else daemon.workers
+    cpus = usable_cpus().count
+    workers = cpus if daemon.workers == AUTO else daemon.workers
     return Terms(
         workers=workers,
+        max_workers=max(workers, most_workers(cpus) if daemon.max_workers == AUTO else daemon.max_workers),
+        births=max(BIRTHS_MIN, BIRTHS_PER_CPU * cpus),
         fit_memory=is_memory_limited and daemon.workers == AUTO and workers > 1,
         timeout=daemon.timeout,
         boot_timeout=daemon.boot_timeout,

@@ -166,12 +166,13 @@ class MemoryMeasured:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequested:
-    """`change` is absolute where `relative` is False; the ticket, if any, is answered when the target is set."""
+    """`change` is absolute where `relative` is False; `force` goes beyond the terms' max_workers."""
 
     origin: Origin
     change: int
     relative: bool
     ticket: Ticket | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ class Observation:
     """What the host saw of one worker when asked. Instants are monotonic seconds, 0.0 is never.
 
     `throttled_s` and `suspended_s` only ever grow: time the cgroup kept its processes from running (cpu.stat), and
-    time the machine was suspended. `memory_bytes` is the PSS, or None if memory was not asked for.
+    time the machine was suspended. So does `starved_s`: time its main thread could run and had no CPU. `memory_bytes`
+    is the PSS, or None if memory was not asked for.
     """
 
     loop_beat_at: Instant
@@ -59,6 +60,7 @@ class Observation:
     memory_bytes: int | None = None
     throttled_s: float = 0.0
     suspended_s: float = 0.0
+    starved_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Terms:
     workers: int = 1
     fit_memory: bool = False
     """`workers` is only the most there may be: fewer, if the memory limit has no room for so many."""
+    max_workers: int = 1024
+    """The most that scaling may reach without force."""
+    births: int = 64
+    """The most workers that boot at once."""
     timeout: float = 30.0
     boot_timeout: float = 60.0
     graceful_timeout: float = 30.0

@@ -19,7 +19,7 @@ from supervisor_d.policy.restart import (
     remember,
     share,
 )
-from supervisor_d.policy.scaling import TARGET_MAX, new_target
+from supervisor_d.policy.scaling import TARGET_MAX, new_target, refusal
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.policy.status import DaemonState
 from supervisor_d.policy.supervisor import Supervisor
@@ -77,14 +77,30 @@ def test_a_storm_is_more_deaths_than_two_rounds_of_the_fleet() -> None:
         (2, -1, True, 1),
         (2, -9, True, 1),
         (2, TARGET_MAX, False, TARGET_MAX),
-        (2, TARGET_MAX + 1, False, None),
-        (TARGET_MAX, 1, True, None),
     ],
 )
-def test_a_target_is_at_least_one_and_at_most_what_fits(
-    target: int, change: int, relative: bool, wanted: int | None
-) -> None:
+def test_a_target_is_at_least_one(target: int, change: int, relative: bool, wanted: int) -> None:
     assert new_target(target, change, relative=relative) == wanted
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted", "force", "said"),
+    [
+        (2, 10, False, None),
+        (2, 11, False, "at most 10 (max-workers), not 11"),
+        (2, 11, True, None),
+        (20, 20, False, None),
+        (20, 15, False, None),
+        (20, 21, False, "at most 10 (max-workers), not 21"),
+        (2, TARGET_MAX, True, None),
+        (2, TARGET_MAX + 1, True, f"at most {TARGET_MAX}, not"),
+    ],
+)
+def test_more_than_the_bound_is_refused_unless_forced_and_less_never(
+    target: int, wanted: int, force: bool, said: str | None
+) -> None:
+    reason = refusal(target, wanted, 10, force=force)
+    assert (reason is None) if said is None else (said in str(reason))
 
 
 def test_the_highest_slot_is_the_scoreboards_last_record() -> None:
@@ -93,7 +109,8 @@ def test_the_highest_slot_is_the_scoreboards_last_record() -> None:
 
 
 def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
-    desk = Desk(Terms(), 0, 1, sizing_of(Terms()))
+    terms = Terms(births=SLOT_LAST + 5)
+    desk = Desk(terms, 0, 1, sizing_of(terms))
     staffing.staff(desk, Generation(1), SLOT_LAST + 5)
     orders = desk.outbox.take()
     assert len(orders) == SLOT_LAST
@@ -101,7 +118,7 @@ def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
 
 
 def test_more_workers_than_fit_at_start_are_as_many_as_fit() -> None:
-    policy = Supervisor(Terms(workers=TARGET_MAX + 7))
+    policy = Supervisor(Terms(workers=TARGET_MAX + 7, births=TARGET_MAX + 7))
     assert len(policy.receive(Started(), Instant(0.0))) == TARGET_MAX
 
 

@@ -46,6 +46,7 @@ Given = dict[str, object]
 
 IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"max_requests_jitter": 5}, {}, "max_requests_jitter", "give max-requests, too"),
+    ({}, {"workers": 9, "max_workers": 8}, "workers", "must be at most max-workers, which is 8, not 9"),
     ({"proxy_protocol": True, "proxy_allow_ips": ""}, {}, "proxy_allow_ips", "must name somebody"),
     ({"request_id": "X-Id", "header": ["x-id: 1"]}, {}, "request_id", "header says X-Id in all"),
     ({}, {"group": "www"}, "group", "is given without user"),

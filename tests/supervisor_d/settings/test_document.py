@@ -32,7 +32,7 @@ def test_keys_are_the_long_names_and_keep_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("worker = 4", "worker: unknown; did you mean workers? (file {path}: worker)"),
+        ("worker = 4", "worker: unknown; did you mean workers or max-workers? (file {path}: worker)"),
         ("graceful_timeout = 4", "graceful_timeout: unknown; did you mean graceful-timeout? (file"),
         ("[timeouts]\ntimeout = 4", "timeouts: is a table; settings stand at the top level (file"),
         ("xyzzy = 4", "xyzzy: unknown (file {path}: xyzzy)"),

@@ -25,7 +25,7 @@ def test_a_flag_from_elsewhere_is_none_of_ours_and_is_answered_with_one_that_is(
     [
         (["run", "main:app", "--host", "0.0.0.0"], "No such option '--host'; here: --bind HOST:PORT."),
         (["check", "main:app", "-k", "uvicorn_worker.UvicornWorker"], "No such option '-k'; here: every worker"),
-        (["run", "main:app", "--worker", "3"], "Did you mean '--workers'?"),
+        (["run", "main:app", "--worker", "3"], "Did you mean one of: '--max-workers', '--workers'?"),
         (["run", "main:app", "--nothing-like-it"], "No such option '--nothing-like-it'."),
     ],
 )

@@ -53,7 +53,7 @@ def test_an_empty_variable_of_ours_lets_the_alias_through() -> None:
 def test_unknown_names_with_our_prefix_are_all_refused_with_near_misses() -> None:
     _, problems = read(SUPERVISOR_D_WORKER="1", SUPERVISOR_D_XYZZY="1", XYZZY="1")
     assert problems == [
-        "SUPERVISOR_D_WORKER: unknown; did you mean workers? (env SUPERVISOR_D_WORKER)",
+        "SUPERVISOR_D_WORKER: unknown; did you mean workers or max-workers? (env SUPERVISOR_D_WORKER)",
         "SUPERVISOR_D_XYZZY: unknown (env SUPERVISOR_D_XYZZY)",
     ]
 

@@ -42,6 +42,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "body_min_rate": ("1k", "1k", 1024),
     "request_timeout": (60, "60s", 60.0),
     "write_timeout": (3600, "1h", 3600.0),
+    "max_workers": (64, "64", 64),
     "disconnect_grace": (0.1, "100ms", 0.1),
     "drain_spread": (0.1, "100ms", 0.1),
     "limit_request_line": (4096, "4k", 4096),
@@ -240,7 +241,9 @@ def test_a_contradiction_names_the_source_of_the_setting_it_is_about() -> None:
 
 
 def test_an_unknown_argument_is_refused_by_name() -> None:
-    assert refused({**APP, "worker": 1}, {}, Origin.ARGUMENT) == ("worker: unknown; did you mean workers? (argument)",)
+    assert refused({**APP, "worker": 1}, {}, Origin.ARGUMENT) == (
+        "worker: unknown; did you mean workers or max_workers? (argument)",
+    )
 
 
 def test_an_application_is_needed_only_where_one_is_run() -> None:

@@ -9,10 +9,10 @@ import pytest
 from server_core.settings import ServerSettings
 from supervisor_d.settings.capacity import usable_cpus
 from supervisor_d.settings.declaration import AUTO, DaemonSettings, Settings
-from supervisor_d.settings.terms import terms
+from supervisor_d.settings.terms import most_workers, terms
 from supervisor_d.vocabulary import Terms
 
-DERIVED = ("beat_s", "watch_s", "exit_when_failed", "graceful_timeout", "fit_memory", "memory_limited")
+DERIVED = ("beat_s", "watch_s", "exit_when_failed", "graceful_timeout", "fit_memory", "memory_limited", "births")
 """Terms that are not simply the setting of their name."""
 
 
@@ -27,12 +27,24 @@ def test_every_term_is_the_setting_of_its_name() -> None:
         park=False,
         max_age=45.0,
         max_memory=46,
+        max_workers=48,
     )
     made = terms(Settings(daemon=daemon, server=ServerSettings(graceful_timeout=47.0)), pid1=False)
     for field in dataclasses.fields(Terms):
         if field.name not in DERIVED:
             assert getattr(made, field.name) == getattr(daemon, field.name), field.name
     assert made.graceful_timeout == 47.0
+
+
+@pytest.mark.parametrize(("cpus", "most"), [(1, 32), (2, 32), (4, 64), (64, 1024), (256, 1024)])
+def test_the_bound_of_scaling_is_a_generous_multiple_of_the_cpus(cpus: int, most: int) -> None:
+    assert most_workers(cpus) == most
+
+
+def test_the_bound_is_never_below_the_workers_that_the_setting_asks_for() -> None:
+    made = terms(Settings(daemon=DaemonSettings(workers=1000), server=ServerSettings()), pid1=False)
+    assert made.max_workers == max(1000, most_workers(usable_cpus().count))
+    assert made.births >= 4
 
 
 def test_auto_workers_are_counted() -> None:
