@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TypeVar, cast
 
-from server_core import task_set
+from server_core import own_tasks, task_set
 from server_core.errors import UsageError
 
 T = TypeVar("T")
@@ -47,23 +47,31 @@ def run(
     asyncio lets SystemExit and KeyboardInterrupt from any callback or task unwind the whole loop (Handle._run), so
     one `sys.exit()` in an application's background task would drop every other client's request. Here the loop is
     entered again, and `on_exit` is told: it decides how to end in good order. (An error of `main` itself is raised.)
+    `main` is not among the tasks that an application can find (own_tasks).
     """
     task_set.lighten()
     with asyncio.Runner(loop_factory=factory) as runner:
         loop = runner.get_loop()
         _tell_the_main_thread(loop)
-        task = loop.create_task(main(loop))
-        while True:
-            try:
-                return loop.run_until_complete(task)
-            except (SystemExit, KeyboardInterrupt) as error:
-                if task.done():
-                    raise
-                on_exit(error)
-            except RuntimeError:  # "Event loop stopped before Future completed.", of both loops
-                if task.done() or loop.is_closed():
-                    raise
-                on_exit(LoopStopped("the application stopped the event loop"))
+        task = own_tasks.begin(main(loop), loop)
+        try:
+            return _complete(loop, task, on_exit)
+        finally:
+            loop.set_task_factory(None)  # the application's could fail the runner, which has tasks to make, too
+
+
+def _complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], on_exit: Callable[[BaseException], None]) -> T:
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            on_exit(error)
+        except RuntimeError:  # "Event loop stopped before Future completed.", of both loops
+            if task.done() or loop.is_closed():
+                raise
+            on_exit(LoopStopped("the application stopped the event loop"))
 
 
 def _tell_the_main_thread(loop: asyncio.AbstractEventLoop) -> None:

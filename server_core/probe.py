@@ -88,8 +88,9 @@ async def probe(app: Application, path: str, *, root_path: str, state: dict[str,
             return error
         return None
 
-    # A task of its own, as every request has: libraries tell tasks apart, and cancel scopes are bound to theirs.
-    error = await asyncio.get_running_loop().create_task(ask())
+    # A task of its own, as every request has: libraries tell tasks apart, and cancel scopes are bound to theirs. Not by
+    # the loop's task factory, which the application may have set: requests do not have it, either.
+    error = await asyncio.Task(ask(), loop=asyncio.get_running_loop())
     if error is not None:
         raise BootError("probe", f"GET {path} raised:\n{application_traceback(error)}") from error
     if not 200 <= answer.status < 400:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
+from server_core import own_tasks
 from server_core.access.entry import Place
 from server_core.adapters import Application
 from server_core.application import load
@@ -126,7 +127,7 @@ class Service:
 
         `started` is called between the two. None if `ending` came first: then whatever had begun has been undone.
         """
-        boot = asyncio.get_running_loop().create_task(self._start(started))
+        boot = own_tasks.begin(self._start(started), asyncio.get_running_loop())
         either: set[asyncio.Future[Server] | asyncio.Future[Ending]] = {boot, ending}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if boot.done():
@@ -204,7 +205,7 @@ class Service:
             self._step.cancel()
 
     async def _give_time_to(self, step: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._take(step))
+        task = own_tasks.begin(self._take(step), asyncio.get_running_loop())
         await asyncio.wait({task})
         if not task.cancelled():
             task.result()

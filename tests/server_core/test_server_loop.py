@@ -50,10 +50,8 @@ EXCEPTIONS = {
     ): "in a process that the application forked, which serves no request",
     ("loops", "_tell_the_main_thread", "add_signal_handler"): "of a signal that there is none: nothing is registered",
     ("lifespan", "Lifespan.startup", "create_task"): THE_MAIN_TASK,
-    ("loops", "run", "create_task"): "the main task itself",
-    ("probe", "probe", "create_task"): THE_MAIN_TASK,
-    ("service", "Service._give_time_to", "create_task"): THE_MAIN_TASK,
-    ("service", "Service.boot", "create_task"): THE_MAIN_TASK,
+    ("own_tasks", "begin", "Task"): "the main task itself, and what it begins",
+    ("probe", "probe", "Task"): THE_MAIN_TASK,
 }
 """Module, function, what it calls: registered with asyncio's own loop, and why that keeps no client's context."""
 
