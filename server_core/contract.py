@@ -208,6 +208,8 @@ class Figures(NamedTuple):
     responses_5xx: int = 0
     overloads_total: int = 0
     evictions_total: int = 0
+    dropped_fields_total: int = 0
+    """Request fields that were left out for the `_` in their names."""
     latency_sum_s: float = 0.0
     """Seconds of all requests that `latency` counts, together."""
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
@@ -234,7 +236,7 @@ threads tell the story."""
 
 RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
 
-FIGURES: Final = struct.Struct(f"=qqddd10qd{len(LATENCY_BOUNDS_S) + 1}q")
+FIGURES: Final = struct.Struct(f"=qqddd11qd{len(LATENCY_BOUNDS_S) + 1}q")
 LOOP_BEAT_OFFSET: Final = 16
 THREAD_BEAT_OFFSET: Final = 24
 INSTANT: Final = struct.Struct("=d")

@@ -95,6 +95,7 @@ class LoopBeat:
                 responses_5xx=served.responses[4],
                 overloads_total=served.overloads_total,
                 evictions_total=served.evictions_total,
+                dropped_fields_total=served.dropped_fields_total,
                 latency_sum_s=served.latency_sum_s,
             )
         )

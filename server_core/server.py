@@ -68,6 +68,7 @@ class ServerFigures(NamedTuple):
     responses: tuple[int, int, int, int, int]
     overloads_total: int
     evictions_total: int
+    dropped_fields_total: int
     latency_sum_s: float
     latency: tuple[int, ...]
 
@@ -301,6 +302,7 @@ class Server(Traffic):
             (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
             self.admission.overloads_total if self.admission is not None else 0,
             self.room.evictions_total,
+            self.headers.dropped_total,
             self.latency_sum_s,
             tuple(self.latency),
         )

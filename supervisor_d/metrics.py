@@ -18,6 +18,13 @@ from supervisor_d.policy.status import DaemonState, SlotState
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "supervisor_d_"
 
+FIGURE_COUNTERS: Final = {
+    "overloads_total": "Requests answered 503 because of limit-concurrency.",
+    "evictions_total": "Idle or slow connections closed to make room where descriptors were short.",
+    "dropped_fields_total": "Request fields left out for the _ in their names (underscore-headers drop).",
+}
+"""Counters that are the sums of Figures' fields of the same names."""
+
 RESPONSE_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 EVENT_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
@@ -102,16 +109,8 @@ def counter_families(view: View) -> Iterator[Family]:
             for name in RESPONSE_CLASSES
         ),
     )
-    yield counter(
-        "overloads_total",
-        "Requests answered 503 because of limit-concurrency.",
-        sum(figures.overloads_total for figures in everyone),
-    )
-    yield counter(
-        "evictions_total",
-        "Idle or slow connections closed to make room where descriptors were short.",
-        sum(figures.evictions_total for figures in everyone),
-    )
+    for name, help_text in FIGURE_COUNTERS.items():
+        yield counter(name, help_text, sum(getattr(figures, name) for figures in everyone))
     yield Family(
         "request_duration_seconds",
         "histogram",

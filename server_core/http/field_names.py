@@ -28,6 +28,8 @@ class SortedFields(NamedTuple):
     """All that are handed on."""
     special: Fields
     forwarded: Fields
+    dropped: int
+    """How many are not."""
 
 
 class FieldNames(dict[bytes, tuple[bytes, int]]):
@@ -74,13 +76,15 @@ class FieldNames(dict[bytes, tuple[bytes, int]]):
         fields: Fields = []
         special: Fields = []
         forwarded: Fields = []
+        dropped = 0
         for raw in head.split(b"\r\n")[1:-2]:
             name, _, value = raw.partition(b":")
             lowered, kind = self[name]
             if kind == DROPPED_NAME:
+                dropped += 1
                 continue
             field = lowered, value.strip(b" \t")
             fields.append(field)
             if kind:
                 (special if kind == SPECIAL_NAME else forwarded).append(field)
-        return SortedFields(fields, special, forwarded)
+        return SortedFields(fields, special, forwarded, dropped)

@@ -16,19 +16,20 @@ class H11Headers:
     Content-Length values, and makes the value of Transfer-Encoding lower-case.
     """
 
-    __slots__ = ("_limit", "_names", "forwarded", "special")
+    __slots__ = ("_limit", "_names", "dropped", "dropped_total", "forwarded", "special")
 
     def __init__(self, names: FieldNames, limit: int) -> None:
         self._names = names
         self.special: Fields = []
         self.forwarded: Fields = []
+        self.dropped = self.dropped_total = 0
         self._limit = limit
 
     def knows(self, method: bytes) -> bool:  # noqa: ARG002 - the seam's question; h11 takes any token
         return True
 
     def parse(self, head: bytes) -> Fields:
-        fields, self.special, self.forwarded = self._names.sort(head)
+        fields, self.special, self.forwarded, self.dropped = self._names.sort(head)
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limit)
         try:
             parser.receive_data(head)

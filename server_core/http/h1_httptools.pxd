@@ -2,6 +2,8 @@ cdef class HttptoolsHeaders:
     cdef object _names
     cdef public list special
     cdef public list forwarded
+    cdef public int dropped
+    cdef public long long dropped_total
     cdef list _fields
     cdef object _feed
 

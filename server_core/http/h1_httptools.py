@@ -26,12 +26,13 @@ class HttptoolsHeaders:
     9.3 (httptools 0.9); the transcripts in tests/conformance fail if that changes.
     """
 
-    __slots__ = ("_feed", "_fields", "_names", "forwarded", "special")
+    __slots__ = ("_feed", "_fields", "_names", "dropped", "dropped_total", "forwarded", "special")
 
     def __init__(self, names: FieldNames) -> None:
         self._names = names
         self.special: Fields = []
         self.forwarded: Fields = []
+        self.dropped = self.dropped_total = 0
         self._fields: Fields = []
         self.renew()
 
@@ -47,7 +48,7 @@ class HttptoolsHeaders:
         fields: Fields = []
         self._fields = fields
         # New ones each time: the last ones are another head's, and a connection keeps them for heads like it
-        self.special, self.forwarded = [], []
+        self.special, self.forwarded, self.dropped = [], [], 0
         try:
             self._feed(head)
         except httptools.HttpParserUpgrade:
@@ -69,6 +70,7 @@ class HttptoolsHeaders:
         field = (known[0], value)
         if kind := known[1]:
             if kind == DROPPED_NAME:
+                self.dropped += 1
                 return
             (self.special if kind == SPECIAL_NAME else self.forwarded).append(field)
         self._fields.append(field)

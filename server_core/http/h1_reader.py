@@ -113,8 +113,9 @@ class H1Reader:
         """Take apart the fields of a head, which is `rest` behind its line, and judge them.
 
         A client's next request mostly has the fields of its last one, so these are kept: what is the same to the byte,
-        in the same version, comes to the same. Rejected: remembering them for all connections, which costs a hash of
-        all the bytes each time, and is filled by cookies that never come back.
+        in the same version, comes to the same; unless some were left out, which are counted each time. Rejected:
+        remembering them for all connections, which costs a hash of all the bytes each time, and is filled by cookies
+        that never come back.
         """
         parser, head = self._parser, self._head
         self._last = b""
@@ -130,9 +131,11 @@ class H1Reader:
         self._forwarded = parser.forwarded
         if rules.length or not rules.keep_alive:
             parser.renew()  # it would wait for the body, which is not its business, or take nothing behind this head
+        if parser.dropped:
+            parser.dropped_total += parser.dropped
         if line.authority is not None:
             fields = overrule_host(line.authority, fields)
-        elif len(rest) <= LAST_LIMIT:
+        elif len(rest) <= LAST_LIMIT and not parser.dropped:
             self._last = rest
         head.renew(fields, tuple(fields) if self._last else ())
 
@@ -229,7 +232,7 @@ class H1Reader:
         line = self._lines.glance(head)
         if line is not None:
             is_sound = FIELD_LINES.fullmatch(head, head.find(b"\r")) is not None
-            fields, _, forwarded = self._parser.sort(head) if is_sound else ([], [], [])
+            fields, _, forwarded, _ = self._parser.sort(head) if is_sound else ([], [], [], 0)
             refused.head = _excerpt(line, fields, forwarded)
         return refused
 

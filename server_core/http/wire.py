@@ -128,6 +128,10 @@ class HeaderParser(Protocol):
     """After parse(): the fields that frame the message or steer the connection (h1_rules.SPECIAL), in order."""
     forwarded: Fields
     """After parse(): the fields a proxy may have added (field_names.FORWARDED_NAME), in order."""
+    dropped: int
+    """After parse(): how many fields were left out (field_names.DROPPED_NAME)."""
+    dropped_total: int
+    """Those of all heads that were accepted; the reader counts."""
 
     def knows(self, method: bytes) -> bool:
         """Whether parse() takes this method; a reader shows it POST in place of others."""
@@ -135,8 +139,9 @@ class HeaderParser(Protocol):
     def parse(self, head: bytes) -> Fields:
         """All fields, names lower-cased and values stripped; Refused(400) if it is not well-formed."""
 
-    def sort(self, head: bytes) -> tuple[Fields, Fields, Fields]:
-        """All fields, the special and the forwarded ones, of a head whose fields are well-formed; refused or not."""
+    def sort(self, head: bytes) -> tuple[Fields, Fields, Fields, int]:
+        """All fields, the special and the forwarded ones, and how many were left out, of a well-formed head; refused or
+        not."""
 
     def renew(self) -> None:
         """Forget the request whose head was parsed: its body is somebody else's business."""

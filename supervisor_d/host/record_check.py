@@ -18,6 +18,9 @@ from server_core.records import dataclass
 REQUESTS_PER_S: Final = 1_000_000
 """More than any worker can begin: the fastest measured here answer 100,000 a second (PERFORMANCE.md)."""
 
+FIELDS_PER_S: Final = 100 * REQUESTS_PER_S
+"""More request fields than any worker can read: a field is at least five bytes (`_:` and its line's end)."""
+
 CONNECTIONS_MAX: Final = 1 << 30
 """Linux's own bound of fs.nr_open is below it (proc(5)), and a process cannot hold more than that."""
 
@@ -54,9 +57,15 @@ def _at_most(limit: int) -> Rule:
     return lambda value, *_: None if 0 <= value <= limit else f"must be from 0 to {limit}"
 
 
-def _counter(value: float, last: float, known: Known) -> str | None:
-    most = REQUESTS_PER_S * (known.now - known.since + 1.0)
-    return None if last <= value <= most else f"must be from {last} to {most:.0f}"
+def _counts(per_s: int) -> Rule:
+    def rule(value: float, last: float, known: Known) -> str | None:
+        most = per_s * (known.now - known.since + 1.0)
+        return None if last <= value <= most else f"must be from {last} to {most:.0f}"
+
+    return rule
+
+
+_counter = _counts(REQUESTS_PER_S)
 
 
 def _seconds_sum(value: float, last: float, known: Known) -> str | None:
@@ -84,6 +93,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "responses_5xx": _counter,
     "overloads_total": _counter,
     "evictions_total": _counter,
+    "dropped_fields_total": _counts(FIELDS_PER_S),
     "latency_sum_s": _seconds_sum,
     "latency": _counter,
 }

@@ -84,6 +84,7 @@ def a_view(**changes: object) -> View:
                 responses_5xx=1,
                 overloads_total=1,
                 evictions_total=2,
+                dropped_fields_total=3,
                 latency_sum_s=0.25,
                 latency=latencies(20, 8),
             )
@@ -94,6 +95,7 @@ def a_view(**changes: object) -> View:
             responses_5xx=10,
             overloads_total=4,
             evictions_total=5,
+            dropped_fields_total=6,
             latency_sum_s=2.5,
             latency=latencies(900, 0, 100),
         ),

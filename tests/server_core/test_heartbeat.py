@@ -35,7 +35,7 @@ class Observed:
             self.thrice.set()
 
     def figures(self) -> ServerFigures:
-        return ServerFigures(1, 2, 3, (4, 5, 6, 7, 8), 10, 11, 1.5, (9,) * 14)
+        return ServerFigures(1, 2, 3, (4, 5, 6, 7, 8), 10, 11, 12, 1.5, (9,) * 14)
 
     def in_flight(self) -> list[InFlight]:
         return self.requests

@@ -82,6 +82,7 @@ def test_requests_are_those_of_living_and_former_workers() -> None:
     assert told['supervisor_d_responses_total{class="3xx"}'] == 0
     assert told["supervisor_d_overloads_total"] == 5
     assert told["supervisor_d_evictions_total"] == 7
+    assert told["supervisor_d_dropped_fields_total"] == 9
 
 
 def test_the_histogram_is_cumulative_and_its_last_bucket_is_its_count() -> None:
@@ -105,6 +106,7 @@ def test_no_counter_falls_when_a_worker_is_replaced() -> None:
         responses_5xx=before.retired.responses_5xx + gone.responses_5xx,
         overloads_total=before.retired.overloads_total + gone.overloads_total,
         evictions_total=before.retired.evictions_total + gone.evictions_total,
+        dropped_fields_total=before.retired.dropped_fields_total + gone.dropped_fields_total,
         latency_sum_s=before.retired.latency_sum_s + gone.latency_sum_s,
         latency=latency,
     )

@@ -37,6 +37,7 @@ FIGURES = Figures(
     responses_5xx=1,
     overloads_total=3,
     evictions_total=4,
+    dropped_fields_total=6,
     latency_sum_s=1.5,
     latency=tuple(range(14)),
 )
@@ -114,6 +115,7 @@ def test_counters_of_the_gone_are_kept_once_and_gauges_are_not(board: Board) -> 
         responses_5xx=2,
         overloads_total=6,
         evictions_total=8,
+        dropped_fields_total=12,
         latency_sum_s=3.0,
         latency=tuple(2 * count for count in range(14)),
     )
