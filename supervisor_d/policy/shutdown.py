@@ -19,7 +19,7 @@ from typing import Final
 from supervisor_d.errors import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
-from supervisor_d.policy.slot import Alarm, Handle
+from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
 
@@ -93,6 +93,10 @@ class Shutdown:
 
     def _descend(self, desk: Desk, handle: Handle) -> None:
         handle.held = False
+        if handle.fate is None and handle.has_left:
+            handle.fate = (
+                Fate.LEFT
+            )  # the group's SIGTERM reached it before it served: it leaves as it would be asked to
         match handle.state:
             case SlotState.BACKOFF:
                 acts.release(desk, handle)
