@@ -19,7 +19,8 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        draining                    has closed the listeners and is finishing, in answer to drain
                        finished                    the requests are over: lifespan shutdown begins, and may block the
                                                    event loop for what is left of the budget
-                       drained {lifespan_error}    lifespan shutdown is over; exits next (the field: if it failed)
+                       drained {lifespan_error}    lifespan shutdown is over, or the import given up; exits next (the
+                                                   field: if the shutdown failed)
                        held {threads, processes, stacks}
                                                    behind drained: these threads, which the process does not wait for
                                                    any more, or child processes keep it from its end (departure.py)

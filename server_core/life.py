@@ -118,15 +118,16 @@ def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> Thre
 
 
 def _import(
-    settings: ServerSettings, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
+    settings: ServerSettings, pipe: Pipe, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
 ) -> Application | None:
-    """The application; None if SIGTERM came meanwhile, which ends the import. Raises BootError."""
+    """The application; None if SIGTERM came meanwhile, which ends the import, and it was said. Raises BootError."""
     try:
         signals.interrupts = True
         app = import_application(settings, log, to_be_forked=to_be_forked)
         signals.interrupts = False
     except (BootError, Terminated):
         if signals.terminated:
+            pipe.send("drained")  # or the master would take it for a process that its application has ended
             return None
         raise
     return app
@@ -163,7 +164,7 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
     loops.choose(spec.settings.loop)  # imports it, once for all
     app = None
     if spec.template is Template.APPLICATION:
-        app = _import(spec.settings, log, signals, to_be_forked=True)
+        app = _import(spec.settings, pipe, log, signals, to_be_forked=True)
         if app is None:
             return EXIT_OK
         culprit = "importing the application"
@@ -200,7 +201,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     signals.admit()
     if spec.template is Template.NONE:
         pipe.send("booted")
-    app = app or _import(settings, log, signals)
+    app = app or _import(settings, pipe, log, signals)
     if app is None:
         return EXIT_OK
     worker: Worker | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from supervisor_d.errors import EXIT_INTERNAL
 from supervisor_d.policy import acts, births
 from supervisor_d.policy.desk import Desk, Failure
@@ -24,6 +26,10 @@ FAILURES = frozenset(
     )
 )
 
+ENDED_BY_THE_APPLICATION: Final = ": the application or a library ended the process (os._exit(), or exit() in C code)"
+"""What an exit code means of a worker that has not said that it leaves, or could not boot. What raises, SystemExit too,
+comes back to the worker, which says so."""
+
 
 def describe_exit(fact: WorkerExited) -> str:
     """How the process ended, in words: "exited with code 1", "killed by SIGKILL"."""
@@ -32,6 +38,11 @@ def describe_exit(fact: WorkerExited) -> str:
     if fact.oom_killed:
         return f"killed by {fact.signal}, probably by the kernel's OOM killer"
     return f"killed by {fact.signal}"
+
+
+def _hint(handle: Handle, fact: WorkerExited) -> str:
+    """Who ended a worker that nobody asked to end, where that is known."""
+    return ENDED_BY_THE_APPLICATION if fact.exit_code is not None and not handle.has_left else ""
 
 
 def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> None:
@@ -45,10 +56,11 @@ def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> Non
         held = was is not SlotState.PARKED
     if fate is None and handle.ready_at is not None:
         fate = Fate.CRASHED
+        end += _hint(handle, fact)
         acts.fail(desk, handle, fate, end)
     elif fate is None:
         fate = Fate.BOOT_FAILED
-        end = f"{end} before it was ready"
+        end = f"{end} before it was ready{_hint(handle, fact)}"
         words = worker_report("worker.boot_failed", handle, stage="process", traceback=end)
         acts.fail(desk, handle, fate, end, report=None if desk.ever_ready else words)
     elif fate is Fate.LEFT and (fact.signal is not None or fact.exit_code):

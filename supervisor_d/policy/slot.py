@@ -93,7 +93,7 @@ class Handle:
     ready_at: Instant | None = None
     serves: bool = False
     has_left: bool = False
-    """It has closed its listeners."""
+    """It has said that it leaves, and closed its listeners."""
     finished: bool = False
     """Its requests are over: its beats do not count any more, as its lifespan shutdown may block its event loop."""
     drained: bool = False

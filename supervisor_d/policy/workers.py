@@ -171,6 +171,7 @@ def drained(desk: Desk, handle: Handle) -> None:
             handle.alarms.pop(alarm, None)
         desk.outbox.report_worker("worker.drained", handle)
     elif was not in LEAVING:
+        handle.has_left = True
         _part(desk, handle, was, "left unasked", TERMINATE_GRACE_S)
 
 

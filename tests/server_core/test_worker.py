@@ -399,6 +399,7 @@ def test_sigterm_during_the_import_interrupts_it() -> None:
         worker.expect("booted")
         worker.gate.expect("importing")
         worker.signal(signal.SIGTERM)
+        worker.expect("drained")
         worker.expect_end()
         assert worker.exit_code() == 0
         assert "Traceback" not in worker.stderr
