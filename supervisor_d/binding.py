@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from supervisor_d.host.listener import Binding
 from supervisor_d.settings.address import NamedAddress, parse_address
 from supervisor_d.settings.identity import Identity
 from supervisor_d.settings.resolve import DEFAULT, Resolved
+
+PREDECESSOR_MARGIN_S: Final = 5.0
+"""Beyond graceful-timeout. Chosen: its own last step is GIVE_UP_S, 1.25 s, and the machine may be busy."""
 
 
 def binding_of(resolved: Resolved, identity: Identity | None) -> Binding:
@@ -19,5 +24,6 @@ def binding_of(resolved: Resolved, identity: Identity | None) -> Binding:
         unix_mode=daemon.unix_mode,
         is_default=source == DEFAULT,
         group=identity.gid if identity is not None else None,
+        patience_s=resolved.settings.server.graceful_timeout + PREDECESSOR_MARGIN_S,
         elsewhere=frozenset([admin.name] if isinstance(admin, NamedAddress) else []),
     )

@@ -40,6 +40,12 @@ class ListenerError(SupervisorError):
     exit_code = EXIT_LISTENER
 
 
+class StoppedWaiting(SupervisorError):
+    """Nobody's: the daemon was asked to stop before it could listen."""
+
+    exit_code = EXIT_OK
+
+
 class ControlSocketError(SupervisorError):
     """The operator's: another living daemon owns the control socket, or its place cannot be made."""
 

@@ -29,6 +29,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "master.failing": Event("error", ("reason",), "The master failed again and again: it stops, and exits with 1."),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
+    "socket.awaited": Event(
+        "warning",
+        ("address", "pids", "timeout_s"),
+        "Workers whose master is gone hold the address: it is bound when they have ended, or the start fails (exit 4).",
+    ),
     "socket.inherited": Event("info", ("address", "fd", "source"), "A listening socket was inherited."),
     "socket.exposed": Event("warning", ("address", "reason"), "Other users may replace a socket's file."),
     "socket.unused": Event("warning", ("addresses", "reason"), "A bind setting does not apply."),

@@ -6,15 +6,17 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from server_core.contract import ListenerSpec
 from server_core.records import dataclass
 from supervisor_d import clock
-from supervisor_d.errors import ListenerError
+from supervisor_d.errors import ListenerError, StoppedWaiting
 from supervisor_d.host import unix_path
+from supervisor_d.host.predecessor import stop_asked_for, workers_left_at
 from supervisor_d.settings.address import Address, TcpAddress, UnixAddress, parse_address
+from supervisor_d.vocabulary import Instant
 
 BUSY_FOR_S: Final = 1.0
 """How long a busy address is tried: workers of a master that was killed close their listeners as soon as they notice,
@@ -37,6 +39,8 @@ class Binding:
     group: int | None = None
     """Of Unix sockets' files; None: our own."""
     elsewhere: frozenset[str] = frozenset()
+    patience_s: float = 0.0
+    """How long workers that a master left behind are waited for where they hold an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,32 @@ class Listener:
         return ListenerSpec(self.socket.fileno(), self.address)
 
 
-def bind_patiently(address: TcpAddress | UnixAddress, binding: Binding) -> list[Listener]:
-    """Bind, and for a moment keep trying an address that is still busy. Raises ListenerError."""
-    give_up_at = clock.now() + BUSY_FOR_S
+def bind_patiently(
+    address: TcpAddress | UnixAddress,
+    binding: Binding,
+    awaited: Callable[[tuple[int, ...]], None] = lambda _: None,
+) -> list[Listener]:
+    """Bind, and for a moment keep trying an address that is still busy; longer while a predecessor's workers hold it.
+
+    `awaited` is told their pids, once. Raises ListenerError, or StoppedWaiting if a signal asks for an end meanwhile.
+    """
+    started_at = clock.now()
+    give_up_at = started_at + BUSY_FOR_S
+    told = False
     while True:
         try:
             return _bind_tcp(address, binding) if isinstance(address, TcpAddress) else [_bind_unix(address, binding)]
         except OSError as error:
+            is_late = error.errno == errno.EADDRINUSE and give_up_at <= clock.now() < started_at + binding.patience_s
+            if is_late and (left := workers_left_at(address)):
+                give_up_at = Instant(clock.now() + BUSY_FOR_S)
+                if not told:
+                    awaited(left)
+                told = True
             if error.errno != errno.EADDRINUSE or clock.now() >= give_up_at:
                 raise ListenerError(f"{address}: {_plainly(error)} (bind, from {binding.source})") from None
+            if told and stop_asked_for():
+                raise StoppedWaiting(f"{address}: stopped while it waited for a predecessor's workers") from None
             select.poll().poll(BUSY_RETRY_MS)  # before the loop runs there is nothing else to attend to
 
 

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from server_core.contract import ListenerSpec
@@ -110,10 +111,14 @@ class Listeners:
                 if str(address) not in there:
                     unused.append(str(address))
             else:
-                for listener in bind_patiently(address, binding):
+                awaited = partial(self._tell_awaited, str(address), binding.patience_s)
+                for listener in bind_patiently(address, binding, awaited):
                     self._add(listener, "socket.bound")
         if unused and not binding.is_default:
             self._log("socket.unused", addresses=unused, reason="socket activation (LISTEN_FDS) says where to listen")
+
+    def _tell_awaited(self, address: str, timeout_s: float, pids: tuple[int, ...]) -> None:
+        self._log("socket.awaited", address=address, pids=list(pids), timeout_s=timeout_s)
 
     def _add(self, listener: Listener, event: str) -> None:
         self._open.append(listener)
