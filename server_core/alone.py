@@ -159,7 +159,7 @@ class Alone:
         if self._settings.access_log != access_log.OFF:
             loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         try:
-            self._server = server = await self._service.boot(ending, lambda: None)
+            self._server = server = await self._service.boot(ending, lambda: None, notice.take_back)
             notice.take_back()
             if server is not None:
                 address = address_of(listener)

@@ -72,7 +72,7 @@ class Worker:
         try:
             if terminated:
                 self.terminate()
-            self._server = await self._service.boot(ending, lambda: self._pipe.send("started"))
+            self._server = await self._service.boot(ending, lambda: self._pipe.send("started"), notice.take_back)
             notice.take_back()
             if self._server is not None:
                 for sock in sockets:

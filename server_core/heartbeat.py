@@ -49,9 +49,22 @@ class Observed(Protocol):
 
 
 class LoopBeat:
-    """The beats of the event loop. The instants are time.monotonic's, whatever clock the loop itself goes by."""
+    """The beats of the event loop. The instants are time.monotonic's, whatever clock the loop itself goes by.
 
-    def __init__(self, scoreboard: Scoreboard, server: Observed, *, beat_s: float, pid: int, generation: int) -> None:
+    `also` is called with each beat.
+    """
+
+    def __init__(
+        self,
+        scoreboard: Scoreboard,
+        server: Observed,
+        *,
+        beat_s: float,
+        pid: int,
+        generation: int,
+        also: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._also = also
         self._scoreboard = scoreboard
         self._server = server
         self._beat_s = beat_s
@@ -77,6 +90,7 @@ class LoopBeat:
         self._timer = loop.call_later(self._beat_s, self._beat, loop)
         self._scoreboard.beat_loop(now)
         self._server.sweep(loop.time())
+        self._also()
         self._observe(max(0.0, now - self._due_at))
         self._due_at = now + self._beat_s
 

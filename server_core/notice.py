@@ -76,7 +76,11 @@ class Notice:
         self._loop.add_reader(reading, reading.recv, 4096)
 
     def take_back(self) -> None:
-        """Be the handler again where the application has installed one, which is kept to be called in a drain."""
+        """Be the handler again where the application has installed one, which is kept to be called in a drain.
+
+        To be called about once a second, too: a request may install a handler, and remove_signal_handler() leaves the
+        kernel's default, with which the next SIGTERM to the process group would kill the process.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             handler = signal.getsignal(number)
             if callable(handler) and not (self._is_mine(handler) or is_ours(handler)):

@@ -122,12 +122,15 @@ class Service:
         self._step: asyncio.Task[object] | None = None
         self._is_hurried = False
 
-    async def boot(self, ending: asyncio.Future[Ending], started: Callable[[], object]) -> Server | None:
+    async def boot(
+        self, ending: asyncio.Future[Ending], started: Callable[[], object], each_beat: Callable[[], object]
+    ) -> Server | None:
         """The server, once lifespan start-up and the health probe are through; BootError if one is not.
 
-        `started` is called between the two. None if `ending` came first: then whatever had begun has been undone.
+        `started` is called between the two, `each_beat` about once a second from then on. None if `ending` came first:
+        then whatever had begun has been undone.
         """
-        boot = own_tasks.begin(self._start(started), asyncio.get_running_loop())
+        boot = own_tasks.begin(self._start(started, each_beat), asyncio.get_running_loop())
         either: set[asyncio.Future[Server] | asyncio.Future[Ending]] = {boot, ending}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if boot.done():
@@ -138,7 +141,7 @@ class Service:
             await boot
         return None
 
-    async def _start(self, started: Callable[[], object]) -> Server:
+    async def _start(self, started: Callable[[], object], each_beat: Callable[[], object]) -> Server:
         await self._lifespan.startup()
         started()
         state = self._lifespan.state if self._lifespan.is_started else None
@@ -157,7 +160,12 @@ class Service:
             extensions=self._extensions,
         )
         self._beat = LoopBeat(
-            self._scoreboard, server, beat_s=self._beat_s, pid=os.getpid(), generation=self._generation
+            self._scoreboard,
+            server,
+            beat_s=self._beat_s,
+            pid=os.getpid(),
+            generation=self._generation,
+            also=each_beat,
         )
         self._beat.start()
         return server

@@ -73,6 +73,18 @@ async def app(scope, receive, send):
     assert json.dumps(draining) == "{}"
     if scope["path"] == "/late":
         signal.signal(signal.SIGTERM, hear)
+    if scope["path"] in ("/installs", "/removes"):
+        if scope["path"] == "/installs":
+            signal.signal(signal.SIGTERM, hear)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, tell, "loop")
+            loop.remove_signal_handler(signal.SIGTERM)
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        while not hasattr(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), "should_exit"):
+            await asyncio.sleep(0.01)
+        await answer(send, b"taken back")
+        return
     assert not draining.is_set()
     owner = signal.getsignal(signal.SIGTERM)
     tell("waiting")

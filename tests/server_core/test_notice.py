@@ -52,3 +52,17 @@ def test_a_handler_that_a_request_installs_is_called_in_the_drain_and_not_by_sig
             worker.gate.expect(f"handler {signal.SIGTERM}")
         worker.expect("draining", "finished", "drained")
         assert worker.exit_code() == 0
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("path", ["/installs", "/removes"])
+def test_whatever_a_request_does_with_the_handler_sigterm_reaches_the_worker(path: str, loop: str) -> None:
+    with spawned(APP, environ={"WAY": "nothing"}, loop=loop) as worker:
+        worker.serving()
+        with worker.begin(path) as request:
+            assert request.answer() == (200, "taken back")
+        worker.signal(signal.SIGTERM)
+        worker.expect("recycle")
+        worker.tell("drain", {"timeout_s": 600, "final": True})
+        worker.expect("draining", "finished", "drained")
+        assert worker.exit_code() == 0
