@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -39,7 +40,11 @@ def writable_shared(pid: int) -> set[tuple[str, str, str]]:
 
 
 def open_files(pid: int) -> dict[int, str]:
-    return {int(entry.name): os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found[int(entry.name)] = os.readlink(entry)
+    return found
 
 
 def same_files(first: int, second: int) -> Iterator[str]:
