@@ -122,7 +122,7 @@ class Connection(Outlet):
                 hold_back(self, len(data))
             exchange = self.exchange
             server = self.server
-            exchange.task = server.new_task(exchange.run(server.app), context=server.new_context())  # type: ignore[union-attr]  # begin() set it
+            exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
         elif reader.held:
             if len(reader.held) <= len(data) and self.head is not None:
                 self.since = self.server.now  # a next request's first bytes; the first one's deadline began at accept

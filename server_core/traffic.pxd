@@ -17,8 +17,8 @@ cdef class Traffic:
     cdef public object lines
     cdef public object loop
     cdef public long long max_requests
-    cdef public object new_context
-    cdef public object new_task
+    cdef object _asyncio_loop
+    cdef object _new_context
     cdef public object new_writer
     cdef public double now
     cdef public object origin
@@ -28,3 +28,5 @@ cdef class Traffic:
     cdef public object starting
     cdef public object state
     cdef public object tls
+
+    cpdef new_task(self, run)

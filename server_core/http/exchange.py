@@ -180,10 +180,9 @@ class Exchange(Call):
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more, and at the loop's next turn if the client has gone."""
-        try:
-            kind = message["type"]
-        except KeyError:
-            raise required(message, "type") from None
+        if "type" not in message:  # `in`, because a try costs more in the compiled form
+            raise required(message, "type")
+        kind = message["type"]
         phase = self.phase
         if kind not in phase:
             raise illegal(phase, kind)
@@ -191,10 +190,9 @@ class Exchange(Call):
             await self._drop(kind, message)
             return
         if kind == START:
-            try:
-                status = message["status"]
-            except KeyError:
-                raise required(message, "status") from None
+            if "status" not in message:
+                raise required(message, "status")
+            status = message["status"]
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - half a get()'s time, compiled
             self._outlet.start(status, headers)  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised

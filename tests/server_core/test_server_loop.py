@@ -13,6 +13,7 @@ import pytest
 
 import server_core
 from server_core.server_loop import ServerLoop
+from server_core.traffic import Traffic
 from tests.helpers.http import DEADLINE_S, run
 
 LOOPS = ("asyncio", "uvloop")
@@ -24,7 +25,7 @@ REGISTERING = frozenset(
         *("add_done_callback", "add_signal_handler", "create_task", "ensure_future", "run_coroutine_threadsafe"),
         *("Task", "TaskGroup", "run_in_executor", "to_thread", "create_server", "create_unix_server"),
         *("create_connection", "connect_accepted_socket", "start_tls", "start_server", "sock_accept", "sock_recv"),
-        *("sock_sendall", "new_task", "Thread", "Timer", "ThreadPoolExecutor", "shield", "gather"),
+        *("sock_sendall", "Thread", "Timer", "ThreadPoolExecutor", "shield", "gather"),
     )
 )
 """What keeps the context it is called in, until it calls back or for a task's life. Threads keep it from 3.14 on
@@ -115,7 +116,6 @@ def test_nothing_is_registered_with_the_loop_but_in_the_servers_context() -> Non
         ("def f(): asyncio.get_running_loop().call_soon(g)", "call_soon"),
         ("def f(loop: asyncio.AbstractEventLoop): loop.call_soon(g)", "call_soon"),
         ("def f(self): self._waits_for.add_done_callback(self.g)", "add_done_callback"),
-        ("def f(server): server.new_task(run())", "new_task"),
         ("def f(): Task(run())", "Task"),
         ("async def f():\n    async with asyncio.TaskGroup() as group: pass", "TaskGroup"),
     ],
@@ -216,7 +216,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
             begun.append(WHO.get())
             WHO.set(name)
             own.call_exception_handler({"message": name})
-            await own.new_task(rest(), context=own.new_context())
+            await Traffic(own).new_task(rest())
             assert WHO.get() == name
 
         async def rest() -> None:
@@ -225,7 +225,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
         running.set_exception_handler(lambda _loop, told: WHO.set(f"handler of {told['message']}") and None)
         for name in ("one", "two"):
             own.call_soon(lambda: own.call_exception_handler({"message": "server"}))
-            await own.new_task(work(name), context=own.new_context())
+            await Traffic(own).new_task(work(name))
         assert begun == ["nobody"] * 4
 
     run(scenario(), loop=loop)
