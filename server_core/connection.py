@@ -29,6 +29,7 @@ from server_core.peer import TO_READ, address, queued_bytes
 from server_core.pipeline import HIGH_WATER, hold_back, is_enough, read_next
 from server_core.pouring import Pour
 from server_core.refusal import fail, record_cut, refuse
+from server_core.server_loop import NewTask
 from server_core.tap import Tap
 from server_core.traffic import FASTEST_S
 
@@ -122,7 +123,8 @@ class Connection(Outlet):
                 hold_back(self, len(data))
             exchange = self.exchange
             server = self.server
-            exchange.task = server.new_task(exchange.run(server.app))  # type: ignore[union-attr]  # begin() set it
+            run = exchange.run(server.app)  # type: ignore[union-attr]  # begin() set it
+            exchange.task = NewTask(run, loop=server.asyncio_loop, name="request", context=server.new_context())  # type: ignore[union-attr]  # as above
         elif reader.held:
             if len(reader.held) <= len(data) and self.head is not None:
                 self.since = self.server.now  # a next request's first bytes; the first one's deadline began at accept

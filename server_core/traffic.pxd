@@ -17,8 +17,8 @@ cdef class Traffic:
     cdef public object lines
     cdef public object loop
     cdef public long long max_requests
-    cdef object _asyncio_loop
-    cdef object _new_context
+    cdef public object asyncio_loop
+    cdef public object new_context
     cdef public object new_writer
     cdef public double now
     cdef public object origin
@@ -28,5 +28,3 @@ cdef class Traffic:
     cdef public object starting
     cdef public object state
     cdef public object tls
-
-    cpdef new_task(self, run)

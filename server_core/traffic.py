@@ -5,9 +5,8 @@ Apart from the rest of the server because a compiled connection then reads it wi
 
 from __future__ import annotations
 
-from asyncio import Task
 from bisect import bisect_left
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from server_core.access.log import AccessLog
@@ -18,11 +17,14 @@ from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
 from server_core.http.wire import HeaderParser
 from server_core.proxy.origin import Origin
-from server_core.server_loop import IS_EAGER, ServerLoop
+from server_core.server_loop import ServerLoop
 from server_core.settings import ServerSettings
 from server_core.tls import Tls
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from contextvars import Context
+
     from server_core.connection import Connection
     from server_core.held_heads import HeldHeads
     from server_core.websocket.channel import Channel
@@ -36,7 +38,7 @@ class Traffic:
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
         *("held_heads", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
-        *("_asyncio_loop", "_new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
+        *("asyncio_loop", "new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
         *("starting", "state", "tls"),
     )
 
@@ -52,6 +54,8 @@ class Traffic:
     heads: Heads
     held_heads: HeldHeads
     lines: RequestLines
+    asyncio_loop: AbstractEventLoop
+    new_context: Callable[[], Context]
     new_writer: Callable[[Heads], H1Writer]
     origin: Origin
     settings: ServerSettings
@@ -62,7 +66,7 @@ class Traffic:
 
     def __init__(self, loop: ServerLoop) -> None:
         self.loop = loop
-        self._asyncio_loop, self._new_context = loop.asyncio_loop, loop.new_context
+        self.asyncio_loop, self.new_context = loop.asyncio_loop, loop.new_context
         self.now = loop.time()
         """loop.time() of the last sweep: the coarse clock of all deadlines."""
         self.draining = self.announcing = False
@@ -75,17 +79,6 @@ class Traffic:
         self.responses = [0] * 10  # by the first digit of their status
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0
-
-    def new_task(self, run: Coroutine[object, object, None]) -> Task[None]:
-        """The one real task of one request, in a context of its own, which is not the caller's.
-
-        It is started at once where Python can (3.12). A name that is given is not made up: Task-4711 costs 0.2 us. No
-        partial(): together with one keyword more that is 60 ns dearer (CPython 3.11).
-        """
-        if IS_EAGER:
-            context = self._new_context()
-            return Task(run, loop=self._asyncio_loop, name="request", context=context, eager_start=True)  # type: ignore[call-arg]  # from 3.12 on
-        return Task(run, loop=self._asyncio_loop, name="request", context=self._new_context())
 
     def count_duration(self, duration: float) -> None:
         """How long a response took, in seconds."""

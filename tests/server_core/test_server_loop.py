@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import server_core
-from server_core.server_loop import ServerLoop
-from server_core.traffic import Traffic
+from server_core.server_loop import NewTask, ServerLoop
 from tests.helpers.http import DEADLINE_S, run
 
 LOOPS = ("asyncio", "uvloop")
@@ -25,7 +24,7 @@ REGISTERING = frozenset(
         *("add_done_callback", "add_signal_handler", "create_task", "ensure_future", "run_coroutine_threadsafe"),
         *("Task", "TaskGroup", "run_in_executor", "to_thread", "create_server", "create_unix_server"),
         *("create_connection", "connect_accepted_socket", "start_tls", "start_server", "sock_accept", "sock_recv"),
-        *("sock_sendall", "Thread", "Timer", "ThreadPoolExecutor", "shield", "gather"),
+        *("sock_sendall", "NewTask", "Thread", "Timer", "ThreadPoolExecutor", "shield", "gather"),
     )
 )
 """What keeps the context it is called in, until it calls back or for a task's life. Threads keep it from 3.14 on
@@ -216,7 +215,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
             begun.append(WHO.get())
             WHO.set(name)
             own.call_exception_handler({"message": name})
-            await Traffic(own).new_task(rest())
+            await NewTask(rest(), loop=running, context=own.new_context())
             assert WHO.get() == name
 
         async def rest() -> None:
@@ -225,7 +224,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
         running.set_exception_handler(lambda _loop, told: WHO.set(f"handler of {told['message']}") and None)
         for name in ("one", "two"):
             own.call_soon(lambda: own.call_exception_handler({"message": "server"}))
-            await Traffic(own).new_task(work(name))
+            await NewTask(work(name), loop=running, context=own.new_context())
         assert begun == ["nobody"] * 4
 
     run(scenario(), loop=loop)
