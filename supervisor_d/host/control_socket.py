@@ -192,7 +192,9 @@ class ControlSocket:
 
         connection.setblocking(False)
         caller = Caller(connection, peer_of(connection), ServerSide())
-        if len(self._callers) >= (CONNECTIONS_MIN if is_scarce(connection.fileno()) else CONNECTIONS_MAX):
+        if len(self._callers) >= (
+            CONNECTIONS_MIN if is_scarce(max((connection.fileno(), *self._callers))) else CONNECTIONS_MAX
+        ):
             self._make_room(caller)
         if caller.stage is Stage.GONE:
             return

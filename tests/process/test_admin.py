@@ -95,8 +95,8 @@ def test_silent_clients_cannot_take_the_descriptors_that_the_master_needs(tmp_pa
     """With 64 descriptors, sixty of them ended the master at its next status: EMFILE in a look at /proc."""
     (tmp_path / "app.py").write_text(PID_APP)
     limited = ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
-    with running("--admin-bind", "127.0.0.1:0", directory=tmp_path, command=limited) as daemon:
-        daemon.heard.expect("worker.ready")
+    with running("--workers", "2", "--admin-bind", "127.0.0.1:0", directory=tmp_path, command=limited) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
         (opened,) = daemon.heard.expect("admin.opened")
         host, _, port = str(opened["address"]).rpartition(":")
         silent = [socket.create_connection((host, int(port)), timeout=DEADLINE_S) for _ in range(60)]
