@@ -1,0 +1,128 @@
+"""python -m tests.hostile: attacks from a worker's own code and at admin-bind, with a normal client beside each.
+
+Prints a table: the attack, what the daemon said about it, and what became of the client's requests. `lost` are those of
+a connection that was made and got no answer; `refused` found nobody listening. All on 127.0.0.1, some seconds for each.
+Exits with 1 if the daemon did not live, or a request was lost.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+import tempfile
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.helpers.daemon import DEADLINE_S, Daemon, running
+from tests.hostile.application import APP, HUGE, NAN
+
+REQUESTS_MAX: Final = 2000
+"""Of the normal client in one attack."""
+LIMITED: Final = ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """`paths` are asked for, each of whatever worker accepts it; `ends_with` are the events that follow."""
+
+    name: str
+    paths: tuple[str, ...] = ()
+    ends_with: tuple[str, ...] = ()
+    silent_clients: int = 0
+
+
+ATTACKS: Final = (
+    *(
+        Attack(f"{called} in the record", (f"/record/{garbage}",), ("worker.record_refused", "worker.exited"))
+        for called, garbage in (("0xff", "ff"), ("NaN", NAN), ("1e308", HUGE))
+    ),
+    Attack("garbage in the table of loads", (f"/loads/{HUGE}", f"/loads/{NAN}", "/loads/ff") * 10),
+    Attack("ftruncate of what is shared", ("/cut",)),
+    Attack("a flood of words to the master", ("/flood",), ("worker.detached", "worker.ready")),
+    Attack("shutdown of the listener", ("/deafen",), ("socket.lost", "socket.restored")),
+    Attack("60 silent clients at admin-bind, 64 descriptors", silent_clients=60),
+)
+
+
+@dataclass
+class Client:
+    """A normal client on a thread: one request after the other, each on a connection of its own."""
+
+    address: tuple[str, int]
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        while not self.ended.is_set() and self.outcomes.total() < REQUESTS_MAX:
+            self.outcomes[self.ask()] += 1
+
+    def ask(self) -> str:
+        connection = http.client.HTTPConnection(*self.address, timeout=DEADLINE_S)
+        try:
+            connection.request("GET", "/", headers={"Connection": "close"})
+            return "served" if connection.getresponse().status == 200 else "lost"
+        except ConnectionRefusedError:
+            self.ended.wait(0.05)  # as a client would before it tries again
+            return "refused"
+        except (OSError, http.client.HTTPException):
+            return "lost"
+        finally:
+            connection.close()
+
+
+def attacked(daemon: Daemon, attack: Attack) -> list[str]:
+    """What the daemon said, up to the last event that is to come."""
+    silent = []
+    with daemon.listening() as heard:
+        if attack.silent_clients:
+            host, _, port = str(daemon.heard.expect("admin.opened")[0]["address"]).rpartition(":")
+            silent = [socket.create_connection((host, int(port))) for _ in range(attack.silent_clients)]
+        for path in attack.paths:
+            daemon.get_or_nothing(path)
+        asked = daemon.ctl("status")
+        for event in attack.ends_with:
+            heard.expect(event)
+        told = [str(event["event"]) for event in daemon.events if event in heard.named(str(event["event"]))]
+    for each in silent:
+        each.close()
+    return [*dict.fromkeys(told), f"ctl status: {'answered' if asked.returncode == 0 else asked.stderr.strip()}"]
+
+
+def play(attack: Attack, directory: Path) -> bool:
+    """One row; whether it is as it should be."""
+    command = LIMITED if attack.silent_clients else ()
+    flags = ("--workers", "2", "--admin-bind", "127.0.0.1:0")
+    with running(*flags, directory=directory, command=command) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        client = Client(daemon.address())
+        thread = threading.Thread(target=client.run)
+        thread.start()
+        try:
+            told = attacked(daemon, attack)
+        finally:
+            client.ended.set()
+            thread.join()
+        lives = daemon.process.poll() is None and daemon.get()[0] == 200
+    count = client.outcomes
+    print(
+        f"| {attack.name} | {', '.join(told)} | {'lives' if lives else 'ENDED'} "
+        f"| {count['served']} | {count['lost']} | {count['refused']} |",
+        flush=True,
+    )
+    return lives and not count["lost"]
+
+
+def main() -> int:
+    print("| attack | events | daemon | served | lost | refused |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "app.py").write_text(APP)
+        good = [play(attack, Path(directory)) for attack in ATTACKS]
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
