@@ -52,7 +52,7 @@ def _wait(pipe: Pipe, begun: threading.Event) -> None:
 
 def _tell(pipe: Pipe) -> None:
     children = _children()
-    fields = {"threads": _holders(children), "processes": children, "stacks": _stacks()[-TRACEBACK_LIMIT:]}
+    fields = {"threads": _holders(children), "processes": children, "stacks": _told(children)}
     pipe.send("held", fields)
 
 
@@ -83,12 +83,13 @@ def _lives(pid: int) -> bool:
         return os.path.exists(f"/proc/{pid}")
 
 
-def _stacks() -> str:
-    """The stacks of those threads and of the main one, innermost call last."""
+def _told(children: list[str]) -> str:
+    """What an incident shows: the child processes, then the stacks of those threads and of the main one, innermost call
+    last."""
     frames = sys._current_frames()
-    told = []
+    told = [f"waits for process {child}\n" for child in children]
     for thread in _holding():
         if thread.ident in frames:
             stack = "".join(traceback.format_stack(frames[thread.ident]))
             told.append(f"Thread {thread.name}:\n{stack}")
-    return "\n".join(told)
+    return "\n".join(told)[-TRACEBACK_LIMIT:]

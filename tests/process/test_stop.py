@@ -150,5 +150,6 @@ def test_what_a_finished_worker_waits_for_is_named_before_its_time_is_up(tmp_pat
         assert name in str(held[key])
         (incident,) = daemon.heard.expect("worker.hung", kind="exit_held")
         assert frame in str(incident["stacks"])
+        assert name in str(incident["stacks"])
         daemon.signal(signal.SIGQUIT)
         assert daemon.wait() == 0
