@@ -96,7 +96,7 @@ class Worker:
         while self._hear():
             pass
         if self._phase is Phase.SERVING:
-            self.recycle("SIGTERM")
+            self.recycle("SIGTERM to the worker itself")
         elif self._phase is not Phase.ENDING:
             self._leave(Ending(0.0, final=False))
 

@@ -296,7 +296,7 @@ def test_sigterm_while_serving_asks_once_to_be_replaced_and_serves_on(loop: str)
         worker.serving()
         assert worker.get("/")[0] == 200
         worker.signal(signal.SIGTERM)
-        assert worker.expect("recycle").fields == {"reason": "SIGTERM"}
+        assert worker.expect("recycle").fields == {"reason": "SIGTERM to the worker itself"}
         worker.signal(signal.SIGTERM)
         assert worker.get("/")[0] == 200
         worker.tell("drain", {"timeout_s": 5, "final": False})
