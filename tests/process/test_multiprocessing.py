@@ -6,7 +6,9 @@ The default method on Linux is fork up to CPython 3.13 and forkserver from 3.14 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -48,3 +50,44 @@ def test_a_pool_answers_and_ends_with_the_worker(method: str | None, workers: st
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
         assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+AT_WORK = """
+import asyncio, os
+from concurrent.futures import ProcessPoolExecutor
+
+pool = ProcessPoolExecutor(1, initializer=INITIALIZER)
+
+def work():
+    with open("gate") as gate:
+        return gate.read()
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError
+    try:
+        done = await asyncio.get_running_loop().run_in_executor(pool, work)
+    except Exception as error:
+        done = type(error).__name__
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": done.encode()})
+"""
+
+
+@pytest.mark.parametrize(("initializer", "answer"), [("os.setpgrp", "done"), (None, "BrokenProcessPool")])
+def test_a_pool_finishes_at_a_signal_to_the_group_with_a_group_of_its_own(
+    initializer: str | None, answer: str, tmp_path: Path
+) -> None:
+    """contrib/docs/FORKING.md says both: what becomes of processes in the daemon's group, and how they are spared."""
+    (tmp_path / "app.py").write_text(AT_WORK.replace("INITIALIZER", str(initializer)))
+    os.mkfifo(tmp_path / "gate")
+    with running(directory=tmp_path) as daemon, ThreadPoolExecutor(1) as client:
+        daemon.heard.expect("worker.ready")
+        answered = client.submit(daemon.get, "/")
+        with (tmp_path / "gate").open("w") as gate:  # opened once the pool's process has it open, too
+            os.killpg(daemon.pid, signal.SIGTERM)
+            daemon.heard.expect("worker.draining")
+            if initializer is not None:
+                gate.write("done")
+        assert answered.result(30) == (200, answer), daemon.transcript()
+        assert daemon.wait() == 0
