@@ -137,10 +137,10 @@ def test_a_head_goes_out_over_tls(loop: str) -> None:
     run(scenario(), loop=loop)
 
 
-@pytest.mark.parametrize("turns", range(TURNS + 1))
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_body_that_follows_within_a_few_turns_leaves_with_its_head(loop: str, turns: int) -> None:
-    """It has a length then, which nobody knew when the head was started."""
+    """It has a length then, which nobody knew when the head was started. Two turns are BaseHTTPMiddleware's."""
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         await send(start())
