@@ -24,7 +24,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
-from server_core import handshakes
+from server_core import handshakes, standard_streams
 from server_core.arrival import Arrival
 from server_core.crowd import Crowd
 from server_core.loads import Loads, pause_s, share
@@ -237,6 +237,8 @@ class Listeners:
         try:
             # As listener.accept(), without the socket object: nobody needs one, and it costs a system call and 3 us.
             fd, peer = listener._accept()  # type: ignore[attr-defined]  # in CPython since 3.0, and in PyPy
+            if fd <= standard_streams.LAST:
+                fd = standard_streams.moved(fd)
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._fail(error)
