@@ -1,4 +1,4 @@
-"""What the listeners ask of whoever counts connections: the seam between accepting and the limits."""
+"""What the listeners ask of the count of connections: the seam between accepting and the limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Crowd(Protocol):
     """Who watches over all that come; it may hold accepting, and releases it again."""
 
     def come(self, fd: int) -> None:
-        """Somebody was accepted, and has this descriptor."""
+        """A connection was accepted, and has this descriptor."""
 
     def fail(self, error: OSError, retry_s: float) -> None:
-        """Nobody could be accepted; NO_DESCRIPTOR is held for so long."""
+        """No connection could be accepted; NO_DESCRIPTOR is held for so long."""
 
     def settle(self, arrival: Arrival) -> None:
         """A socket has become a connection, or is closed."""

@@ -297,7 +297,7 @@ class ControlSocket:
         self._send(caller, caller.wire.reply(refused.as_reply()))
 
     def _fail(self, caller: Caller) -> None:
-        """Serving it failed (faults.py): it is told so, if it can be, and parted from."""
+        """Serving it failed (faults.py): it gets a 500 if it has no answer yet, and is closed."""
         if caller.stage is Stage.READING:
             self._refuse(caller, Refused(500, "the daemon failed at this; its log and `ctl incidents` say how"))
         self._hang_up(caller)

@@ -28,7 +28,7 @@ BUSY_RETRY_MS: Final = 20
 class Binding:
     """What the operator wants: the addresses, and for messages where that was said ("flag --bind").
 
-    Passed sockets of the names in `elsewhere` are not for requests, and are opened by somebody else.
+    Passed sockets of the names in `elsewhere` are not for requests, and are opened elsewhere.
     """
 
     addresses: Sequence[Address]
@@ -47,7 +47,7 @@ class Binding:
 class Listener:
     """One open listener; `place` is the socket file that we made for it, if we did.
 
-    One that is inherited outlives us: whoever waits in its queue is served by who comes after.
+    One that is inherited outlives us: the clients in its queue are served by the next daemon.
     """
 
     socket: socket.socket
@@ -69,7 +69,7 @@ class Listener:
 
     @property
     def is_waited_at(self) -> bool:
-        """Whether somebody is in the queue."""
+        """Whether a connection waits in the accept queue."""
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return any(events & select.POLLIN for _, events in poll.poll(0))

@@ -2,13 +2,13 @@
 
 A worker holds the very sockets that the master bound: shutdown(2) there closes the port for all, while every process
 still looks well. The kernel tells without being asked (EPOLLHUP, epoll_ctl(2)), and of a socket file inotify(7) does:
-a listener that is as it should be wakes nobody. The set of listeners is an epoll instance inside the master's own,
+a listener that is as it should be causes no wake-up. The set of listeners is an epoll instance inside the master's own,
 because the selectors of Python watch nothing that is not to be read or written.
 
 What can be mended is mended at once. A TCP socket listens again, in all processes, since all hold the same. A Unix
 socket that was shut down never listens again, and one without its file cannot be reached: another is bound in its
-place, and a reload hands it to workers. A socket file in the place of which somebody else's is now is left to that
-one. Until it is mended the daemon is not ready, and tries again each second.
+place, and a reload hands it to workers. If another process has put its socket file there, that file is left
+alone. Until it is mended the daemon is not ready, and tries again each second.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A worker's memory can be written by any code in its process, so that a record may hold anything: NaN ended the metrics
 page, a beat at 1e308 the selector's wait. A number that cannot be true is replaced by the last one that could, so that
-nobody behind this has to ask again, and counters never fall or explode; and the first one is a fact about the worker.
+its readers need not check again, and counters never fall or explode. The first such number is a fact about the worker.
 
 The bounds are far beyond what a worker can do, and near enough to keep sums sane.
 """

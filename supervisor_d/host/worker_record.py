@@ -1,6 +1,6 @@
 """One worker process's own file: its scoreboard record, and the stacks that it is asked for. Host side.
 
-Each process has a new one, which only it and the master hold, so that a worker can write into nobody else's; and it is
+Each process has a new one, which only it and the master hold, so that no worker can write into another's; and it is
 sealed (fcntl(2), F_ADD_SEALS), so that a worker cannot cut it off or let it grow. Rejected: one file for all workers,
 which any of them could truncate: the others die by SIGBUS at their next beat.
 
@@ -30,7 +30,7 @@ BLANK_STACKS: Final = bytes(STACKS_BYTES)
 
 
 def anonymous_file(name: str, size: int) -> int:
-    """A file of this size that has no place on any disk, and whose size nobody can change; else a temporary one.
+    """A file of this size that has no place on any disk, and whose size cannot be changed; else a temporary one.
 
     Where there is no memfd_create(2) (not Linux) it is an unlinked file, and not sealed. Raises OSError.
     """
