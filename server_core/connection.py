@@ -124,7 +124,7 @@ class Connection(Outlet):
             exchange = self.exchange
             server = self.server
             run = exchange.run(server.app)  # type: ignore[union-attr]  # begin() set it
-            exchange.task = NewTask(run, name="request", context=server.new_context())  # type: ignore[union-attr]  # as above
+            exchange.task = NewTask(run, loop=server.asyncio_loop, name="request", context=server.new_context())  # type: ignore[union-attr]  # as above
         elif reader.held:
             if len(reader.held) <= len(data) and self.head is not None:
                 self.since = self.server.now  # a next request's first bytes; the first one's deadline began at accept

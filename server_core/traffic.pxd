@@ -17,6 +17,7 @@ cdef class Traffic:
     cdef public object lines
     cdef public object loop
     cdef public long long max_requests
+    cdef public object asyncio_loop
     cdef public object new_context
     cdef public object new_writer
     cdef public double now

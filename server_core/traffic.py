@@ -22,6 +22,7 @@ from server_core.settings import ServerSettings
 from server_core.tls import Tls
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from contextvars import Context
 
     from server_core.connection import Connection
@@ -37,7 +38,7 @@ class Traffic:
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
         *("held_heads", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
-        *("new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
+        *("asyncio_loop", "new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
         *("starting", "state", "tls"),
     )
 
@@ -53,6 +54,7 @@ class Traffic:
     heads: Heads
     held_heads: HeldHeads
     lines: RequestLines
+    asyncio_loop: AbstractEventLoop
     new_context: Callable[[], Context]
     new_writer: Callable[[Heads], H1Writer]
     origin: Origin
@@ -64,7 +66,7 @@ class Traffic:
 
     def __init__(self, loop: ServerLoop) -> None:
         self.loop = loop
-        self.new_context = loop.new_context
+        self.asyncio_loop, self.new_context = loop.asyncio_loop, loop.new_context
         self.now = loop.time()
         """loop.time() of the last sweep: the coarse clock of all deadlines."""
         self.draining = self.announcing = False

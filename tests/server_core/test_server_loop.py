@@ -215,7 +215,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
             begun.append(WHO.get())
             WHO.set(name)
             own.call_exception_handler({"message": name})
-            await NewTask(rest(), context=own.new_context())
+            await NewTask(rest(), loop=running, context=own.new_context())
             assert WHO.get() == name
 
         async def rest() -> None:
@@ -224,7 +224,7 @@ def test_what_a_task_sets_is_its_own_and_what_a_handler_sets_is_nobodys(loop: st
         running.set_exception_handler(lambda _loop, told: WHO.set(f"handler of {told['message']}") and None)
         for name in ("one", "two"):
             own.call_soon(lambda: own.call_exception_handler({"message": "server"}))
-            await NewTask(work(name), context=own.new_context())
+            await NewTask(work(name), loop=running, context=own.new_context())
         assert begun == ["nobody"] * 4
 
     run(scenario(), loop=loop)
