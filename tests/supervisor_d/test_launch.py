@@ -35,7 +35,7 @@ def test_run_from_python_raises_the_exit_code_and_names_an_unknown_keyword(capsy
         supervisor_d.run("main:app", worker=4, timeout=0)
     assert caught.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "supervisor-d: worker: unknown; did you mean workers? (argument)",
+        "supervisor-d: worker: unknown; did you mean workers or max_workers? (argument)",
         "supervisor-d: timeout: must be at least 1, not 0 (argument timeout)",
     ]
 
