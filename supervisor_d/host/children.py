@@ -69,6 +69,7 @@ class Children:
         self._after_start = after_start
         self._identity = identity
         self._by_slot: dict[Slot, Child] = {}
+        self._reaped: dict[Slot, Child] = {}
         self._others: dict[Pid, Callable[[int], None]] = {}
         self._early: dict[int, int] = {}
         self.births = 0
@@ -78,6 +79,10 @@ class Children:
 
     def __getitem__(self, slot: Slot) -> Child:
         return self._by_slot[slot]
+
+    def last(self, slot: Slot) -> Child | None:
+        """The slot's process, or the one that it held last: what that said last is heard when it is reaped."""
+        return self._by_slot.get(slot) or self._reaped.get(slot)
 
     def get(self, slot: Slot) -> Child | None:
         return self._by_slot.get(slot)
@@ -228,7 +233,7 @@ class Children:
             self._others.pop(child.pid)(os.waitstatus_to_exitcode(status))
 
     def _forget(self, child: Child) -> None:
-        del self._by_slot[child.slot]
+        self._reaped[child.slot] = self._by_slot.pop(child.slot)
         self.close(child)
 
     def close(self, child: Child) -> None:

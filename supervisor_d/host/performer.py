@@ -266,7 +266,8 @@ class Performer:
             self._with.children.signal(order.slot, STACKS_SIGNAL)
 
     def _record_incident(self, order: RecordIncident) -> None:
-        child = self._with.children.get(order.slot)
+        children = self._with.children
+        child = children.get(order.slot) if order.stacks is None else children.last(order.slot)
         if child is not None:
             status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s, order.stacks)
         else:

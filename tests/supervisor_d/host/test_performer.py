@@ -499,3 +499,15 @@ def test_a_refusal_without_a_fact_of_its_own_is_reported_and_raises_nothing(
     failed = rig.log.named("order.failed")
     assert {fields["order"] for fields in failed} == {repr(order) for order in orders}
     assert all("Too many open files" in str(fields["error"]) for fields in failed)
+
+
+def test_what_a_process_said_last_is_an_incident_when_it_is_reaped_already(rig: Rig) -> None:
+    """It says what holds it and ends: both are heard in one turn, and its place is empty by then."""
+    pid = rig.spawn()
+    rig.performer.perform(KillWorker(SLOT))
+    rig.told.expect(WorkerExited)
+    rig.performer.perform(RecordIncident(SLOT, "exit_held", 0.0, stacks="Thread 1"))
+    (incident,) = rig.incidents
+    assert (incident["pid"], incident["stacks"]) == (pid, "Thread 1")
+    rig.performer.perform(RecordIncident(SLOT, "loop_blocked", 1.0))
+    assert len(rig.incidents) == 1, "of a process that is gone nothing can be looked up any more"
