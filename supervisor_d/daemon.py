@@ -95,7 +95,7 @@ class Daemon:
         self._binding = binding_of(resolved, self._identity)
         self._barrier = FaultBarrier(journal, self._keep_fault, self._give_up)
         self._watcher = Watcher(self._barrier)
-        self._listener_watch = ListenerWatch(self._watcher, may_rebind=self._settings.daemon.unix_rebind)
+        self._listener_watch = ListenerWatch(self._watcher, journal, may_rebind=self._settings.daemon.unix_rebind)
         self._listeners = Listeners(journal, self._listener_watch.forget)
         self._generations = Generations(resolved)
         self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))

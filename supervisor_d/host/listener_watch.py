@@ -24,6 +24,7 @@ from typing import Final
 from supervisor_d import clock
 from supervisor_d.host.listener import Listener
 from supervisor_d.host.watcher import READ, Watcher
+from supervisor_d.log import Log
 from supervisor_d.vocabulary import Fact, Instant, ListenerLost, ListenerRestored, Origin, ReloadRequested
 
 RETRY_S: Final = 1.0
@@ -39,8 +40,9 @@ IN_DONT_FOLLOW: Final = 0x2000000
 class ListenerWatch:
     """Watches the listeners it is given. `may_rebind` says whether a socket file that is gone is made anew."""
 
-    def __init__(self, watcher: Watcher, *, may_rebind: bool) -> None:
+    def __init__(self, watcher: Watcher, log: Log, *, may_rebind: bool) -> None:
         self._watcher = watcher
+        self._log = log
         self._may_rebind = may_rebind
         self._renew: Callable[[Listener], Listener] | None = None
         self._by_descriptor: dict[int, Listener] = {}
@@ -88,12 +90,18 @@ class ListenerWatch:
         libc = ctypes.CDLL(None, use_errno=True)
         if self._files is None:
             descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if descriptor < 0:
-                return  # EMFILE: too many instances of this user; what a shutdown does is noticed all the same
+            if descriptor < 0:  # EMFILE: too many instances of this user; a shutdown is noticed all the same
+                self._miss(path)
+                return
             self._files = descriptor
             self._watcher.watch(descriptor, READ, self._look_at_files)
         events = IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
-        libc.inotify_add_watch(self._files, os.fsencode(path), events)
+        if libc.inotify_add_watch(self._files, os.fsencode(path), events) < 0:  # ENOSPC; ENOENT: it is gone already
+            self._miss(path)
+
+    def _miss(self, path: str) -> None:
+        reason = f"{path}: {os.strerror(ctypes.get_errno())}; it is not noticed if this socket file is removed"
+        self._log("master.degraded", feature="inotify", reason=reason)
 
     def _look_at_sockets(self, _: int) -> None:
         assert self._sockets is not None

@@ -16,7 +16,7 @@ from server_core.contract import Figures, InFlight
 from server_core.records import dataclass
 
 REQUESTS_PER_S: Final = 1_000_000
-"""More than any worker can begin: the fastest measured here answer 100,000 a second (PERFORMANCE.md)."""
+"""Chosen: several times what any worker can begin, each request taking it microseconds (PERFORMANCE.md)."""
 
 FIELDS_PER_S: Final = 100 * REQUESTS_PER_S
 """More request fields than any worker can read: a field is at least five bytes (`_:` and its line's end)."""

@@ -26,11 +26,15 @@ class Rig:
 
     def __init__(self, address: str, *, may_rebind: bool = True) -> None:
         self.watcher = Watcher()
-        self.watch = ListenerWatch(self.watcher, may_rebind=may_rebind)
+        self.logged: list[tuple[str, dict[str, object]]] = []
+        self.watch = ListenerWatch(self.watcher, self.log, may_rebind=may_rebind)
         self.listeners = Listeners(lambda *_, **__: None, self.watch.forget)
         self.listeners.open(Binding([parse_address(address)], "test", 8, 0o660), {})
         self.watch.open(self.listeners, self.listeners.renew)
         self.told = Told(self.watcher)
+
+    def log(self, event: str, /, **fields: object) -> None:
+        self.logged.append((event, fields))
 
     @property
     def socket(self) -> socket.socket:
@@ -156,3 +160,15 @@ def test_what_we_close_ourselves_is_not_told(rigged: Rigged) -> None:
     rig.told.expect(Started)
     assert rig.told.kinds() == ["Started"]
     held_by_a_worker.close()
+
+
+def test_a_file_that_cannot_be_watched_is_named(rigged: Rigged, tmp_path: Path) -> None:
+    rig = rigged(f"unix:{tmp_path}/app.sock")
+    assert rig.logged == []
+    os.unlink(tmp_path / "app.sock")
+    again = ListenerWatch(rig.watcher, rig.log, may_rebind=False)
+    again.open(rig.listeners, rig.listeners.renew)
+    ((event, fields),) = rig.logged
+    assert (event, fields["feature"]) == ("master.degraded", "inotify")
+    assert str(fields["reason"]).startswith(f"{tmp_path}/app.sock: No such file or directory")
+    again.close()
