@@ -36,8 +36,9 @@ SHARED = (
     "server_core.log",
     "server_core.records",
     "server_core.few_collections",
+    "server_core.proxy.peers",
 )
-"""What the daemon may use of the server core."""
+"""What the daemon may use of the server core; the peers' rule, so that `init` judges who is believed as workers do."""
 
 ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
 """The modules that may know both policy and host."""

@@ -13,7 +13,9 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from supervisor_d.errors import ConfigurationError
+from supervisor_d.init import upstream
 from supervisor_d.init.plan import Plan
+from supervisor_d.init.upstream import Front, Upstream, refuse_proxy_protocol
 from supervisor_d.settings.address import TcpAddress, parse_address
 from supervisor_d.settings.declaration import DaemonSettings
 
@@ -159,6 +161,15 @@ def dockerfile(image: Image, python: str = f"{sys.version_info.major}.{sys.versi
         stop=f"{image.stop_s:g}",
         command=json.dumps(list(image.arguments)),
     )
+
+
+def upstream_of(plan: Plan) -> Upstream:
+    """The plan's daemon before the nginx of the compose file. Raises ConfigurationError."""
+    refuse_proxy_protocol(plan.settings.server, "nginx")
+    # A flag overrules the compose file's variable.
+    allowed = plan.settings.server.forwarded_allow_ips if "--forwarded-allow-ips" in plan.arguments else "*"
+    servers = (TcpAddress("app", image_of(plan).port),)
+    return upstream.upstream_of(plan.settings, servers, Front("nginx", allowed=allowed))
 
 
 def compose(image: Image) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHUTDOWN_DELAY = "5s"
 """Chosen: endpoints are taken out of kube-proxy and ingress controllers within a second or two, usually."""
+
+FRONT_GROUP = "Group of the front end's user: its members may connect to the Unix sockets of --bind."
 
 
 @click.group(short_help="Print what runs an application elsewhere.")
@@ -55,8 +57,9 @@ def init_compose(flags: Mapping[str, object], nginx: bool) -> None:
     from supervisor_d.init import container
     from supervisor_d.init.nginx import conf
 
-    image = container.image_of(planned(flags))
-    click.echo(conf([f"app:{image.port}"]) if nginx else container.compose(image), nl=False)
+    plan = planned(flags)
+    upstream = container.upstream_of(plan)
+    click.echo(conf(upstream) if nginx else container.compose(container.image_of(plan)), nl=False)
 
 
 @init.command("kubernetes", cls=SettingsCommand, short_help="Manifests for Kubernetes.")
@@ -72,12 +75,37 @@ def init_kubernetes(flags: Mapping[str, object]) -> None:
     click.echo(kubernetes.stream(image), nl=False)
 
 
-@init.command("nginx", cls=SettingsCommand, short_help="An nginx.conf for the same machine.")
-def init_nginx(flags: Mapping[str, object]) -> None:
-    """Print the nginx.conf of an nginx on the same machine, in front of what --bind says."""
-    from supervisor_d.init.nginx import conf, upstreams_of
+def for_a_front(name: str, file: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that prints a front end's file."""
+    group = click.Option(["--front-group"], default="", metavar="GROUP", help=FRONT_GROUP)
+    return init.command(name, cls=SettingsCommand, short_help=file, params=[group])
 
-    click.echo(conf(upstreams_of(planned(flags).settings.daemon.bind)), nl=False)
+
+@for_a_front("nginx", "An nginx.conf for the same machine.")
+def init_nginx(flags: Mapping[str, object], front_group: str) -> None:
+    """Print the nginx.conf of an nginx on the same machine, in front of what these settings serve."""
+    from supervisor_d.init.nginx import conf, upstream_for
+
+    click.echo(conf(upstream_for(planned(flags), front_group)), nl=False)
+
+
+@for_a_front("haproxy", "A haproxy.cfg for the same machine.")
+def init_haproxy(flags: Mapping[str, object], front_group: str) -> None:
+    """Print the haproxy.cfg of a HAProxy on the same machine, in front of what these settings serve.
+
+    With --proxy-protocol it passes bytes on, behind a PROXY header.
+    """
+    from supervisor_d.init.haproxy import conf
+
+    click.echo(conf(planned(flags), front_group), nl=False)
+
+
+@for_a_front("caddy", "A Caddyfile for the same machine.")
+def init_caddy(flags: Mapping[str, object], front_group: str) -> None:
+    """Print the Caddyfile of a Caddy on the same machine, in front of what these settings serve."""
+    from supervisor_d.init.caddy import conf, upstream_for
+
+    click.echo(conf(upstream_for(planned(flags), front_group)), nl=False)
 
 
 def given(flags: Mapping[str, object]) -> Mapping[str, object]:

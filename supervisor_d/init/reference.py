@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.init import kubernetes, systemd
-from supervisor_d.init.container import DOCKERIGNORE, compose, dockerfile, image_of
-from supervisor_d.init.nginx import conf
+from supervisor_d.init import caddy, haproxy, kubernetes, nginx, systemd
+from supervisor_d.init.container import DOCKERIGNORE, compose, dockerfile, image_of, upstream_of
 from supervisor_d.init.plan import Plan, arguments_of, plan_of
 from supervisor_d.settings.resolve import resolve
 
@@ -54,7 +53,9 @@ def files() -> Mapping[str, str]:
         "docker/Dockerfile": dockerfile(image, EXAMPLE_PYTHON),
         "docker/.dockerignore": DOCKERIGNORE,
         "docker/compose.yaml": compose(image),
-        "docker/nginx.conf": conf([f"app:{image.port}"]),
+        "docker/nginx.conf": nginx.conf(upstream_of(plan)),
+        "haproxy/haproxy.cfg": haproxy.conf(sample()),
+        "caddy/Caddyfile": caddy.conf(caddy.upstream_for(sample())),
         "systemd/supervisor-d.service": systemd.service(plan, origin=own),
         "systemd/supervisor-d.socket": systemd.socket(plan, origin=own),
         "systemd/supervisor-d@.service": systemd.service(template(), origin=many, is_template=True),

@@ -1,4 +1,4 @@
-"""Real front ends with the configurations that we print or keep in contrib: nginx, HAProxy, Caddy.
+"""Real front ends with the files that `init` prints, or others: nginx, HAProxy, Caddy.
 
 nginx and HAProxy are given a socket that listens already, so that nothing waits for them; Caddy, which takes none, says
 when it is there. Each writes its errors to one file.
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from click.testing import CliRunner
 
-from supervisor_d.init.nginx import conf, upstreams_of
-from tests.helpers.daemon import DEADLINE_S, REPOSITORY, free_listener
+from supervisor_d.cli import cli
+from tests.helpers.daemon import DEADLINE_S, free_listener
 
-CONTRIB: Final = REPOSITORY / "contrib"
 PATH: Final = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
 
 
@@ -57,56 +57,75 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def nginx(program: str, place: Path, upstream: str, listener: socket.socket) -> Launch:
-    """As `init nginx` prints it; it takes over sockets that NGINX names, which is how it upgrades itself."""
-    port = listener.getsockname()[1]
-    printed = replaced(conf(upstreams_of([upstream])), "listen 80;", f"listen 127.0.0.1:{port};")
-    (place / "nginx.conf").write_text(replaced(printed, "/dev/stdout", "/dev/null"))
-    here = f"daemon off; pid {place}/nginx.pid; error_log {place}/front.log warn;"
-    here += " user root;" if os.geteuid() == 0 else ""
-    return Launch(
-        [program, "-p", str(place), "-e", f"{place}/front.log", "-c", str(place / "nginx.conf"), "-g", here],
-        {"NGINX": f"{listener.fileno()};"},
-        [listener.fileno()],
-        ("using inherited sockets",),
-        signal.SIGQUIT,
-    )
+def printed(name: str, *flags: str) -> str:
+    """What `supervisor-d init NAME` prints for this command line; its exit code must be 0."""
+    told = CliRunner().invoke(cli, ["init", name, "app:app", *flags])
+    assert told.exit_code == 0, told.output
+    return told.output
 
 
-def haproxy(program: str, place: Path, upstream: str, listener: socket.socket) -> Launch:
-    text = (CONTRIB / "haproxy/haproxy.cfg").read_text()
-    text = replaced(text, "bind :80", f"bind fd@{listener.fileno()}")
-    text = replaced(text, "server app 127.0.0.1:8000", f"server app {upstream.replace('unix:', 'unix@')}")
-    # Its log is of requests; of these the ones that went wrong are wanted, which is an option of its own.
-    text = replaced(text, "    option httplog\n", "    option httplog\n    option dontlog-normal\n")
-    (place / "haproxy.cfg").write_text(text)
-    return Launch([program, "-db", "-q", "-f", str(place / "haproxy.cfg")], pass_fds=[listener.fileno()])
+def nginx(text: str) -> Maker:
+    """nginx with this nginx.conf; it takes over sockets that NGINX names, which is how it upgrades itself."""
+
+    def make(program: str, place: Path, _: str, listener: socket.socket) -> Launch:
+        port = listener.getsockname()[1]
+        there = replaced(text, "listen 80;", f"listen 127.0.0.1:{port};")
+        (place / "nginx.conf").write_text(replaced(there, "/dev/stdout", "/dev/null"))
+        here = f"daemon off; pid {place}/nginx.pid; error_log {place}/front.log warn;"
+        here += " user root;" if os.geteuid() == 0 and "\nuser " not in text else ""
+        return Launch(
+            [program, "-p", str(place), "-e", f"{place}/front.log", "-c", str(place / "nginx.conf"), "-g", here],
+            {"NGINX": f"{listener.fileno()};"},
+            [listener.fileno()],
+            ("using inherited sockets",),
+            signal.SIGQUIT,
+        )
+
+    return make
 
 
-def caddy(program: str, place: Path, upstream: str, listener: socket.socket) -> Launch:
-    """It opens its port itself: the listener only finds a free one."""
-    port = listener.getsockname()[1]
-    listener.close()
-    text = replaced((CONTRIB / "caddy/Caddyfile").read_text(), "\n:80 {", f"\nhttp://:{port} {{")
-    text = replaced(text, "reverse_proxy 127.0.0.1:8000 {", f"reverse_proxy {upstream.replace('unix:', 'unix/')} {{")
-    options = "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n"
-    (place / "Caddyfile").write_text(options + text)
-    home = {name: str(place) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    return Launch(
-        [program, "run", "--config", str(place / "Caddyfile"), "--adapter", "caddyfile"],
-        home,
-        noise=('"level":"info"',),
-    )
+def haproxy(text: str) -> Maker:
+    def make(program: str, place: Path, _: str, listener: socket.socket) -> Launch:
+        there = replaced(text, "bind :80", f"bind fd@{listener.fileno()}")
+        # Its log is of requests; of these the ones that went wrong are wanted, which is an option of its own.
+        for kind in ("http", "tcp"):
+            there = there.replace(f"    option {kind}log\n", f"    option {kind}log\n    option dontlog-normal\n")
+        (place / "haproxy.cfg").write_text(there)
+        return Launch([program, "-db", "-q", "-f", str(place / "haproxy.cfg")], pass_fds=[listener.fileno()])
+
+    return make
+
+
+def caddy(text: str) -> Maker:
+    """Caddy opens its port itself: the listener only finds a free one."""
+
+    def make(program: str, place: Path, _: str, listener: socket.socket) -> Launch:
+        port = listener.getsockname()[1]
+        listener.close()
+        there = replaced(text, "\n:80 {", f"\nhttp://:{port} {{")
+        there = there.replace("header_up X-Forwarded-Port 80", f"header_up X-Forwarded-Port {port}")
+        options = "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n"
+        (place / "Caddyfile").write_text(options + there)
+        home = {name: str(place) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+        return Launch(
+            [program, "run", "--config", str(place / "Caddyfile"), "--adapter", "caddyfile"],
+            home,
+            noise=('"level":"info"',),
+        )
+
+    return make
 
 
 Maker = Callable[[str, Path, str, socket.socket], Launch]
 """Program, directory, upstream (HOST:PORT or unix:PATH) and listener -> how it is started."""
 
-FRONTS: Final[Mapping[str, Maker]] = {
-    "nginx": nginx,
-    "haproxy": haproxy,
-    "caddy": caddy,
-}
+FRONTS: Final[Mapping[str, Callable[[str], Maker]]] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+"""By name: the file's text -> how it is started with that."""
+
+
+def before(name: str, upstream: str) -> Maker:
+    """A front end as it is printed for a daemon that listens there (HOST:PORT or unix:PATH)."""
+    return FRONTS[name](printed(name, "--bind", upstream))
 
 
 @contextlib.contextmanager
@@ -118,7 +137,7 @@ def fronted(name: str, place: Path, upstream: str, make: Maker | None = None) ->
     log = place / "front.log"
     with free_listener() as listener, socket.create_server(("127.0.0.1", 0)) as there:
         port = int(listener.getsockname()[1])
-        launch = (make or FRONTS[name])(program, place, upstream, listener)
+        launch = (make or before(name, upstream))(program, place, upstream, listener)
         command = list(launch.command)
         if name == "caddy":
             command += ["--pingback", f"127.0.0.1:{there.getsockname()[1]}"]

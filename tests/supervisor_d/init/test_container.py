@@ -18,7 +18,6 @@ from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import kubernetes
 from supervisor_d.init.container import Image, compose, dockerfile, image_of
-from supervisor_d.init.nginx import conf, upstreams_of
 from supervisor_d.init.plan import plan_of
 from supervisor_d.metrics import exposition
 from supervisor_d.settings.resolve import resolve
@@ -233,25 +232,6 @@ def test_figures_are_for_prometheus_alone_and_requests_for_everybody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bind", "upstreams"),
-    [
-        (["0.0.0.0:8000", "[::]:8001"], ["127.0.0.1:8000", "[::1]:8001"]),
-        (["unix:/run/app.sock", "fd://3"], ["unix:/run/app.sock"]),
-        (["10.0.0.7:80"], ["10.0.0.7:80"]),
-    ],
-)
-def test_nginx_connects_to_what_is_bound(bind: list[str], upstreams: list[str]) -> None:
-    assert upstreams_of(bind) == upstreams
-    assert all(f"        server {upstream};\n" in conf(upstreams) for upstream in upstreams)
-
-
-@pytest.mark.parametrize("bind", ["unix:@x", "fd://3", "127.0.0.1:0"])
-def test_nginx_cannot_connect_to_what_has_no_address(bind: str) -> None:
-    with pytest.raises(ConfigurationError, match="that nginx can connect to"):
-        upstreams_of([bind])
-
-
-@pytest.mark.parametrize(
     ("arguments", "first"),
     [
         (["docker"], "# syntax=docker/dockerfile:1"),
@@ -259,6 +239,8 @@ def test_nginx_cannot_connect_to_what_has_no_address(bind: str) -> None:
         (["compose", "--nginx"], "# Printed by `supervisor-d init nginx`"),
         (["kubernetes"], "apiVersion: apps/v1"),
         (["nginx"], "# Printed by `supervisor-d init nginx`"),
+        (["haproxy"], "# Printed by `supervisor-d init haproxy`"),
+        (["caddy"], "# Printed by `supervisor-d init caddy`"),
     ],
 )
 def test_init_prints_each_on_the_command_line(arguments: list[str], first: str) -> None:
@@ -266,6 +248,23 @@ def test_init_prints_each_on_the_command_line(arguments: list[str], first: str) 
     told = CliRunner().invoke(cli, ["init", command, "main:app", "--workers", "2", *options])
     assert told.exit_code == 0, told.output
     assert told.output.startswith(first)
+
+
+def test_what_the_nginx_of_a_compose_file_cannot_do_is_refused_with_the_file() -> None:
+    for options in ([], ["--nginx"]):
+        told = CliRunner().invoke(cli, ["init", "compose", "main:app", "--proxy-protocol", *options])
+        assert told.exit_code == 2
+        assert told.output.startswith("supervisor-d: proxy-protocol: must be off behind this nginx")
+
+
+def test_the_nginx_of_a_compose_file_is_believed_and_no_client_is() -> None:
+    """The compose file believes every peer, so that of a list the leftmost address would count, the client's own."""
+    told = CliRunner().invoke(cli, ["init", "compose", "main:app", "--nginx"])
+    assert "proxy_set_header X-Forwarded-For $remote_addr;\n" in told.output
+    assert "believes none" not in told.output
+    flags = ["--forwarded-allow-ips", "10.0.0.0/8"]
+    told = CliRunner().invoke(cli, ["init", "compose", "main:app", "--nginx", *flags])
+    assert "believes none of these fields until --forwarded-allow-ips names the address of nginx." in told.output
 
 
 def test_a_pod_that_ends_is_given_time_to_be_forgotten_unless_it_was_said_how_much() -> None:
