@@ -74,7 +74,8 @@ STACKS_SIGNAL: Final[int] = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") e
 """A real-time signal where there is one: applications use SIGUSR1 and SIGUSR2 for themselves."""
 
 SLOT_VARIABLE: Final = "SUPERVISOR_D_SLOT"
-"""The slot, in the environment of a worker and of the programs that it starts."""
+INDEX_VARIABLE: Final = "SUPERVISOR_D_INDEX"
+"""In the environment of a worker and of the programs that it starts; the index not in a template's."""
 
 MESSAGE_LIMIT: Final = 131072
 """Largest message in bytes; below Linux's default socket buffer (212,992), so that one send is one message."""
@@ -105,8 +106,7 @@ class Template(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds, `watch_s` that of
-    the looks that its second thread takes at them.
-
+    the looks that its second thread takes at them; `index` is 0 to N-1 among the workers of its generation.
     With a `template` it imports what that says and then forks other workers instead of serving, if it can be forked.
     In the spec of a forked worker `record_fd` is not valid: the descriptor came with the order to fork.
     """
@@ -124,6 +124,7 @@ class WorkerSpec:
     directory: str = ""
     """Where the application runs, absolute; nothing is where the process began. A forked worker that has yet to import
     the application enters it, one that was spawned is there."""
+    index: int = 0
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))

@@ -19,6 +19,7 @@ from server_core.adapters import Application
 from server_core.conduct import Worker
 from server_core.contract import (
     GIVE_UP_S,
+    INDEX_VARIABLE,
     SLOT_VARIABLE,
     STACKS_SIGNAL,
     TRACEBACK_LIMIT,
@@ -149,6 +150,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
         _enter(spec.directory)
     os.environ[SLOT_VARIABLE] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
+    os.environ.pop(INDEX_VARIABLE, None)  # of a supervisor-d that this one runs in: a template has none
     parsers.choose(spec.settings.http)
     access_log.choose(spec.settings)
     if spec.template is Template.NONE:
@@ -190,6 +192,7 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
     """The part of a worker's life that it spends for clients; every signal is blocked when it begins."""
+    os.environ[INDEX_VARIABLE] = str(spec.index)
     settings = spec.settings
     sockets = _sockets(spec)
     _, factory = loops.choose(settings.loop)

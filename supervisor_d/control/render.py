@@ -18,6 +18,7 @@ UNCUT: Final = 100_000
 
 COLUMNS: Final = (
     "SLOT",
+    "INDEX",
     "PID",
     "GEN",
     "STATE",
@@ -94,6 +95,7 @@ def workers(told: Object, *, colour: bool = False) -> str:
 def slot_cells(slot: Object, now: str) -> tuple[str, ...]:
     return (
         text(slot, "slot"),
+        text(slot, "index"),
         text(slot, "pid") or "-",
         text(slot, "generation"),
         text(slot, "state"),

@@ -186,6 +186,7 @@ def slot_object(view: View, slot: SlotStatus) -> dict[str, object]:
     alive = slot.pid is not None
     return {
         "slot": slot.slot,
+        "index": slot.index,
         "pid": slot.pid,
         "generation": slot.generation,
         "state": slot.state.value,

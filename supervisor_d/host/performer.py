@@ -208,6 +208,7 @@ class Performer:
             settings=configuration.location.server,
             directory=configuration.location.directory,
             template=_template(configuration.settings.daemon),
+            index=order.index,
         )
 
     def _signal(self, slot: Slot, number: int) -> None:

@@ -40,7 +40,7 @@ def spawn(desk: Desk, handle: Handle, generation: Generation) -> None:
     _move(desk, handle, Cause.SPAWN)
     handle.beget(generation, desk.now)
     handle.arm(Alarm.BOOT, desk.now + desk.terms.boot_timeout)
-    desk.outbox.add(SpawnWorker(handle.slot, generation))
+    desk.outbox.add(SpawnWorker(handle.slot, generation, handle.index))
 
 
 def welcome(desk: Desk, handle: Handle, *, serve: bool) -> None:

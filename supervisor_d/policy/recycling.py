@@ -76,10 +76,13 @@ class Recycling:
         else:
             entry.tickets.append(ticket)
 
-    def extra(self, desk: Desk) -> int:
-        """How many workers above the target are wanted now: 1 while a replacement has to come first."""
+    def replaced(self, desk: Desk) -> Handle | None:
+        """The worker whose replacement has to come first, so that one above the target is wanted now; None if none."""
         entry = self.active
-        return int(entry is not None and entry.concerns(h := desk.fleet.handle(entry.slot)) and h.ready)
+        if entry is None:
+            return None
+        handle = desk.fleet.handle(entry.slot)
+        return handle if entry.concerns(handle) and handle.ready else None
 
     def step(self, desk: Desk) -> None:
         """Let the replaced worker go when it can be spared, and begin with the next if there is room for it."""

@@ -161,7 +161,7 @@ class Rollout:
             if handle.state is not SlotState.READY:
                 staffing.dismiss(desk, handle, "replaced by the new generation")
         new = desk.fleet.staying(self.generation)
-        serving_old = [handle for handle in old if handle.ready]
+        serving_old = sorted((handle for handle in old if handle.ready), key=lambda handle: handle.index)
         room = desk.target + desk.terms.surge - len(serving_old) - len(new)
         staffing.staff(desk, self.generation, min(desk.target, len(new) + max(room, 0)))
         for handle in serving_old:

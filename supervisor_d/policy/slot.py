@@ -85,6 +85,8 @@ class Handle:
 
     slot: Slot
     generation: Generation = NO_GENERATION
+    index: int = 0
+    """Its place in the generation, 0 to N-1 (indexes.py); a successor in the same slot has it, too."""
     state: SlotState = SlotState.EMPTY
     since: Instant = NEVER
     birth: int = 0
@@ -171,6 +173,7 @@ class Handle:
             slot=self.slot,
             pid=self.pid,
             generation=self.generation,
+            index=self.index,
             state=self.state,
             since=self.since,
             spawned_at=self.spawned_at if self.alive else None,

@@ -5,7 +5,7 @@ A ready worker is taken away only while enough others are ready: `may_spare` is 
 
 from __future__ import annotations
 
-from supervisor_d.policy import acts, births
+from supervisor_d.policy import acts, births, indexes
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import SlotState
@@ -17,14 +17,20 @@ def may_spare(desk: Desk, handle: Handle) -> bool:
     return not handle.ready or desk.fleet.ready() - 1 >= desk.target
 
 
-def staff(desk: Desk, generation: Generation, wanted: int) -> None:
-    """Spawn workers of the generation, or take the surplus away, until as many stay as are wanted."""
+def staff(desk: Desk, generation: Generation, wanted: int, *, replaced: Handle | None = None) -> None:
+    """Spawn workers of the generation, or take the surplus away, until as many stay as are wanted.
+
+    One more is wanted while a worker is being `replaced`, and has the index of that worker.
+    """
+    wanted += replaced is not None
     staying = desk.fleet.staying(generation)
+    surplus = indexes.surplus(staying, len(staying) - wanted)
+    vacant = indexes.vacant(staying, replaced)
     for _ in range(min(wanted - len(staying), births.room(desk))):
         free = desk.fleet.free()
         if free is not None:
+            free.index = next(vacant)
             acts.spawn(desk, free, generation)
-    surplus = sorted(staying, key=_dispensability)[: max(len(staying) - wanted, 0)]
     for handle in surplus:
         dismiss(desk, handle, f"more workers than the {wanted} wanted")
 
@@ -34,13 +40,6 @@ def take_back(desk: Desk, generation: Generation) -> None:
     for handle in desk.fleet.of(generation):
         if handle.state is SlotState.PARKED and handle.trouble is None:
             acts.resume(desk, handle)
-
-
-def _dispensability(handle: Handle) -> tuple[int, int]:
-    """Those that do not serve go first, the highest slot among equals."""
-    if handle.state is SlotState.BACKOFF or handle.held:
-        return (0, -handle.slot)
-    return (2 if handle.ready else 1, -handle.slot)
 
 
 def dismiss(desk: Desk, handle: Handle, reason: str) -> None:

@@ -63,6 +63,8 @@ class SlotStatus:
     reason: str = ""
     """Why the slot is in a state that is not plain serving: the back-off's cause, the recycle's reason, ..."""
     retry_at: Instant | None = None
+    index: int = 0
+    """0 to N-1 within the generation, for as long as successors follow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,7 +271,7 @@ class Supervisor:
             requests.end_reload()
             return
         staffing.take_back(desk, desk.generation)
-        staffing.staff(desk, desk.generation, desk.target + self._recycling.extra(desk))
+        staffing.staff(desk, desk.generation, desk.target, replaced=self._recycling.replaced(desk))
         staffing.dismiss_others(desk, desk.generation)
         if shutdown is None:
             self._recycling.step(desk)

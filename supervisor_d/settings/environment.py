@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from server_core.contract import SLOT_VARIABLE
+from server_core.contract import INDEX_VARIABLE, SLOT_VARIABLE
 from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
-SLOT_VARIABLES: Final = (SLOT_VARIABLE, "SUPERVISOR_D_GENERATION")
+SLOT_VARIABLES: Final = (SLOT_VARIABLE, INDEX_VARIABLE, "SUPERVISOR_D_GENERATION")
 """What workers tell their applications, and one that starts a supervisor-d of its own passes on."""
 
 NO_SETTINGS: Final = frozenset((*SLOT_VARIABLES, "SUPERVISOR_D_COMPILE"))

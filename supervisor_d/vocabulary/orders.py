@@ -29,6 +29,7 @@ class DiscardGeneration:
 class SpawnWorker:
     slot: Slot
     generation: Generation
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
     staffing.staff(desk, Generation(1), SLOT_LAST + 5)
     orders = desk.outbox.take()
     assert len(orders) == SLOT_LAST
-    assert orders[-1] == SpawnWorker(Slot(SLOT_LAST), Generation(1))
+    assert orders[-1] == SpawnWorker(Slot(SLOT_LAST), Generation(1), SLOT_LAST - 1)
 
 
 def test_more_workers_than_fit_at_start_are_as_many_as_fit() -> None:
