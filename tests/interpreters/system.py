@@ -26,8 +26,11 @@ mount --make-rprivate /
 {root}
 for path in $SHARED; do mount --rbind -o ro "$path" "$ROOT$path"; done
 mount -t proc proc "$ROOT/proc"
-exec chroot "$ROOT" sh -c 'cd "$WHERE" && exec "$@"' sh "$@"
+exec chroot "$ROOT" sh -c 'cd "$WHERE" && "$@"; exit $?' sh "$@"
 """
+"""PID 1 is the shell, which reaps what the tests leave to it. Were it pytest, orphans of daemons would stay zombies,
+and a test that waits until a process is gone would fail at its deadline."""
+
 WHOLE: Final = """\
 mount --bind "$ROOT" "$ROOT"
 mkdir -p "$ROOT/dev/pts"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from tests.interpreters.pip_settings import document, parse, paths
 from tests.interpreters.report import Outcome, page
-from tests.interpreters.system import copied
+from tests.interpreters.system import ENTER, copied
 
 
 def test_the_settings_of_pip_are_taken_along_and_variables_win() -> None:
@@ -72,3 +76,22 @@ def test_the_copy_has_what_is_not_committed(tmp_path: Path) -> None:
     copy = copied(source, tmp_path / "copy")
     found = {path.name: path.read_text() for path in copy.iterdir() if path.is_file()}
     assert found == {"kept": "old", "changed": "new", "added": "new"}
+
+
+ORPHANS: Final = """\
+import os, subprocess
+orphan = int(subprocess.run(["sh", "-c", "sleep 0 >/dev/null & echo $!"], stdout=subprocess.PIPE).stdout)
+while os.path.exists(f"/proc/{orphan}"):
+    os.sched_yield()
+raise SystemExit(7)
+"""
+
+
+def test_what_the_suite_orphans_in_a_system_is_reaped(tmp_path: Path) -> None:
+    """Were the suite PID 1, its daemons' orphans would stay zombies, and tests wait for processes to be gone."""
+    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False).returncode:
+        pytest.skip("no namespaces can be made here")
+    command = [*unshare, "sh", "-c", ENTER.format(root=""), "sh", sys.executable, "-c", ORPHANS]
+    environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOT": "/", "WHERE": str(tmp_path), "SHARED": ""}
+    assert subprocess.run(command, env=environ, check=False, timeout=60).returncode == 7
