@@ -40,7 +40,11 @@ def backend() -> ModuleType:
 def run(*step: str) -> int:
     """The exit code of a tool, whose output is told."""
     print("==", *step, flush=True)
-    return subprocess.run([sys.executable, "-m", *step], check=False).returncode
+    with subprocess.Popen([sys.executable, "-m", *step]) as tool:
+        try:
+            return tool.wait()
+        except KeyboardInterrupt:
+            return tool.wait()  # it was interrupted, too: run() would kill pytest before the tests' daemons have ended
 
 
 def main() -> int:
