@@ -28,9 +28,12 @@ def init() -> None:
     "systemd",
     cls=SettingsCommand,
     short_help="A systemd unit.",
-    params=[click.Option(["--socket"], is_flag=True, help="The .socket unit that opens the listeners.")],
+    params=[
+        click.Option(["--socket"], is_flag=True, help="The .socket unit that opens the listeners."),
+        click.Option(["--front-group"], default="", metavar="GROUP", help=FRONT_GROUP),
+    ],
 )
-def init_systemd(flags: Mapping[str, object], socket: bool) -> None:
+def init_systemd(flags: Mapping[str, object], socket: bool, front_group: str) -> None:
     """Print the unit that runs APP with these settings, from this directory, with this interpreter.
 
     Save it as /etc/systemd/system/NAME.service. With --socket the matching NAME.socket is printed: systemd then opens
@@ -39,7 +42,8 @@ def init_systemd(flags: Mapping[str, object], socket: bool) -> None:
     from supervisor_d.init import systemd  # here, as below: other commands need not load what only these do
 
     plan = planned(flags)
-    click.echo(systemd.socket(plan) if socket else systemd.service(plan), nl=False)
+    unit = systemd.socket(plan, front_group) if socket else systemd.service(plan, front_group)
+    click.echo(unit, nl=False)
 
 
 @init.command("docker", cls=SettingsCommand, short_help="A Dockerfile.")
@@ -116,6 +120,7 @@ def given(flags: Mapping[str, object]) -> Mapping[str, object]:
 def planned(flags: Mapping[str, object]) -> Plan:
     """The plan for what the command line and the environment say."""
     from supervisor_d.init.plan import plan_of
+    from supervisor_d.init.target import Target
     from supervisor_d.settings.resolve import resolve
 
-    return plan_of(resolve(flags, os.environ))
+    return plan_of(resolve(flags, os.environ, host=Target()))

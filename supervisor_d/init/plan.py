@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +24,10 @@ ALREADY_SAID = ("app", "config", "chdir")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`program` and `arguments` together are the command; `directory` is where it is started.
+    """`program` and `arguments` together are the command; `directory` is where it is started, `home` where workers run.
 
-    `needs` are the directories that it must be able to read. `stop_s` is the longest that a stop can take, and `boot_s`
+    `needs` are the files and directories that it must be able to read, and `closed` those of them that not every user
+    can. `stop_s` is the longest that a stop can take, and `boot_s`
     that a worker's start can.
     """
 
@@ -33,7 +36,9 @@ class Plan:
     program: tuple[str, ...]
     arguments: tuple[str, ...]
     directory: str
+    home: str
     needs: tuple[str, ...]
+    closed: tuple[str, ...]
     stop_s: float
     boot_s: float
 
@@ -64,10 +69,22 @@ def plan_of(resolved: Resolved) -> Plan:
         program=program,
         arguments=tuple(arguments_of(resolved)),
         directory=resolved.start,
+        home=location.path,
         needs=tuple(dict.fromkeys(needs)),
+        closed=tuple(path for path in dict.fromkeys(needs) if not is_open(path)),
         stop_s=total_budget_s(agreed),
         boot_s=agreed.boot_timeout,
     )
+
+
+def is_open(path: str) -> bool:
+    """Whether every user may read a file, or enter and list a directory, once led to it; true for what is not there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return True
+    needed = 0o005 if stat.S_ISDIR(mode) else 0o004
+    return mode & needed == needed
 
 
 def this_program() -> tuple[str, ...]:

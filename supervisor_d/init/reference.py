@@ -23,7 +23,9 @@ def sample(**flags: object) -> Plan:
         program=("/srv/app/.venv/bin/supervisor-d",),
         arguments=tuple(arguments_of(resolved)),
         directory="/srv/app",
+        home="/srv/app",
         needs=("/srv/app",),
+        closed=(),
     )
 
 
@@ -35,6 +37,7 @@ def template() -> Plan:
         program=("/srv/%i/.venv/bin/supervisor-d",),
         arguments=("--config", "/etc/supervisor-d/%i.toml", "--name", "%i"),
         directory="/srv/%i",
+        home="/srv/%i",
         needs=("/srv",),
     )
 

@@ -12,7 +12,9 @@ from typing import Final
 
 from supervisor_d.control.place import OFF
 from supervisor_d.errors import ConfigurationError
+from supervisor_d.init.grants import CREDENTIALS, Grants, absolute, directory_of, grants_of, unix_paths
 from supervisor_d.init.plan import Plan
+from supervisor_d.init.upstream import is_for_all
 from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
 
 STOP_MARGIN_S: Final = 5
@@ -23,8 +25,6 @@ WATCHDOG_S: Final = 30
 
 HIDDEN_BY_PROTECT_HOME: Final = ("/home", "/root", "/run/user")
 HIDDEN_BY_PRIVATE_TMP: Final = ("/tmp", "/var/tmp")
-
-PRIVILEGED_PORTS: Final = 1024
 
 SANDBOX: Final = """\
 # The application may write nothing but its runtime directory; give it room with StateDirectory= or ReadWritePaths=.
@@ -63,7 +63,7 @@ Wants=network-online.target
 After=network-online.target
 # Never given up: an application that waits for its database may fail for as long as that takes.
 StartLimitIntervalSec=0
-
+{requires}
 [Service]
 # Started, and reloaded, only when enough workers are ready.
 Type=notify
@@ -81,8 +81,7 @@ RestartSec=1
 RestartPreventExitStatus=2
 # A worker that the kernel kills for memory is replaced by the master; the others are left alone.
 OOMPolicy=continue
-RuntimeDirectory=supervisor-d/{name}
-DynamicUser=yes
+{grants}
 """
 
 INSTALL: Final = """\
@@ -101,27 +100,62 @@ Description=Listeners of {name} (ASGI application under supervisor-d)
 {listeners}
 Backlog={backlog}
 SocketMode={mode:04o}
-
+{owner}
 [Install]
 WantedBy=sockets.target
 """
 
 
-def service(plan: Plan, *, origin: str = "Printed by `supervisor-d init systemd`.", is_template: bool = False) -> str:
-    """The .service unit. In a template the plan's texts are a unit's own, with specifiers such as %i."""
+REQUIRES: Final = """\
+# A Unix socket of --bind is where only systemd can make it: `supervisor-d init systemd --socket` prints the unit.
+Requires=%N.socket
+After=%N.socket
+"""
+
+COPIES: Final = """\
+# The service's user cannot read these: systemd hands it copies, made at each start. A renewed one needs a restart."""
+
+
+def service(
+    plan: Plan,
+    front_group: str = "",
+    *,
+    origin: str = "Printed by `supervisor-d init systemd`.",
+    is_template: bool = False,
+) -> str:
+    """The .service unit; ConfigurationError for what cannot start in one.
+
+    In a template the plan's texts are a unit's own, with specifiers such as %i.
+    """
     quoted = str if is_template else word
+    grants = grants_of(plan, front_group)
     head = SERVICE.format(
         origin=origin,
         name=plan.name,
+        requires=REQUIRES if grants.needs_socket_unit else "",
         directory=plan.directory if is_template else percent(plan.directory),
-        command=" ".join(map(quoted, plan.command)),
+        command=" ".join(map(quoted, (*plan.program, "run", *grants.arguments))),
         reload=reload_lines(plan, quoted),
         stop=f"{plan.stop_s:g}",
         stop_timeout=int(-(-plan.stop_s // 1)) + STOP_MARGIN_S,
         start_timeout=int(-(-plan.boot_s // 1)) + STOP_MARGIN_S,
         watchdog=WATCHDOG_S,
+        grants="\n".join(granted(grants, str if is_template else place)),
     )
-    return head + "\n".join([*users(plan), *homes(plan.needs), *SANDBOX]) + "\n" + INSTALL
+    return head + "\n".join([*users(grants), *homes(plan.needs, grants.writable), *SANDBOX]) + "\n" + INSTALL
+
+
+def granted(grants: Grants, placed: Callable[[str], str]) -> Iterator[str]:
+    """Who the service is, and what is its own."""
+    for directive in dict.fromkeys(directive for directive, _ in grants.directories):
+        names = [placed(name) for found, name in grants.directories if found == directive]
+        yield f"{directive}={' '.join(names)}"
+    if grants.credentials:
+        yield COPIES
+    yield from (f"LoadCredential={identity}:{percent(path)}" for identity, path in grants.credentials)
+    yield f"User={percent(grants.user)}" if grants.user else "DynamicUser=yes"
+    if grants.group:
+        yield f"Group={percent(grants.group)}"
 
 
 def reload_lines(plan: Plan, quoted: Callable[[str], str]) -> str:
@@ -139,9 +173,9 @@ def reload_lines(plan: Plan, quoted: Callable[[str], str]) -> str:
     )
 
 
-def users(plan: Plan) -> list[str]:
-    """Who the service is: nobody at all, or one who may bind a low port, which a private user cannot."""
-    if needs_privileged_port(plan):
+def users(grants: Grants) -> list[str]:
+    """What the service's user may: nothing at all, or bind a low port, which a private user cannot."""
+    if grants.needs_low_port:
         return [
             "# For a port below 1024; not needed when the .socket unit listens.",
             "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
@@ -150,19 +184,22 @@ def users(plan: Plan) -> list[str]:
     return ["PrivateUsers=yes", "CapabilityBoundingSet="]
 
 
-def needs_privileged_port(plan: Plan) -> bool:
-    addresses = map(parse_address, plan.settings.daemon.bind)
-    return any(isinstance(address, TcpAddress) and 0 < address.port < PRIVILEGED_PORTS for address in addresses)
-
-
-def homes(needs: Iterable[str]) -> Iterator[str]:
+def homes(needs: Iterable[str], writable: Iterable[str] = ()) -> Iterator[str]:
     """The home directories, hidden; of what is needed below them, and below /tmp, no more than that is shown."""
-    needed = outermost(needs)
-    at_home = [path for path in needed if is_below(path, HIDDEN_BY_PROTECT_HOME)]
-    shown = [*at_home, *(path for path in needed if is_below(path, HIDDEN_BY_PRIVATE_TMP))]
+    hidden = (*HIDDEN_BY_PROTECT_HOME, *HIDDEN_BY_PRIVATE_TMP)
+    read, write = outermost(needs), outermost(writable)
+    at_home = [path for path in (*read, *write) if is_below(path, HIDDEN_BY_PROTECT_HOME)]
     yield f"ProtectHome={'tmpfs' if at_home else 'yes'}"
-    for path in shown:
-        yield f"BindReadOnlyPaths={word(path.replace(':', chr(92) + ':'))}"
+    for path in (*(path for path in at_home if path in read), *(path for path in read if path not in at_home)):
+        if is_below(path, hidden):
+            yield f"BindReadOnlyPaths={place(path)}"
+    for path in write:
+        yield f"{'BindPaths' if is_below(path, hidden) else 'ReadWritePaths'}={place(path)}"
+
+
+def place(path: str) -> str:
+    """One path of a list of them, in which a colon has a meaning."""
+    return word(path.replace(":", "\\:"))
 
 
 def outermost(paths: Iterable[str]) -> list[str]:
@@ -175,22 +212,52 @@ def is_below(path: str, places: Iterable[str]) -> bool:
     return any(PurePosixPath(path).is_relative_to(place) for place in places)
 
 
-def socket(plan: Plan, *, origin: str = "Printed by `supervisor-d init systemd --socket`.") -> str:
+def socket(
+    plan: Plan, front_group: str = "", *, origin: str = "Printed by `supervisor-d init systemd --socket`."
+) -> str:
     """The .socket unit that opens what `bind` says; ConfigurationError for what a unit cannot open."""
     daemon = plan.settings.daemon
-    lines = [line for text in daemon.bind for line in listen_lines(text)]
+    lines = [line for text in daemon.bind for line in listen_lines(text, plan.directory)]
     if not lines:
         raise ConfigurationError("bind: must name an address for a .socket unit to open, not only descriptors")
     return SOCKET.format(
-        origin=origin, name=plan.name, listeners="\n".join(lines), backlog=daemon.backlog, mode=daemon.unix_mode
+        origin=origin,
+        name=plan.name,
+        listeners="\n".join(lines),
+        backlog=daemon.backlog,
+        mode=daemon.unix_mode,
+        owner="".join(f"{line}\n" for line in owner(plan, front_group)),
     )
 
 
-def listen_lines(text: str) -> list[str]:
+def owner(plan: Plan, front_group: str) -> list[str]:
+    """Whose the Unix sockets are; ConfigurationError where nobody could connect, or they would not last."""
+    daemon = plan.settings.daemon
+    paths = list(unix_paths(plan))
+    for path in paths:
+        if made := directory_of(str(PurePosixPath(path).parent)):
+            raise ConfigurationError(
+                f"bind: must not be in {made[0]}={made[1]} for a .socket unit, not unix:{path}: systemd removes that "
+                f"directory, and the socket in it, whenever the service stops; say unix:/run/{plan.name}.sock"
+            )
+    group = front_group or daemon.group
+    if not paths or (is_for_all(plan.settings) and not group):
+        return []
+    if group:
+        return [f"SocketGroup={percent(group)}"]
+    if daemon.user:
+        return [f"SocketUser={percent(daemon.user)}"]
+    raise ConfigurationError(
+        f"unix-mode: {daemon.unix_mode:04o} lets nobody but root connect to unix:{', unix:'.join(paths)}; give "
+        "--front-group with the front end's group (www-data, nginx), or --unix-mode 0666"
+    )
+
+
+def listen_lines(text: str, directory: str) -> list[str]:
     """What opens one address of `bind`; nothing for a descriptor, which somebody else opens."""
     address = parse_address(text)
     if isinstance(address, UnixAddress):
-        return [f"ListenStream={percent(address.path)}"]
+        return [f"ListenStream={percent(address.path if address.is_abstract else absolute(directory, address.path))}"]
     if not isinstance(address, TcpAddress):
         return []
     if ":" in address.host:
@@ -202,6 +269,8 @@ def listen_lines(text: str) -> list[str]:
 
 def word(text: str) -> str:
     """One word of a command line in a unit (systemd.service(5), "Command lines")."""
+    if text.startswith(CREDENTIALS):
+        return CREDENTIALS + word(text.removeprefix(CREDENTIALS))
     escaped = percent(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{escaped}"' if not text or set(text) & set(" \t\"'\\;") else escaped
 

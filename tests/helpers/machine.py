@@ -1,9 +1,10 @@
 """A real systemd as PID 1 of namespaces of its own, for tests of units: boot, systemctl, console, end.
 
 Needs root, systemd, unshare, nsenter and a cgroup v2 tree. Process ids, mounts, host name, IPC and cgroups are its own;
-the network is shared, so that a test reaches its services. Only the units in its own directory exist. /run is a new
-tmpfs, /proc/sys is read-only, the machine-id, the kernel's log and the console are stand-ins: nothing outside is
-touched but what PrivateTmp= makes in /tmp, and that goes when a unit stops.
+the network is shared, so that a test reaches its services. Only the units in its own directory exist. /run and
+/var/log are new tmpfs, /proc/sys is read-only, the machine-id, the kernel's log and the console are stand-ins: nothing
+outside is touched but what PrivateTmp= makes in /tmp, and that goes when a unit stops. Mounts are shared inside, as on
+any machine: systemd makes credentials in a namespace of a helper's, and counts on their coming out of it.
 
 Nothing here polls: systemctl waits for jobs, and what systemd says on its console, a pty, is read as it comes.
 """
@@ -43,11 +44,13 @@ TARGETS: Final = (
 
 ENTER: Final = """\
 set -e
+mount --make-rshared /
 mount -t proc proc /proc
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/log
 mount --bind "$PLACE/machine-id" /etc/machine-id
 mount --bind /dev/null /dev/kmsg
 mount --bind "$TERMINAL" /dev/console

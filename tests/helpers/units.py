@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor_d.init import systemd
-from supervisor_d.init.plan import plan_of
+from supervisor_d.init.plan import Plan, plan_of
+from supervisor_d.init.target import Target
 from supervisor_d.settings.resolve import resolve
 from tests.helpers.daemon import REPOSITORY
 from tests.helpers.machine import DEADLINE_S, Machine
@@ -73,18 +74,20 @@ class Service:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
 
-    def install(self, drop_in: str = "", **flags: object) -> None:
+    def install(self, drop_in: str = "", front_group: str = "", **flags: object) -> Plan:
         """Write the application and its units: as they are printed, and a drop-in says where the code under test is."""
         (self.directory / "app.py").write_text(APP)
         bind = flags.pop("bind", [f"127.0.0.1:{self.port}"])
-        plan = plan_of(resolve({"app": "app:app", "name": self.name, "bind": bind, **flags}, {}))
+        plan = plan_of(resolve({"app": "app:app", "name": self.name, "bind": bind, **flags}, {}, host=Target()))
         log = f"StandardError=append:{self.directory}/log"
         code = [line for line in systemd.homes([*plan.needs, str(REPOSITORY)]) if line != "ProtectHome=yes"]
         environ = f"Environment=PYTHONPATH={REPOSITORY} GATE={self.name}"
         here = "\n".join(["[Service]", environ, log, *code, drop_in, ""])
-        if "fd://" not in str(bind):
-            self.machine.add(f"{self.name}.socket", systemd.socket(plan))
-        self.machine.add(self.unit, systemd.service(plan), here)
+        service = systemd.service(plan, front_group)
+        if "Requires=" in service or not any(kind in str(bind) for kind in ("fd://", "unix:")):
+            self.machine.add(f"{self.name}.socket", systemd.socket(plan, front_group))
+        self.machine.add(self.unit, service, here)
+        return plan
 
     def ctl(self, verb: str, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = self.machine.ctl(verb, *options, self.unit, check=False)

@@ -10,35 +10,14 @@ import json
 import signal
 import sys
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from supervisor_d.init import systemd
 from tests.helpers.daemon import REPOSITORY
-from tests.helpers.machine import DEADLINE_S, Machine, booted, obstacle
+from tests.helpers.machine import DEADLINE_S
 from tests.helpers.units import APP, Gate, Service
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    reason = obstacle()
-    if reason is not None:
-        pytest.skip(f"no systemd can be booted here: {reason}")
-    with booted(tmp_path_factory.mktemp("machine")) as started:
-        yield started
-
-
-@pytest.fixture
-def service(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    tmp_path.chmod(0o755)  # the service is nobody in particular
-    monkeypatch.chdir(tmp_path)
-    name = f"web-{uuid.uuid4().hex[:8]}"
-    made = Service(machine, tmp_path, name)
-    yield made
-    machine.ctl("stop", f"{name}.socket", made.unit, check=False)
 
 
 def test_start_returns_when_the_service_is_ready_and_it_is_nobody_in_particular(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import systemd
 from supervisor_d.init.plan import Plan, arguments_of
 from supervisor_d.init.reference import sample
+from supervisor_d.init.target import Target
 from supervisor_d.settings.resolve import resolve
 
 EXPOSURE_MAX = 15
@@ -21,7 +23,7 @@ EXPOSURE_MAX = 15
 
 
 def plan(program: str = "/bin/true", **flags: object) -> Plan:
-    resolved = resolve({"app": "main:app", "name": "app", **flags}, {})
+    resolved = resolve({"app": "main:app", "name": "app", **flags}, {}, host=Target())
     return dataclasses.replace(
         sample(), settings=resolved.settings, program=(program,), arguments=tuple(arguments_of(resolved))
     )
@@ -48,7 +50,7 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         {},
         {"control_socket": "off"},
-        {"control_socket": "/run/a b.sock"},
+        {"control_socket": "/run/a b/c.sock"},
         {"bind": [":80"]},
         {"root_path": "/100%/$HOME/\"x\"/'y'\\z;"},
     ],
@@ -128,10 +130,10 @@ def test_what_is_needed_where_all_is_hidden_is_shown(needs: tuple[str, ...], hom
 
 
 def test_a_socket_unit_opens_what_bind_says() -> None:
-    told = directives(systemd.socket(plan(bind=[":8000", "[::]:8000", "unix:/run/a%b.sock"], backlog=64)))
+    told = directives(systemd.socket(plan(bind=[":8000", "[::]:8000", "unix:/run/a%b.sock"], backlog=64), "www"))
     assert told["ListenStream"] == ["0.0.0.0:8000", "[::]:8000", "/run/a%%b.sock"]
     assert told["BindIPv6Only"] == ["ipv6-only"]
-    assert (told["Backlog"], told["SocketMode"]) == (["64"], ["0660"])
+    assert (told["Backlog"], told["SocketMode"], told["SocketGroup"]) == (["64"], ["0660"], ["www"])
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,90 @@ def test_a_socket_unit_opens_what_bind_says() -> None:
 def test_what_a_socket_unit_cannot_open_is_refused(bind: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         systemd.socket(plan(bind=[bind]))
+
+
+def test_systemd_makes_the_directories_that_the_command_line_writes_to() -> None:
+    made = plan(
+        bind=["unix:/run/shop/app.sock", "unix:/var/run/shop/two/b.sock"],
+        access_log="/var/log/shop/access.log",
+        control_socket="/run/shop/control.sock",
+    )
+    told = directives(systemd.service(made, "www"))
+    assert told["RuntimeDirectory"] == ["supervisor-d/app shop shop/two"]
+    assert told["LogsDirectory"] == ["shop"]
+    assert (told["DynamicUser"], told["Group"]) == (["yes"], ["www"])
+    assert "Requires" not in told
+
+
+def test_a_unix_socket_where_the_service_cannot_make_one_is_the_socket_units() -> None:
+    for path in ("/run/app.sock", "/srv/app/app.sock", "/run/user/1000/app.sock"):
+        told = directives(systemd.service(plan(bind=[f"unix:{path}"])))
+        assert told["Requires"] == told["After"][1:] == ["%N.socket"]
+        assert directives(systemd.socket(plan(bind=[f"unix:{path}"]), "www"))["ListenStream"] == [path]
+
+
+def test_a_relative_unix_socket_is_below_the_directory() -> None:
+    made = dataclasses.replace(plan(bind=["unix:app.sock"]), directory="/srv/app")
+    assert directives(systemd.socket(made, "www"))["ListenStream"] == ["/srv/app/app.sock"]
+
+
+def test_files_that_the_services_user_cannot_read_are_handed_over() -> None:
+    made = plan()
+    certificates, keys = ("tls/a.crt", "/etc/b.crt"), ("tls/a.key", "/etc/b%.key")
+    server = dataclasses.replace(made.settings.server, ssl_certfile=certificates, ssl_keyfile=keys)
+    settings = dataclasses.replace(made.settings, server=server)
+    told = directives(systemd.service(dataclasses.replace(made, settings=settings, home="/srv/app")))
+    assert told["LoadCredential"] == [
+        "tls-1:/srv/app/tls/a.crt",
+        "tls-2:/etc/b.crt",
+        "tls-3:/srv/app/tls/a.key",
+        "tls-4:/etc/b%%.key",
+    ]
+    words = told["ExecStart"][0].split()
+    assert [after for flag, after in itertools.pairwise(words) if flag.startswith("--ssl-")] == [
+        f"${{CREDENTIALS_DIRECTORY}}/tls-{number}" for number in (1, 2, 3, 4)
+    ]
+
+
+def test_a_user_of_ones_own_writes_where_it_may() -> None:
+    told = directives(systemd.service(plan(user="daemon", group="daemon", access_log="/home/access.log")))
+    assert "DynamicUser" not in told
+    assert (told["User"], told["Group"]) == (["daemon"], ["daemon"])
+    assert told["BindPaths"] == ["/home"]
+    told = directives(systemd.service(plan(user="daemon", group="daemon", access_log="/srv/access.log")))
+    assert told["ReadWritePaths"] == ["/srv"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"access_log": "/var/log/access.log"}, "^access-log: must be in a directory of its own below /var/log"),
+        ({"access_log": "/srv/access.log"}, "^access-log: .* such as /var/log/app/access.log; the unit's user"),
+        ({"access_log": "/tmp/access.log"}, "^access-log: .* may not write to /tmp/access.log"),
+        ({"user": "daemon", "access_log": "/var/log/access.log"}, "^access-log: .*; daemon may not write to"),
+        ({"control_socket": "/srv/c.sock"}, "^control-socket: .* such as /run/app/control.sock"),
+        ({"admin_bind": "unix:/run/a.sock"}, "^admin-bind: .* such as /run/app/admin.sock"),
+        ({"bind": ["unix:/run/x/a.sock"]}, r"^unix-mode: 0660 lets no front end connect to unix:/run/x/a.sock"),
+    ],
+)
+def test_what_a_service_could_not_write_is_refused_by_name(flags: Mapping[str, object], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        systemd.service(plan(**flags))
+
+
+def test_a_socket_that_the_front_end_could_not_use_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"^unix-mode: 0660 lets nobody but root connect to unix:/run/a.sock"):
+        systemd.socket(plan(bind=["unix:/run/a.sock"]))
+    with pytest.raises(ConfigurationError, match=r"^bind: must not be in RuntimeDirectory=supervisor-d/app for a"):
+        systemd.socket(plan(bind=["unix:/run/supervisor-d/app/a.sock"]), "www")
+    with pytest.raises(ConfigurationError, match=r"^group: must be www, the front end's .*, not daemon"):
+        systemd.service(plan(bind=["unix:/run/x/a.sock"], user="daemon", group="daemon"), "www")
+    assert directives(systemd.socket(plan(bind=["unix:/run/a.sock"], user="daemon")))["SocketUser"] == ["shop"]
+    assert "SocketGroup" not in systemd.socket(plan(bind=["unix:/run/a.sock"], unix_mode="0666"))
+
+
+def test_what_the_services_user_could_not_read_is_refused_unless_that_user_is_named() -> None:
+    closed = dataclasses.replace(plan(), closed=("/root/app",))
+    with pytest.raises(ConfigurationError, match=r"^user: must be given, since /root/app is closed to other users"):
+        systemd.service(closed)
+    assert "User=root\n" in systemd.service(dataclasses.replace(plan(user="root", group="root"), closed=("/root/app",)))
