@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from server_core.journal import is_journal, prioritised
 from server_core.records import dataclass
 
 PATIENCE_MS: Final = 50
@@ -162,10 +163,12 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
     minimum = LEVELS[level]
     logger = StderrLogger()
     always = dict(bound or {})
+    to_journal = is_journal(2, os.environ)
 
     def write(event: str, level: str, fields: Mapping[str, object]) -> None:
         if LEVELS[level] >= minimum:
-            logger.msg(render({**always, "level": level, **fields, "event": event}))
+            text = render({**always, "level": level, **fields, "event": event})
+            logger.msg(prioritised(text, level) if to_journal else text)
 
     def log(event: str, /, **fields: object) -> None:
         if logger.lost and logger.has_room():

@@ -10,7 +10,8 @@ from supervisor_d import clock
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.settings.capacity import usable_cpus
-from supervisor_d.settings.declaration import AUTO, Settings
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.kinds import AUTO
 from supervisor_d.settings.location import locate
 from supervisor_d.settings.resolve import Resolved
 from supervisor_d.settings.source import Origin

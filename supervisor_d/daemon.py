@@ -11,6 +11,7 @@ from functools import partial
 from server_core.contract import Figures, Template
 from server_core.settings import load_tls, tls_expiries
 from supervisor_d import __version__, clock
+from supervisor_d.announcer import Announcer
 from supervisor_d.binding import binding_of
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
@@ -40,13 +41,10 @@ from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.signals import Signals
 from supervisor_d.host.sockets import Listeners
-from supervisor_d.host.systemd import Notifier, open_notifier
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.late_imports import AFTER_S, import_late
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
-from supervisor_d.notices import notice_of
-from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.identity import identity_of, own_identity
@@ -66,10 +64,10 @@ def run_daemon(resolved: Resolved) -> int:
         daemon.open()
         code = daemon.master.run()
         if code == EXIT_BOOT_FAILED:
-            daemon.last_words(last_failure.in_short)
+            daemon.announcer.last_words(last_failure.in_short)
     except BaseException as error:
         journal("master.failed", error=str(error) or type(error).__name__)
-        daemon.last_words(str(error) or type(error).__name__)
+        daemon.announcer.last_words(str(error) or type(error).__name__)
         raise
     finally:
         daemon.close()
@@ -82,7 +80,6 @@ def run_daemon(resolved: Resolved) -> int:
 class Daemon:
     """Everything the master is made of; opened and closed as one."""
 
-    _notifier: Notifier | None = None
     _door: ControlSocket | None = None
 
     def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
@@ -91,6 +88,7 @@ class Daemon:
         self._settings = resolved.settings
         self._environ = environ
         self._journal = journal
+        self.announcer = Announcer(self._settings.daemon.ready_fd, str(resolved.provenance["ready_fd"]), journal)
         self._identity = identity_of(self._settings.daemon.user, self._settings.daemon.group)
         self._binding = binding_of(resolved, self._identity)
         self._barrier = FaultBarrier(journal, self._keep_fault, self._give_up)
@@ -136,7 +134,8 @@ class Daemon:
         if self._identity is None and is_unconfined():
             self._journal("master.unconfined", reason=UNCONFINED)
         self._closers.append(self._scoreboard.close)
-        self._open_notifier()
+        self.announcer.open(self._watcher, self._environ)
+        self._closers.append(self.announcer.close)
         self._closers += (self._condensed.flush, self._orphans.close, self._children.abandon)
         self._closers += (self._nursery.finish, self._listeners.close)
         self._listeners.open(self._binding, self._environ)
@@ -160,7 +159,7 @@ class Daemon:
             self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())
         self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)
-        show = self._show if self._notifier is not None else None
+        show = self.announcer.show if self.announcer.is_heard else None
         performer = Performer(self._equipment())
         performer.hand_over_access_log()
         self.master = Master(self._policy, self._watcher, performer, self._barrier, show=show)
@@ -174,11 +173,6 @@ class Daemon:
     def _complete(self) -> None:
         import_late()
         self._journal("master.completed")
-
-    def last_words(self, text: str) -> None:
-        """Tell the service manager, if there is one, why the daemon ends."""
-        if self._notifier is not None:
-            self._notifier.last_words(text)
 
     def close(self) -> None:
         """Undo open(), as far as it came. Workers that still live find their pipe closed, and drain."""
@@ -233,15 +227,6 @@ class Daemon:
                 "spare_bytes": memory.spare_bytes,
             }
         return Capacity(counted.count, counted.reasons, told)
-
-    def _open_notifier(self) -> None:
-        self._notifier = open_notifier(self._watcher, self._journal, self._environ)
-        if self._notifier is not None:
-            self._closers.append(self._notifier.close)
-
-    def _show(self, status: Status) -> None:
-        assert self._notifier is not None
-        self._notifier.show(notice_of(status, self._notifier.notice))
 
     def _figures(self) -> dict[Slot, Figures]:
         return {child.slot: self._scoreboard.figures(child.slot) for child in self._children}

@@ -18,7 +18,7 @@ UNCUT: Final = 100_000
 
 COLUMNS: Final = (
     "SLOT",
-    "INDEX",
+    "IDX",
     "PID",
     "GEN",
     "STATE",
@@ -26,9 +26,9 @@ COLUMNS: Final = (
     "BEAT",
     "REQS",
     "BUSY",
-    "CONNS",
+    "CONN",
     "RSS",
-    "RESTARTS",
+    "RESTART",
     "LAST EXIT",
 )
 LONG_KEYS: Final = ("traceback", "stacks")

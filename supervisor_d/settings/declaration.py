@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-
 from server_core.option import (
     BYTES,
     COUNT,
@@ -13,91 +10,26 @@ from server_core.option import (
     SECONDS,
     SWITCH,
     TEXT,
-    Kind,
     at_least,
     between,
     choice,
     off_or_at_least,
     option,
-    parse_text,
 )
 from server_core.records import dataclass
 from server_core.settings import ServerSettings
-from supervisor_d.settings.address import ACCEPTS, ADDRESS, check_unix_path, parse_address
-
-
-def parse_workers(text: str) -> int:
-    """A whole number of at least 1, or auto, which is 0 here and counted when the daemon starts."""
-    stripped = text.strip().lower()
-    if stripped == "auto":
-        return AUTO
-    if not re.fullmatch(r"-?[0-9]{1,9}", stripped):
-        raise ValueError(f"must be a whole number of at least 1, or auto, not {text!r}")
-    if int(stripped) < 1:
-        raise ValueError(f"must be at least 1, not {int(stripped)}")
-    if int(stripped) > WORKERS_MAX:
-        raise ValueError(f"must be at most {WORKERS_MAX}, not {int(stripped)}")
-    return int(stripped)
-
-
-def parse_name(text: str) -> str:
-    """A daemon's name: it becomes part of file names, so it can hold no slash and begin with no dot."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
-        raise ValueError(f"must be letters, digits, '.', '_' or '-', at most 64, not {text!r}")
-    return text
-
-
-def parse_control_socket(text: str) -> str:
-    """off, @NAME or a path that a Unix socket can have; nothing means a usual place."""
-    if text.lower() in ("", "off"):
-        return text.lower()
-    return check_unix_path(parse_text(text))
-
-
-def parse_admin_bind(text: str) -> str:
-    """Nothing or off, or an address as bind has it."""
-    if text.strip().lower() in ("", "off"):
-        return ""
-    return str(parse_address(text))
-
-
-def is_address(text: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(text))
-    except ValueError:
-        return False
-
-
-def parse_hosts(text: str) -> str:
-    """Host names and addresses, comma-separated, in lower case, or *; nothing at all adds none."""
-    hosts = [host.strip().lower().rstrip(".") for host in parse_text(text).split(",") if host.strip()]
-    for host in hosts:
-        if host != "*" and not re.fullmatch(r"[a-z0-9_][a-z0-9._-]{0,252}", host) and not is_address(host):
-            raise ValueError(f"must be host names or addresses without ports, comma-separated, or *, not {host!r}")
-    return ",".join(hosts)
-
-
-AUTO = 0
-
-WORKERS_MAX = 1024
-"""A quarter of the scoreboard's slots: a reload and the replaced workers need further ones (contract.SLOTS_MAX)."""
-
-NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
-CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
-HOSTS = Kind("hosts", "host names, comma-separated, or *", parse_hosts)
-ADMIN_BIND = Kind("address", f"off, {ACCEPTS}", parse_admin_bind)
-WORKERS = Kind(
-    "workers",
-    "a whole number of at least 1, or auto",
-    parse_workers,
-    lambda value: "auto" if value == AUTO else str(value),
+from supervisor_d.settings.address import ADDRESS
+from supervisor_d.settings.kinds import (
+    ADMIN_BIND,
+    AUTO,
+    CONTROL_SOCKET,
+    HOSTS,
+    NAME,
+    READY_FD,
+    WORKERS,
+    WORKERS_MAX,
+    mode_of_a_socket,
 )
-
-
-def mode_of_a_socket(value: object) -> str | None:
-    if isinstance(value, int) and value > 0o777:
-        return f"must be at most 0777, not {value:04o}"
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +188,14 @@ class DaemonSettings:
         kind=choice("auto", "on", "off"),
         section="workers",
         help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
+    )
+    ready_fd: int = option(
+        0,
+        kind=READY_FD,
+        section="control",
+        reloads=False,
+        help="Descriptor that a supervisor (s6, dinit) opened to hear that the daemon is ready: one newline is written "
+        "when enough workers are, and the descriptor closed. Off if not given.",
     )
     control_socket: str = option(
         "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from supervisor_d.settings.capacity import usable_cpus
-from supervisor_d.settings.declaration import AUTO, WORKERS_MAX, Settings
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.kinds import AUTO, WORKERS_MAX
 from supervisor_d.vocabulary import Terms
 
 BEATS_PER_TIMEOUT = 4

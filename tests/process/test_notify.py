@@ -84,3 +84,53 @@ def test_workers_are_told_nothing_of_the_manager(manager: Manager, tmp_path: Pat
     )
     with running(directory=tmp_path, env=manager.environ(WATCHDOG_USEC="9999999")):
         manager.expect("READY=1")
+
+
+def test_a_ready_descriptor_gets_one_newline_when_the_application_is_ready(tmp_path: Path) -> None:
+    """s6's way. The end of the pipe comes while the workers live: nobody else has the descriptor."""
+    os.mkfifo(tmp_path / "gate")
+    (tmp_path / "app.py").write_text(GATED_APP)
+    reading, writing = os.pipe()
+    flags = ("--ready-fd", str(writing), "--lifespan", "on")
+    with open(reading, "rb") as told, running(*flags, directory=tmp_path, pass_fds=(writing,)) as daemon:
+        os.close(writing)
+        os.set_blocking(reading, False)
+        daemon.heard.expect("worker.spawned")
+        assert daemon.ctl("status").returncode == 0
+        assert told.read() is None, "not ready yet"
+        os.close(os.open(tmp_path / "gate", os.O_WRONLY))
+        os.set_blocking(reading, True)
+        assert told.read() == b"\n"
+        assert daemon.ctl("status").returncode == 0
+
+
+def test_a_ready_descriptor_closes_without_a_newline_if_the_application_cannot_boot(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise LookupError('no database')")
+    reading, writing = os.pipe()
+    flags = ("--ready-fd", str(writing))
+    with open(reading, "rb") as told, running(*flags, directory=tmp_path, pass_fds=(writing,)) as daemon:
+        os.close(writing)
+        assert told.read() == b""
+        assert daemon.wait() == 3
+
+
+def test_a_ready_descriptor_that_is_not_open_is_refused(tmp_path: Path) -> None:
+    """4 is a file of our own by then, and one that can be written to."""
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running("--ready-fd", "4", directory=tmp_path) as daemon:
+        assert daemon.wait() == 2
+        assert daemon.lines[-1].endswith("descriptor 4 is a file of our own (from flag --ready-fd)")
+
+
+def test_each_line_has_its_priority_where_standard_error_is_the_journal(tmp_path: Path) -> None:
+    """As sd-daemon(3) has it: of the master and of the worker, where JOURNAL_STREAM names this very file."""
+    (tmp_path / "app.py").write_text("raise LookupError('no database')")
+    shell = 'JOURNAL_STREAM="$(stat -L -c %d:%i /proc/self/fd/2)" exec "$@"'
+    with running("--log-level", "debug", directory=tmp_path, command=("sh", "-c", shell, "sh")) as daemon:
+        assert daemon.wait() == 3
+        assert [line for line in daemon.lines if line[:3] not in ("<7>", "<6>", "<4>", "<3>")] == []
+        (failed,) = (line for line in daemon.lines if "application.failed" in line)
+        assert failed.startswith("<3>{")
+    with running(directory=tmp_path, env={"JOURNAL_STREAM": "1:2"}) as daemon:
+        assert daemon.wait() == 3
+        assert not any(line.startswith("<") for line in daemon.lines), "standard error was redirected"

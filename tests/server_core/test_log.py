@@ -125,3 +125,18 @@ def test_a_reader_that_stalls_loses_lines_and_is_told_how_many() -> None:
     assert first.count("request.failed") < 8
     assert [line["event"] for line in rest] == ["log.lost", "server.stopped"]
     assert rest[0]["lines"] == 8 - first.count("\n")
+
+
+def test_each_line_of_a_text_has_its_priority_in_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standard_error() as reader:
+        told = os.fstat(2)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{told.st_dev}:{told.st_ino}")
+        a_log("console")("request.failed", method="GET", path="/", traceback="Traceback:\nLookupError")
+        a_log()("server.stopped", pid=1)
+        lines = said(reader).splitlines()
+    assert [line[:3] for line in lines] == ["<3>", "<3>", "<3>", "<6>"]
+    assert json.loads(lines[3][3:])["event"] == "server.stopped"
+    with standard_error() as reader:
+        monkeypatch.setenv("JOURNAL_STREAM", "1:2")  # redirected since
+        a_log()("server.stopped", pid=1)
+        assert json.loads(said(reader))["event"] == "server.stopped"

@@ -68,10 +68,10 @@ def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:
         "  reload     rolling, generation 4, 1 of 2 replaced, 3.0s so far",
         "  reloaded   generation 3 rolled back in 2.2s (reload by control, uid 0, pid 7): no",
         "",
-        "SLOT  INDEX  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONNS    RSS  RESTARTS  LAST EXIT",
-        "   1      0  101    2  ready     1m00s  0.5s    30     2      5  45.8M         0  -",
-        "   2      0    -    2  backoff       -     -     0     0      0      -         4  crashed SIGKILL 2m ago",
-        "   3      0  103    2  draining  1m00s     -     0     0      0      -         0  -",
+        "SLOT  IDX  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONN    RSS  RESTART  LAST EXIT",
+        "   1    0  101    2  ready     1m00s  0.5s    30     2     5  45.8M        0  -",
+        "   2    0    -    2  backoff       -     -     0     0     0      -        4  crashed SIGKILL 2m ago",
+        "   3    0  103    2  draining  1m00s     -     0     0     0      -        0  -",
         "slot 2: could not boot: ImportError; next try in 1.5s",
     ]
 

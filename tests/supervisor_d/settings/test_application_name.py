@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor_d.settings.application_name import name_of
-from supervisor_d.settings.declaration import parse_name
+from supervisor_d.settings.kinds import parse_name
 
 
 @pytest.mark.parametrize(

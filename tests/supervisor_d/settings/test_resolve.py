@@ -13,7 +13,7 @@ import pytest
 
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.address import UNIX_PATH_MAX
-from supervisor_d.settings.declaration import AUTO
+from supervisor_d.settings.kinds import AUTO
 from supervisor_d.settings.resolve import Resolved, resolve
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.source import Origin
@@ -85,6 +85,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "backlog": (64, "64", 64),
     "unix_mode": ("0600", "0600", 0o600),
     "unix_rebind": (False, "off", False),
+    "ready_fd": (5, "5", 5),
     "workers": (4, "4", 4),
     "name": ("shop", "shop", "shop"),
     "timeout": (5, "5s", 5.0),

@@ -8,7 +8,8 @@ import pytest
 
 from server_core.settings import ServerSettings
 from supervisor_d.settings.capacity import usable_cpus
-from supervisor_d.settings.declaration import AUTO, DaemonSettings, Settings
+from supervisor_d.settings.declaration import DaemonSettings, Settings
+from supervisor_d.settings.kinds import AUTO
 from supervisor_d.settings.terms import most_workers, terms
 from supervisor_d.vocabulary import Terms
 

@@ -1,0 +1,50 @@
+"""Tells whoever supervises the daemon how it is, in the languages there are: sd_notify(3), and s6's descriptor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supervisor_d.host.ready_descriptor import take
+from supervisor_d.host.systemd import Notifier, open_notifier
+from supervisor_d.host.watcher import Watcher
+from supervisor_d.log import Log
+from supervisor_d.notices import Phase, notice_of, phase_of
+from supervisor_d.policy.status import Status
+
+
+class Announcer:
+    """Both of them, as far as they are there; `is_heard` says whether any is."""
+
+    def __init__(self, ready_fd: int, source: str, log: Log) -> None:
+        """`ready_fd` comes from `source`. Raises ConfigurationError if it cannot be written to."""
+        self._log = log
+        self._ready = take(ready_fd, source, self._complain)
+        self._notifier: Notifier | None = None
+
+    def open(self, watcher: Watcher, environ: Mapping[str, str]) -> None:
+        self._notifier = open_notifier(watcher, self._log, environ)
+
+    def _complain(self, reason: str) -> None:
+        self._log("master.degraded", feature="ready-fd", reason=reason)
+
+    @property
+    def is_heard(self) -> bool:
+        return self._notifier is not None or self._ready is not None
+
+    def show(self, status: Status) -> None:
+        """Tell what is new in this status."""
+        if self._notifier is not None:
+            self._notifier.show(notice_of(status, self._notifier.notice))
+        if self._ready is not None and phase_of(status, Phase.STARTING) is Phase.READY:
+            self._ready.tell()
+            self._ready = None
+
+    def last_words(self, text: str) -> None:
+        """Tell why the daemon ends, where that can be told."""
+        if self._notifier is not None:
+            self._notifier.last_words(text)
+
+    def close(self) -> None:
+        for one in (self._notifier, self._ready):
+            if one is not None:
+                one.close()
