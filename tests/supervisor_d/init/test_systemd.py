@@ -152,7 +152,7 @@ def test_systemd_makes_the_directories_that_the_command_line_writes_to() -> None
     )
     told = directives(systemd.service(made, "www"))
     assert told["RuntimeDirectory"] == ["supervisor-d/app shop shop/two"]
-    assert told["LogsDirectory"] == ["shop"]
+    assert told["LogsDirectory"] == ["daemon"]
     assert (told["DynamicUser"], told["Group"]) == (["yes"], ["www"])
     assert "Requires" not in told
 
@@ -220,7 +220,7 @@ def test_a_socket_that_the_front_end_could_not_use_is_refused_by_name() -> None:
         systemd.socket(plan(bind=["unix:/run/supervisor-d/app/a.sock"]), "www")
     with pytest.raises(ConfigurationError, match=r"^group: must be www, the front end's .*, not daemon"):
         systemd.service(plan(bind=["unix:/run/x/a.sock"], user="daemon", group="daemon"), "www")
-    assert directives(systemd.socket(plan(bind=["unix:/run/a.sock"], user="daemon")))["SocketUser"] == ["shop"]
+    assert directives(systemd.socket(plan(bind=["unix:/run/a.sock"], user="daemon")))["SocketUser"] == ["daemon"]
     assert "SocketGroup" not in systemd.socket(plan(bind=["unix:/run/a.sock"], unix_mode="0666"))
 
 
