@@ -34,6 +34,9 @@ EVENTS: Final[Mapping[str, Event]] = {
         ("address", "pids", "timeout_s"),
         "Workers whose master is gone hold the address: it is bound when they have ended, or the start fails (exit 4).",
     ),
+    "socket.backlog_capped": Event(
+        "warning", ("backlog", "somaxconn"), "The kernel keeps accept queues shorter than backlog; told once."
+    ),
     "socket.inherited": Event("info", ("address", "fd", "source"), "A listening socket was inherited."),
     "socket.exposed": Event("warning", ("address", "reason"), "Other users may replace a socket's file."),
     "socket.unused": Event("warning", ("addresses", "reason"), "A bind setting does not apply."),

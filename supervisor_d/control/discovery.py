@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import field
@@ -49,7 +51,8 @@ class Sighting:
 def find(explicit: str, environ: Mapping[str, str], name: str = "", trust: Trust | None = None) -> Found:
     """The daemon that is meant: the one given, else the only one that runs.
 
-    `explicit` is --socket: a path, @NAME, or the bare name of a daemon; `name` is --name. Where both are empty the
+    `explicit` is --socket: a path, @NAME, a socket's file in this directory, or the bare name of a daemon; `name` is
+    --name. Where both are empty the
     variable is looked at. Raises NoDaemon, SeveralDaemons, Distrusted if only processes of other users answer, or
     ClientError if one is there but must not be connected to.
     """
@@ -59,6 +62,8 @@ def find(explicit: str, environ: Mapping[str, str], name: str = "", trust: Trust
         raise NoDaemon(f"{VARIABLE} is off; give --socket PATH or @NAME")
     if not name and ("/" in wanted or is_abstract(wanted)):
         return Found(wanted)
+    if explicit and is_socket_file(explicit):
+        return Found(f"./{explicit}")
     seen = look_around(environ, trust)
     matching = [address for address in seen.ours if wanted in ("", called(address))]
     doubts = {
@@ -78,6 +83,14 @@ def find(explicit: str, environ: Mapping[str, str], name: str = "", trust: Trust
     which = f" called {wanted!r}" if wanted else ""
     others = f"; there is {', '.join(map(called, seen.ours))}" if seen.ours else ""
     raise NoDaemon(f"no daemon{which} runs here{others}; if it has a place of its own, give --socket PATH")
+
+
+def is_socket_file(name: str) -> bool:
+    """Whether a socket of this name is in the working directory."""
+    try:
+        return stat.S_ISSOCK(os.stat(name).st_mode)
+    except OSError:
+        return False
 
 
 def look_around(environ: Mapping[str, str], trust: Trust) -> Sighting:

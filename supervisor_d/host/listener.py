@@ -135,9 +135,10 @@ def _bind_tcp(address: TcpAddress, binding: Binding) -> list[Listener]:
     bound: list[Listener] = []
     port = address.port
     try:
-        for family, kind, protocol, _, (host, *_) in dict.fromkeys(found):
+        for family, kind, protocol, _, (host, _, *scope) in dict.fromkeys(found):
             try:
-                opened = _listen_tcp(socket.socket(family, kind, protocol), (str(host), port), binding.backlog)
+                # A link-local address means nothing without its interface, sin6_scope_id (ipv6(7)).
+                opened = _listen_tcp(socket.socket(family, kind, protocol), (host, port, *scope), binding.backlog)
             except OSError as error:
                 if bound and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # "localhost" names ::1 even where IPv6 is off
@@ -156,7 +157,7 @@ def _only_configured(host: str) -> int:
     return 0 if host.replace(".", "").isdigit() or ":" in host or host == "localhost" else socket.AI_ADDRCONFIG
 
 
-def _listen_tcp(opened: socket.socket, address: tuple[str, int], backlog: int) -> socket.socket:
+def _listen_tcp(opened: socket.socket, address: tuple[object, ...], backlog: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT must not delay a restart
         if opened.family == socket.AF_INET6:
@@ -192,7 +193,17 @@ def address_of(opened: socket.socket) -> str:
     if opened.family == socket.AF_UNIX:
         text = os.fsdecode(name)
         return f"unix:@{text[1:]}" if text.startswith("\0") else f"unix:{text}"
-    return str(TcpAddress(str(name[0]), int(name[1])))
+    host, port, *scope = name
+    if len(scope) == 2 and scope[1]:  # getsockname(2) tells the interface apart, by its number
+        host = f"{host}%{_interface(scope[1])}"
+    return str(TcpAddress(host, port))
+
+
+def _interface(number: int) -> str:
+    try:
+        return socket.if_indextoname(number)
+    except OSError:  # it is gone
+        return str(number)
 
 
 def listen_again(listener: Listener, binding: Binding) -> Listener:

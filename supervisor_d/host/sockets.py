@@ -15,6 +15,7 @@ import fcntl
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from server_core.contract import ListenerSpec
@@ -24,6 +25,9 @@ from supervisor_d.host.activation import chosen, passed_sockets
 from supervisor_d.host.listener import Binding, Listener, address_of, bind_patiently, listen_again
 from supervisor_d.log import Log
 from supervisor_d.settings.address import InheritedAddress, NamedAddress
+
+SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+"""Of the network namespace (network sysctls, Documentation/admin-guide/sysctl/net.rst)."""
 
 STREAM_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -53,6 +57,9 @@ class Listeners:
             for each in chosen(passed, binding.addresses, binding.source):
                 self._add(inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}".rstrip()), "socket.inherited")
             self._open_bindings(binding, activated=bool(self._open))
+            cap = somaxconn()
+            if cap is not None and cap < binding.backlog and not all(each.inherited for each in self._open):
+                self._log("socket.backlog_capped", backlog=binding.backlog, somaxconn=cap)
         except BaseException:  # cleans up and raises it again, whatever it is
             self.close()
             raise
@@ -126,6 +133,14 @@ class Listeners:
         self._log(event, address=listener.address, fd=listener.socket.fileno(), **more)
         for doubt in listener.doubts:
             self._log("socket.exposed", address=listener.address, reason=doubt)
+
+
+def somaxconn(place: Path = SOMAXCONN) -> int | None:
+    """The most connections that the kernel lets an accept queue hold (listen(2)); None where it does not say."""
+    try:
+        return int(place.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def inherit(fd: int, called: str, source: str) -> Listener:

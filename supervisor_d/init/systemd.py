@@ -261,7 +261,9 @@ def listen_lines(text: str, directory: str) -> list[str]:
     if not isinstance(address, TcpAddress):
         return []
     if ":" in address.host:
-        return [f"ListenStream={percent(str(address))}", "BindIPv6Only=ipv6-only"]
+        host, percented, interface = address.host.partition("%")
+        where = f"{TcpAddress(host, address.port)}{percented}{interface}"  # systemd has it behind the port
+        return [f"ListenStream={percent(where)}", "BindIPv6Only=ipv6-only"]
     if not address.host.replace(".", "").isdigit():
         raise ConfigurationError(f"bind: must be a numeric address for a .socket unit, not {text}")
     return [f"ListenStream={address}"]

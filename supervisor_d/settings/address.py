@@ -131,9 +131,11 @@ def _host(host: str, text: str) -> str:
         if bare == host:
             raise ValueError(f"must have an IPv6 address in brackets, [{host}]:PORT, not {text!r}")
         try:
-            ipaddress.IPv6Address(bare)
+            address = ipaddress.IPv6Address(bare)
         except ValueError:
             raise ValueError(f"must have an IPv6 address in its brackets, not {text!r}") from None
+        if address.is_link_local and address.scope_id is None:
+            raise ValueError(f"must name the interface of a link-local address, as [{bare}%eth0]:PORT, not {text!r}")
         return bare
     if not _HOST_NAME.fullmatch(host) or _is_broken_ipv4(host):
         raise ValueError(f"must be {ACCEPTS}, not {text!r}: {host!r} is no host")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_an_address_that_was_given_is_taken_as_it_is(environ: dict[str, str]) ->
     assert find("", {**environ, VARIABLE: "/v.sock"}).address == "/v.sock"
     with pytest.raises(NoDaemon, match="is off"):
         find("", {**environ, VARIABLE: "off"})
+
+
+def test_a_socket_file_in_this_directory_is_meant_by_its_name_alone(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.sock").touch()
+    with listener_at(tmp_path / "c0.sock"):
+        assert find("c0.sock", environ).address == "./c0.sock"
+        for no_socket in ("web.sock", "c1.sock", "c0"):
+            with pytest.raises(NoDaemon, match=re.escape(f"no daemon called '{no_socket}'")):
+                find(no_socket, environ)
+        with pytest.raises(NoDaemon, match=r"called 'c0\.sock'"):
+            find("", environ, name="c0.sock")
 
 
 def test_the_only_living_daemon_needs_no_option(tmp_path: Path, environ: dict[str, str]) -> None:

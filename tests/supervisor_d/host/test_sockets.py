@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.errors import EXIT_LISTENER, ListenerError
-from supervisor_d.host import listener
+from supervisor_d.host import listener, sockets
 from supervisor_d.host.listener import Binding
 from supervisor_d.host.sockets import Listeners
 from supervisor_d.settings.address import parse_address
@@ -74,6 +74,51 @@ def test_listeners_are_non_blocking_closed_on_exec_and_above_the_standard_stream
     assert fd > 2
     assert not os.get_inheritable(fd)
     assert not os.get_blocking(fd)
+
+
+def test_a_backlog_above_what_the_kernel_keeps_is_said_once(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somaxconn").write_text("15\n")
+    monkeypatch.setattr(sockets.somaxconn, "__defaults__", (tmp_path / "somaxconn",))
+    opened.open("127.0.0.1:0", f"unix:{tmp_path}/a.sock")
+    assert opened.log.named("socket.backlog_capped") == [{"backlog": 16, "somaxconn": 15}]
+    (tmp_path / "somaxconn").write_text("16\n")
+    again = Opened()
+    again.open("127.0.0.1:0")
+    again.listeners.close()
+    assert again.log.named("socket.backlog_capped") == []
+    assert sockets.somaxconn(tmp_path / "none") is None
+
+
+LINK_LOCAL = """
+import socket
+from supervisor_d.host.sockets import Listeners
+from supervisor_d.host.listener import Binding
+from supervisor_d.settings.address import parse_address
+listeners = Listeners(lambda event, **facts: None)
+binding = Binding([parse_address("[fe80::1%lo]:0")], "flag --bind", 16, 0o660)
+listeners.open(binding, {})
+address = next(iter(listeners)).address
+assert address.startswith("[fe80::1%lo]:"), address
+port = int(address.rpartition(":")[2])
+with socket.create_connection(("fe80::1%lo", port), timeout=20): pass
+renewed = listeners.renew(next(iter(listeners)))
+with socket.create_connection(("fe80::1%lo", port), timeout=20): pass
+print("served at", address)
+"""
+
+
+def test_a_link_local_address_is_bound_with_its_interface() -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "sh", "-ec"]
+    network = "ip link set lo up; ip -6 addr add fe80::1/64 dev lo nodad"
+    probe = subprocess.run([*unshare, network], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"no link-local address can be had here: {probe.stderr.strip()}")
+    script = f'{network}; exec "$0" -c "$1"'
+    done = subprocess.run([*unshare, script, sys.executable, LINK_LOCAL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("served at [fe80::1%lo]:")
 
 
 def test_several_addresses_of_all_kinds_at_once(opened: Opened, tmp_path: Path) -> None:

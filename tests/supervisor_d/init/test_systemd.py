@@ -152,7 +152,7 @@ def test_systemd_makes_the_directories_that_the_command_line_writes_to() -> None
     )
     told = directives(systemd.service(made, "www"))
     assert told["RuntimeDirectory"] == ["supervisor-d/app shop shop/two"]
-    assert told["LogsDirectory"] == ["daemon"]
+    assert told["LogsDirectory"] == ["shop"]
     assert (told["DynamicUser"], told["Group"]) == (["yes"], ["www"])
     assert "Requires" not in told
 
@@ -162,6 +162,15 @@ def test_a_unix_socket_where_the_service_cannot_make_one_is_the_socket_units() -
         told = directives(systemd.service(plan(bind=[f"unix:{path}"])))
         assert told["Requires"] == told["After"][1:] == ["%N.socket"]
         assert directives(systemd.socket(plan(bind=[f"unix:{path}"]), "www"))["ListenStream"] == [path]
+
+
+def test_a_socket_unit_names_the_interface_of_a_link_local_address_behind_the_port(tmp_path: Path) -> None:
+    unit = systemd.socket(plan(bind=["[fe80::1%eth0]:8000"]))
+    assert directives(unit)["ListenStream"] == ["[fe80::1]:8000%%eth0"]
+    (tmp_path / "app.socket").write_text(unit)
+    (tmp_path / "app.service").write_text(systemd.service(plan()))
+    told = analyze("verify", "--man=no", str(tmp_path / "app.socket"))
+    assert "Failed to parse" not in told.stdout + told.stderr
 
 
 def test_a_relative_unix_socket_is_below_the_directory() -> None:
