@@ -52,9 +52,8 @@ def find(explicit: str, environ: Mapping[str, str], name: str = "", trust: Trust
     """The daemon that is meant: the one given, else the only one that runs.
 
     `explicit` is --socket: a path, @NAME, a socket's file in this directory, or the bare name of a daemon; `name` is
-    --name. Where both are empty the
-    variable is looked at. Raises NoDaemon, SeveralDaemons, Distrusted if only processes of other users answer, or
-    ClientError if one is there but must not be connected to.
+    --name. Where both are empty the variable is looked at. Raises NoDaemon, SeveralDaemons, Distrusted if only
+    processes of other users answer, or ClientError if one is there but must not be connected to.
     """
     trust = trust or usual_trust()
     wanted = explicit or name or environ.get(VARIABLE, "")

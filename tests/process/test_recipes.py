@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -111,6 +112,93 @@ stopwaitsecs=30
         status, body = get(port)
         assert status == 200
         assert b"pid" in body
+
+
+TWO_OF_THEM = """
+[unix_http_server]
+file={place}/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://{place}/supervisor.sock
+[supervisord]
+nodaemon=true
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile={place}/supervisord.pid
+{user}
+[fcgi-program:web]
+command={python} -m supervisor_d run server_core.example:app --bind fd://0 --name web-%(process_num)d
+  --control-socket {place}/%(process_num)d.sock
+process_name=%(program_name)s_%(process_num)d
+numprocs=2
+socket=tcp://127.0.0.1:{port}
+redirect_stderr=true
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+stopwaitsecs=35
+"""
+
+
+class Asker(threading.Thread):
+    """Asks on a new connection each time, until it is told to stop; `lost` are the errors."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.answers = 0
+        self.lost: list[OSError | http.client.HTTPException] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                assert get(self.port)[0] == 200
+                self.answers += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(error)
+
+
+@contextlib.contextmanager
+def asking(port: int) -> Iterator[Sequence[Asker]]:
+    """Four of them, for as long as this lasts."""
+    askers = [Asker(port) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        yield askers
+    finally:
+        for asker in askers:
+            asker.stop.set()
+            asker.join(DEADLINE_S)
+
+
+def test_under_supervisord_a_reload_and_a_restart_of_one_of_two_lose_no_request(tmp_path: Path) -> None:
+    port = free_port()
+    config = tmp_path / "supervisord.conf"
+    user = "user=root" if os.getuid() == 0 else ""
+    config.write_text(TWO_OF_THEM.format(place=tmp_path, python=sys.executable, port=port, user=user))
+
+    def order(*command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    supervisorctl = (tool("supervisorctl"), "-c", str(config))
+    with running([tool("supervisord"), "-n", "-c", str(config)]) as process:
+        for _ in range(2):
+            wait_for_line(process, '"worker.ready"')
+        with asking(port) as askers:
+            program = (sys.executable, "-m", "supervisor_d", "ctl", "--socket")
+            order(*program, f"{tmp_path}/0.sock", "reload")
+            order(*program, f"{tmp_path}/1.sock", "reload")
+            order(*supervisorctl, "restart", "web:web_0")
+            order(*supervisorctl, "restart", "web:web_1")
+        assert [asker.lost for asker in askers] == [[], [], [], []]
+        assert all(asker.answers for asker in askers)
+        # What the page says of the other form: without any of its processes there is no socket, and so no queue.
+        order(*supervisorctl, "stop", "web:*")
+        with pytest.raises(ConnectionRefusedError):
+            get(port)
 
 
 def test_it_serves_on_a_circus_socket(tmp_path: Path) -> None:
