@@ -11,10 +11,11 @@ from __future__ import annotations
 import codecs
 import importlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from server_core.certificate_groups import Group, groups, key_kind
 from server_core.certificates import Expiry, authorities, decoded, expiries, first_certificate, names
 from server_core.errors import UsageError, application_traceback
 from server_core.settings import ServerSettings
@@ -67,15 +68,28 @@ def load(settings: ServerSettings) -> Tls | None:
     contexts = _contexts(settings)
     if not contexts:
         return None
-    own = [(context, _certificate(path)) for context, path in zip(contexts, settings.ssl_certfile, strict=False)]
-    by_name: dict[str, int] = {}
-    for number, (context, certificate) in enumerate(own if len(own) > 1 else ()):
-        for name in names(_decoded(context, certificate)):
-            by_name.setdefault(name, number)
+    own = [_certificate(path) for path in settings.ssl_certfile]
+    default: Group = (0,)
+    by_name: dict[str, Group] = {}
+    if len(own) > 1:
+        shown = [frozenset(names(_decoded(*one))) for one in zip(contexts, own, strict=True)]
+        default, by_name = groups(shown, [key_kind(certificate) for certificate in own])
+    made = {group: _together(settings, contexts, group) for group in dict.fromkeys((default, *by_name.values()))}
     if settings.ssl_context:
-        contexts = [_hooked(settings.ssl_context, context) for context in contexts]
-    certificates = {context: certificate for context, (_, certificate) in zip(contexts, own, strict=False)}
-    return Tls(contexts[0], certificates, {name: contexts[number] for name, number in by_name.items()})
+        made = {group: _hooked(settings.ssl_context, context) for group, context in made.items()}
+    certificates = {context: own[group[0]] for group, context in made.items() if own and len(group) == 1}
+    return Tls(made[default], certificates, {name: made[group] for name, group in by_name.items()})
+
+
+def _together(settings: ServerSettings, contexts: Sequence[ssl.SSLContext], group: Group) -> ssl.SSLContext:
+    """The context of this group's first certificate, with the others in it."""
+    if len(group) == 1:
+        return contexts[group[0]]
+    pairs = list(zip(settings.ssl_certfile, settings.ssl_keyfile or settings.ssl_certfile, strict=True))
+    context = _context(settings, pairs[group[0]])  # the one that there is may be for a name that it has alone
+    for number in group[1:]:
+        _load_pair(context, *pairs[number], settings.ssl_keyfile_password)
+    return context
 
 
 def load_late_imports() -> None:

@@ -33,10 +33,11 @@ class Authority:
         self.certificate = str(directory / "authority.pem")
         self._authority.cert_pem.write_to_path(self.certificate)
 
-    def pair(self, *names: str, not_after: datetime | None = None, **subject: str) -> Pair:
+    def pair(self, *names: str, not_after: datetime | None = None, rsa: bool = False, **subject: str) -> Pair:
         """A pair for these host names, or for a client."""
         self._issued += 1
-        leaf = self._authority.issue_cert(*names, not_after=not_after, **subject)
+        kind = trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA
+        leaf = self._authority.issue_cert(*names, not_after=not_after, key_type=kind, **subject)
         stem = self.directory / f"leaf{self._issued}"
         pair = Pair(f"{stem}.crt", f"{stem}.key", f"{stem}.pem")
         Path(pair.certificate).write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))

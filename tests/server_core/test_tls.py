@@ -224,6 +224,45 @@ def test_each_name_gets_its_certificate(loop: str) -> None:
     run(scenario(), loop=loop)
 
 
+def of_tls_1_2(cipher: str) -> ssl.SSLContext:
+    """A client that verifies only certificates with one kind of key, which a cipher of TLS 1.2 names."""
+    client = authority().client()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers(cipher)
+    return client
+
+
+@pytest.mark.parametrize("rsa_first", [True, False])
+def test_both_certificates_of_a_name_are_served_and_each_only_for_its_own_names(rsa_first: bool) -> None:
+    """A name that the ECDSA certificate has alone is not served with the RSA one, nor the other way round."""
+    ecdsa, rsa = authority().pair("localhost", "new.example"), authority().pair("localhost", "old.example", rsa=True)
+    files = (rsa.both, ecdsa.both) if rsa_first else (ecdsa.both, rsa.both)
+    agreed = {
+        ("localhost", "ECDHE-ECDSA-AES128-GCM-SHA256"): True,
+        ("localhost", "ECDHE-RSA-AES128-GCM-SHA256"): True,
+        ("localhost", "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256"): True,
+        ("new.example", "ECDHE-ECDSA-AES128-GCM-SHA256"): True,
+        ("new.example", "ECDHE-RSA-AES128-GCM-SHA256"): False,
+        ("old.example", "ECDHE-RSA-AES128-GCM-SHA256"): True,
+        ("old.example", "ECDHE-ECDSA-AES128-GCM-SHA256"): False,
+    }
+
+    async def scenario() -> None:
+        async with serving(Teller(), ssl_certfile=files) as served:
+            for (name, cipher), is_served in agreed.items():
+                if is_served:
+                    client = await served.connect(of_tls_1_2(cipher), name)
+                    used = client.writer.get_extra_info("cipher")[0]
+                    assert used in cipher.split(":")
+                    assert ":" not in cipher or "ECDSA" in used, "the cheaper one for who can verify both"
+                    assert (await client.get()).status == 200
+                else:
+                    with pytest.raises((ssl.SSLError, ConnectionError)):
+                        await served.connect(of_tls_1_2(cipher), name)
+
+    run(scenario())
+
+
 def test_an_old_version_and_a_foreign_cipher_are_refused() -> None:
     old, foreign = authority().client(), authority().client()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
