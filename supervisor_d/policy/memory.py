@@ -1,6 +1,6 @@
 """When to look at memory: each worker's own, where max-memory is set, and the cgroup's, where that is limited.
 
-Two looks with two prices. Weighing a worker is a walk through its smaps, milliseconds for the kernel, so it is rare.
+Two looks with two prices. Weighing a worker is a walk through its smaps, milliseconds for the kernel (weighing.py).
 The cgroup's figures are a few small files, read often; only when they say that the limit is near are workers weighed,
 and the fattest is told (MemoryNearLimit) and replaced before the kernel kills.
 
@@ -15,10 +15,10 @@ from typing import Final
 
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING
+from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import CheckMemory, Instant, ObserveWorkers
 
-WEIGH_S: Final = 30.0
-"""Between looks at the workers' own memory; chosen."""
 CHECK_S: Final = 5.0
 """Between looks at the cgroup's; chosen: from nine tenths to the limit in less than this is no leak but a flood."""
 SETTLED_S: Final = 60.0
@@ -26,27 +26,34 @@ SETTLED_S: Final = 60.0
 
 
 class MemoryWatch:
-    """The two instants of the next looks; None where there is nothing to look for."""
+    """The instants of the next looks; None where there is nothing to look for."""
 
     def __init__(self) -> None:
-        self._weigh_at: Instant | None = None
+        self._weighing = Weighing()
         self._check_at: Instant | None = None
 
     @property
     def next_deadline(self) -> Instant | None:
-        return min((at for at in (self._weigh_at, self._check_at) if at is not None), default=None)
+        return min((at for at in (self._weighing.next_deadline, self._check_at) if at is not None), default=None)
 
     def step(self, desk: Desk) -> None:
         """Look at what is due, as the terms of now want it."""
-        weighing, self._weigh_at = _is_due(desk.now, self._weigh_at, WEIGH_S if desk.terms.max_memory else 0.0)
         checking, self._check_at = _is_due(desk.now, self._check_at, CHECK_S if desk.terms.memory_limited else 0.0)
         ready = [handle for handle in desk.fleet if handle.ready]
-        if weighing and ready:
-            desk.outbox.add(ObserveWorkers(tuple(handle.slot for handle in ready), memory=True))
+        if weighed := self._weighing.due(desk):
+            desk.outbox.add(ObserveWorkers(weighed, memory=True))
         grown = [one.slot for one in ready if one.ready_at is not None and desk.now - one.ready_at >= SETTLED_S]
         moving = any(handle.coming or handle.state in LEAVING for handle in desk.fleet)
         if checking and grown and not moving:
             desk.outbox.add(CheckMemory(tuple(grown)))
+
+    def judge(self, desk: Desk, handle: Handle, size_bytes: int) -> str | None:
+        """Why a worker that weighs this much is to be replaced; None if it is not."""
+        limit_bytes = desk.terms.max_memory
+        if not limit_bytes:
+            return None
+        self._weighing.note(desk, handle, size_bytes)
+        return f"max-memory {limit_bytes} bytes reached: {size_bytes}" if size_bytes >= limit_bytes else None
 
 
 def _is_due(now: Instant, at: Instant | None, every_s: float) -> tuple[bool, Instant | None]:

@@ -200,9 +200,8 @@ class Supervisor:
         liveness.observe(self._desk, handle, seen)
         if self._requests.rollout is not None:
             self._requests.rollout.note(self._desk, handle, seen)
-        limit = self._desk.terms.max_memory
-        if limit and seen.memory_bytes is not None and seen.memory_bytes >= limit:
-            self._requests.recycle(handle, f"max-memory {limit} bytes reached: {seen.memory_bytes}")
+        if seen.memory_bytes is not None and (reason := self._memory.judge(self._desk, handle, seen.memory_bytes)):
+            self._requests.recycle(handle, reason)
 
     def _trying(self, generation: Generation) -> Rollout | None:
         """The reload that tries this generation, if it still runs."""

@@ -181,7 +181,9 @@ class DaemonSettings:
         kind=BYTES,
         section="recycling",
         check=off_or_at_least(1024**2),
-        help="PSS in bytes at which a worker is replaced; 0 is never.",
+        help="PSS in bytes at which a worker is replaced; 0 is never. Looked at every 30 s, and more often, down to "
+        "each second, while a worker is new, grows or is near it: what it grows until the next look comes on top. Of "
+        "several that reach it one is replaced after the other.",
     )
     exit_when_failed: str = option(
         "auto",

@@ -21,9 +21,10 @@ from supervisor_d.policy.restart import (
 )
 from supervisor_d.policy.scaling import TARGET_MAX, new_target, refusal
 from supervisor_d.policy.shutdown import total_budget_s
-from supervisor_d.policy.status import DaemonState
+from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.policy.verdict import Tally, fault, limit
+from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import Generation, Instant, Observation, Slot, SpawnWorker, Started, Terms
 
 SLOT = Slot(3)
@@ -156,3 +157,21 @@ def test_traffic_is_welcome_only_while_somebody_serves_and_nobody_stops() -> Non
     status = policy.status(Instant(0.0))
     assert status.state is DaemonState.STARTING
     assert not status.accepts_traffic
+
+
+@pytest.mark.parametrize(("grows_by", "at_most"), [(40, 141), (5, 126), (0.5, 121)])
+def test_a_worker_that_grows_is_found_soon_after_it_has_reached_max_memory(grows_by: float, at_most: float) -> None:
+    """In MB, from 20 to a limit of 120; with a look every 30 s it was 603 MB at 40 MB/s."""
+    terms = Terms(max_memory=120 << 20)
+    desk = Desk(terms, 0, 1, sizing_of(terms))
+    handle = desk.fleet.handle(SLOT)
+    handle.state, handle.serves = SlotState.READY, True
+    weighing, size, looks = Weighing(), 0.0, 0
+    while size < 120:
+        for slot in weighing.due(desk):
+            size, looks = 20 + grows_by * desk.now, looks + 1
+            weighing.note(desk, desk.fleet.handle(slot), int(size * (1 << 20)))
+        assert weighing.next_deadline is not None
+        desk.now = weighing.next_deadline
+    assert size <= at_most
+    assert looks < 60
