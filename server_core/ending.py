@@ -29,6 +29,11 @@ OPEN, SHUT, LOST = range(3)
 LINGER_S: Final = 1.0
 """How long a half-closed connection is read. DESIGN: "half-close, linger up to 1 s, close"."""
 
+LINGER_LAST_S: Final = 0.3
+"""The same where no other worker follows, once the client's kernel has acknowledged the FIN and nothing has arrived for
+as long: what crossed the FIN has arrived then, and more would only be dropped. Else LINGER_S. Chosen: a client that
+reacts to the end of a response does so in less, and the stop of a daemon waits for it."""
+
 LINGER_LONGEST_S: Final = 30.0
 LINGER_RATE: Final = 1024
 """How long it is read if the client goes on sending, and how many bytes a second that takes. Precedent for the time:
@@ -70,7 +75,7 @@ class Ending:
     def _linger(self) -> None:
         if self._timer is None and not self._is_lost:
             loop = self._server.loop
-            self._timer = loop.call_later(LINGER_S, self._linger_over)
+            self._timer = loop.call_later(LINGER_LAST_S if self._server.is_last else LINGER_S, self._linger_over)
             if not self._longest_until:
                 self._longest_until = loop.time() + LINGER_LONGEST_S
 
@@ -105,12 +110,19 @@ class Ending:
         transport = self._transport
         if transport.get_write_buffer_size() or (self.is_tls and queued_bytes(transport, TO_BE_TAKEN)):
             self._linger()  # not all is taken yet: write-timeout watches
-        elif self._is_sent_to():
+        elif self._is_under_way() if self._server.is_last else self._is_sent_to():
             self._linger()
         elif self.is_tls:
             transport.abort()
         else:
             transport.close()
+
+    def _is_under_way(self) -> bool:
+        """Whether the client may not know of the end yet, or still sends, and LINGER_S is not over."""
+        if self._server.loop.time() >= self._longest_until - LINGER_LONGEST_S + LINGER_S:
+            return False
+        found = arrivals(self._transport)
+        return queued_bytes(self._transport, TO_BE_TAKEN) > 0 or (found is not None and found.quiet_s < LINGER_LAST_S)
 
     def _is_sent_to(self) -> bool:
         """Whether the client sends so fast that a reset might overtake the response, and may be waited for."""

@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 SPREAD_MAX_S: Final = 5.0
 """How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
 
-SPREAD_FINAL_S: Final = 1.0
-"""The same where no other worker follows: nobody need be protected from clients that all connect again at once. Chosen:
-who asks once a second is told to close with an answer; sse-starlette looks twice a second whether its server stops."""
+SPREAD_LAST_S: Final = 0.6
+"""The same where no other worker follows: no worker has to be protected from clients that all connect again at once,
+and the stop waits. Chosen: NOTICE_S and a little. With the linger (ending.py) an idle client holds a stop for 0.9 s."""
+
+NOTICE_S: Final = 0.5
+"""How long an application has for ending its streams itself, and a kept-alive client for a next request, which is
+answered with Connection: close. sse-starlette looks twice a second whether its server stops."""
 
 PUSHED: Final = (b"\r\ncontent-type: text/event-stream", b"\r\ncontent-type: multipart/x-mixed-replace")
 
@@ -72,19 +76,20 @@ class Partings:
         self._until = 0.0
 
     def plan(self, timeout_s: float, *, final: bool) -> None:
-        """Give each a moment, evenly over the second half of the window, oldest first."""
+        """Give each a moment, oldest first, evenly over the second half of the window, but none before NOTICE_S."""
         server = self._server
         settings, now = server.settings, server.loop.time()
-        most_s = SPREAD_FINAL_S if final else SPREAD_MAX_S
+        most_s = SPREAD_LAST_S if final else SPREAD_MAX_S
         spread_s = min(settings.drain_spread or min(most_s, settings.graceful_timeout / 3), timeout_s / 2)
         self._until = now + spread_s
+        first_s = max(spread_s / 2, min(spread_s, NOTICE_S))
         ends: list[Callable[[], object]] = [
             connection.close_if_idle if connection.is_idle else partial(end_push, connection)
             for connection in server.connections
             if connection.is_idle or is_push(connection)
         ]
         for number, end in enumerate(ends, 1):
-            server.loop.call_at(now + spread_s * (1 + number / len(ends)) / 2, end)
+            server.loop.call_at(now + first_s + (spread_s - first_s) * number / len(ends), end)
 
     def later(self, connection: Connection | Channel) -> None:
         """A moment for a connection that became idle in the drain, because its head had gone out before."""

@@ -232,6 +232,7 @@ class Server(Traffic):
         if self.draining:
             return
         self.draining = self.announcing = True
+        self.is_last = final
         self._on_left = left
         self.listeners.close(take_waiting=final)
 

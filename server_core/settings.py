@@ -153,7 +153,7 @@ class ServerSettings:
         section="timeouts",
         check=at_least(0),
         help="Time over which a drain closes idle connections, WebSockets and push streams, one by one; at most "
-        "half of graceful-timeout. 0 means 5 s, 1 s at a stop, or a third of graceful-timeout if that is less.",
+        "half of graceful-timeout. 0 means 5 s, 0.6 s at a stop, or a third of graceful-timeout if that is less.",
     )
     limit_request_line: int = option(
         8190,

@@ -11,6 +11,7 @@ cdef class Traffic:
     cdef public object headers
     cdef public Heads heads
     cdef public object held_heads
+    cdef public bint is_last
     cdef public bint is_looked_after
     cdef public list latency
     cdef public double latency_sum_s

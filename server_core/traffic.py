@@ -37,7 +37,7 @@ class Traffic:
 
     __slots__ = (
         *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
-        *("held_heads", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
+        *("held_heads", "is_last", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
         *("asyncio_loop", "new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
         *("starting", "state", "tls"),
     )
@@ -71,6 +71,8 @@ class Traffic:
         """loop.time() of the last sweep: the coarse clock of all deadlines."""
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
+        self.is_last = False
+        """Whether it drains and no other worker follows: clients cannot move, and the stop waits for them."""
         self.requests_total = 0
         self.starting: Connection | None = None
         """Whose response has begun last in this turn of the loop; its head may be held."""

@@ -53,6 +53,10 @@ takes well under a second, and one that never waits for messages must not hold u
 FAREWELL_S: Final = 1.0
 """How long the peer may take to answer our close frame in a drain; chosen: as long as a half-closed one is read."""
 
+LAST_S: Final = 0.3
+"""Either of the two where no other worker follows, and the stop waits. Chosen: a peer that listens answers within a
+round trip, and one that does not has the frame all the same."""
+
 LOOK_INTERVAL_S: Final = 0.05
 PATIENCE_LOOKS: Final = 20
 """A drain's patience is counted in looks, of which each follows a turn of the loop, and not in time: what a worker
@@ -233,13 +237,16 @@ class Channel(Link):
             return
         if self._is_quiet():
             self._dismiss(SERVICE_RESTART, RESTART_QUIET)
-            self._server.loop.call_later(FAREWELL_S, self._part_unanswered)
+            self._server.loop.call_later(self._patience(FAREWELL_S), self._part_unanswered)
         elif self._looks < PATIENCE_LOOKS or self.session.owes:
             self._looks += 1
             self._server.loop.call_later(LOOK_INTERVAL_S, self.close_if_idle)
         else:
             self._dismiss(SERVICE_RESTART, RESTART_OWING)
-            self._server.loop.call_later(FAREWELL_S, self._part_unanswered)
+            self._server.loop.call_later(self._patience(FAREWELL_S), self._part_unanswered)
+
+    def _patience(self, usual_s: float) -> float:
+        return min(usual_s, LAST_S) if self._server.is_last else usual_s
 
     def _part_unanswered(self) -> None:
         if self._mode == _CLOSING:
@@ -271,7 +278,7 @@ class Channel(Link):
             transport.write_eof()
         else:
             transport.close()  # TLS: its close_notify ends both directions
-        self._server.loop.call_later(LINGER_S, self._linger_over)
+        self._server.loop.call_later(self._patience(LINGER_S), self._linger_over)
 
     def _linger_over(self) -> None:
         if self._mode == _LOST:
@@ -279,7 +286,8 @@ class Channel(Link):
         transport = self._transport
         is_tls = not transport.can_write_eof()
         if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, TO_BE_TAKEN)):
-            self._server.loop.call_later(LINGER_S, self._linger_over)  # not all is taken yet: write-timeout watches
+            again_s = self._patience(LINGER_S)  # not all is taken yet: write-timeout watches
+            self._server.loop.call_later(again_s, self._linger_over)
         else:
             transport.abort()
 

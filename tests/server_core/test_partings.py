@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import socket
+from types import SimpleNamespace
 
 import pytest
 
+from server_core.partings import Partings
 from tests.helpers.worker import DEADLINE_S, WorkerProcess, spawned
 
 APP = "tests.apps.pushing:app"
@@ -75,3 +77,17 @@ def test_a_push_stream_that_begins_in_the_drain_ends_too() -> None:
         assert first.getresponse().read().endswith(b"end\n\n")
         worker.expect("finished", "drained")
         first.close()
+
+
+@pytest.mark.parametrize(("final", "first_s", "last_s"), [(True, 0.5, 0.6), (False, 2.5, 5.0)])
+def test_moments_are_spread_over_the_end_of_the_window_and_leave_time_for_notice(
+    final: bool, first_s: float, last_s: float
+) -> None:
+    moments: list[float] = []
+    loop = SimpleNamespace(time=lambda: 100.0, call_at=lambda at, _end: moments.append(at - 100.0))
+    idle = [SimpleNamespace(is_idle=True, close_if_idle=list) for _ in range(100)]
+    settings = SimpleNamespace(drain_spread=0.0, graceful_timeout=30.0)
+    server = SimpleNamespace(loop=loop, settings=settings, connections=idle)
+    Partings(server).plan(25.0, final=final)  # type: ignore[arg-type]  # all that it asks of one
+    assert moments == sorted(moments)
+    assert (round(moments[0], 1), round(moments[-1], 1)) == (first_s, last_s)
