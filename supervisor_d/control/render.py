@@ -1,6 +1,6 @@
 """The control API's objects as text for a person at a terminal; pure.
 
-Every function takes the object as it came over the socket and gives lines without a final newline. Widths fit 100
+Every function takes the object as it came over the socket and gives lines without a final newline. Widths fit 80
 columns, and colour is the caller's decision. Whatever an object holds may have come from a client of the application
 (a path, an exception's text), so unprintable characters are escaped: a request must not steer an operator's terminal.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from supervisor_d.control.terminal import COLOURS, ago, coloured, duration, painted, printable, size, table
+from supervisor_d.control.terminal import COLOURS, ago, coloured, duration, painted, printable, size, table, wrapped
 from supervisor_d.control.told import Object, child, children, fact, indented, text
 
 UNCUT: Final = 100_000
@@ -29,8 +29,11 @@ COLUMNS: Final = (
     "CONN",
     "RSS",
     "RESTART",
-    "LAST EXIT",
 )
+
+LABELLED: Final = 13
+"""Where what is said of a label begins."""
+
 LONG_KEYS: Final = ("traceback", "stacks")
 """Values of many lines: they stand below their event, as they are."""
 
@@ -43,10 +46,8 @@ def status(told: Object, *, colour: bool = False) -> str:
         f"generation {text(told, 'generation')}",
         f"{text(numbers, 'ready')} of {text(numbers, 'target')} workers ready",
         f"up {duration(told.get('uptime_s'))}",
-        f"pid {text(told, 'pid')}",
-        f"supervisor-d {text(told, 'version')}",
     ]
-    lines = [", ".join(head)]
+    lines = [", ".join(head), f"  daemon     pid {text(told, 'pid')}, supervisor-d {text(told, 'version')}"]
     if text(told, "reason"):
         lines.append(f"  reason     {text(told, 'reason')}")
     lines.append(f"  app        {text(told, 'app')}")
@@ -62,7 +63,7 @@ def status(told: Object, *, colour: bool = False) -> str:
         lines.append(f"  reload     {reload_line(child(told, 'reload'))}")
     if child(told, "last_reload"):
         lines.append(f"  reloaded   {last_reload_line(child(told, 'last_reload'), colour)}")
-    return "\n".join([*lines, "", workers(told, colour=colour)])
+    return "\n".join([*(part for line in lines for part in wrapped(line, LABELLED)), "", workers(told, colour=colour)])
 
 
 def forking_line(told: Object, imported: str) -> str:
@@ -80,19 +81,22 @@ def forking_line(told: Object, imported: str) -> str:
 
 
 def workers(told: Object, *, colour: bool = False) -> str:
-    """`ctl workers`: the table alone, and below it why a slot is not serving plainly."""
+    """`ctl workers`: the table, and below it why a slot does not serve, and how its last process ended."""
     slots = children(told, "slots")
     if not slots:
         return "no workers"
-    lines = table(COLUMNS, [slot_cells(slot, text(told, "time")) for slot in slots], colour=colour)
+    lines = table(COLUMNS, [slot_cells(slot) for slot in slots], colour=colour)
     for slot in slots:
         if text(slot, "reason"):
             retry = f"; next try in {duration(slot['retry_in_s'])}" if slot.get("retry_in_s") is not None else ""
-            lines.append(f"slot {text(slot, 'slot')}: {text(slot, 'reason')}{retry}")
+            lines += wrapped(f"slot {text(slot, 'slot')}: {text(slot, 'reason')}{retry}", 4)
+        if child(slot, "last_exit"):
+            ended = last_exit(child(slot, "last_exit"), text(told, "time"))
+            lines += wrapped(f"slot {text(slot, 'slot')}: its last process {ended}", 4)
     return "\n".join(lines)
 
 
-def slot_cells(slot: Object, now: str) -> tuple[str, ...]:
+def slot_cells(slot: Object) -> tuple[str, ...]:
     return (
         text(slot, "slot"),
         text(slot, "index"),
@@ -106,15 +110,12 @@ def slot_cells(slot: Object, now: str) -> tuple[str, ...]:
         text(slot, "connections"),
         size(slot.get("rss_bytes")),
         text(slot, "restarts"),
-        last_exit_cell(child(slot, "last_exit"), now),
     )
 
 
-def last_exit_cell(last_exit: Object, now: str) -> str:
-    if not last_exit:
-        return "-"
-    how = text(last_exit, "signal") or f"exit {text(last_exit, 'exit_code')}"
-    return f"{text(last_exit, 'cause')} {how} {ago(text(last_exit, 'at'), now)}"
+def last_exit(told: Object, now: str) -> str:
+    how = text(told, "signal") or f"exit code {text(told, 'exit_code')}"
+    return f"{text(told, 'cause').replace('_', ' ')} ({how}) {ago(text(told, 'at'), now)}"
 
 
 def reload_line(reload: Object) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-WIDTH: Final = 100
-"""Columns; chosen: two of them fit on a usual screen side by side."""
+WIDTH: Final = 80
+"""Columns: what a terminal has that was not made wider, and a serial console always (VT100)."""
 
 COLOURS: Final = {
     "serving": "32",
@@ -32,28 +33,36 @@ COLOURS: Final = {
 }
 """SGR codes (ECMA-48) by the word that gets them: green is well, cyan is coming, yellow is going, red is trouble."""
 
-LEFT_ALIGNED: Final = frozenset(("STATE", "LAST EXIT", "NAME", "VALUE", "SOURCE"))
+LEFT_ALIGNED: Final = frozenset(("STATE", "NAME", "VALUE", "SOURCE"))
 UNITS_S: Final = (("d", 86400), ("h", 3600), ("m", 60))
 
 
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool = False, limit: int = WIDTH
 ) -> list[str]:
-    """Rows under their headings; the last column gives way where a line would be longer than the limit."""
+    """Rows under their headings; where a line would be longer than the limit, the gaps and then the last column give way."""
     cells = [columns, *rows]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    room = limit - sum(widths[:-1]) - 2 * (len(columns) - 1)
+    gap = 2 if sum(widths) + 2 * (len(columns) - 1) <= limit else 1
+    room = limit - sum(widths[:-1]) - gap * (len(columns) - 1)
     widths[-1] = max(min(widths[-1], room), len(columns[-1]))
-    return [table_line(columns, row, widths, colour and row is not columns) for row in cells]
+    return [table_line(columns, row, widths, " " * gap, colour and row is not columns) for row in cells]
 
 
-def table_line(columns: Sequence[str], row: Sequence[str], widths: Sequence[int], colour: bool) -> str:
+def table_line(columns: Sequence[str], row: Sequence[str], widths: Sequence[int], gap: str, colour: bool) -> str:
     parts = []
     for column, cell, width in zip(columns, row, widths, strict=True):
         cut = cell if len(cell) <= width else cell[: width - 1] + "~"
         padded = cut.ljust(width) if column in LEFT_ALIGNED else cut.rjust(width)
         parts.append(padded.replace(cell, painted(cell, colour)) if column == "STATE" else padded)
-    return "  ".join(parts).rstrip()
+    return gap.join(parts).rstrip()
+
+
+def wrapped(line: str, indent: int) -> list[str]:
+    """The line in lines of at most WIDTH columns, but for words that are longer; all but the first are indented."""
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def painted(word: str, colour: bool) -> str:

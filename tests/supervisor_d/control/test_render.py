@@ -53,26 +53,34 @@ INCIDENT = {
     ],
 )
 def test_the_status_says_where_forked_workers_come_from(forking: Forking, line: str) -> None:
-    lines = render.status(status_object(a_view(preload=forking))).splitlines()
-    assert f"  preload    {line.format(imported='application')}" in lines
-    lines = render.status(status_object(a_view(template=forking))).splitlines()
-    assert f"  template   {line.format(imported='server')}" in lines
+    shown = unwrapped(render.status(status_object(a_view(preload=forking))))
+    assert f"  preload    {line.format(imported='application')}\n" in shown
+    shown = unwrapped(render.status(status_object(a_view(template=forking))))
+    assert f"  template   {line.format(imported='server')}\n" in shown
+
+
+def unwrapped(shown: str) -> str:
+    """With each line whole that was too long for a terminal."""
+    return shown.replace("\n" + " " * render.LABELLED, " ")
 
 
 def test_the_status_is_a_few_lines_and_a_table_within_the_width() -> None:
     assert render.status(status_object(a_view())).splitlines() == [
-        "api: reloading, generation 2, 1 of 2 workers ready, up 15m00s, pid 77, supervisor-d 1.2.3",
+        "api: reloading, generation 2, 1 of 2 workers ready, up 15m00s",
+        "  daemon     pid 77, supervisor-d 1.2.3",
         "  app        main:app",
         "  user       www (uid 33)",
         "  listening  127.0.0.1:8000 (fd 5)",
         "  reload     rolling, generation 4, 1 of 2 replaced, 3.0s so far",
-        "  reloaded   generation 3 rolled back in 2.2s (reload by control, uid 0, pid 7): no",
+        "  reloaded   generation 3 rolled back in 2.2s (reload by control, uid 0, pid 7):",
+        "             no",
         "",
-        "SLOT  IDX  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONN    RSS  RESTART  LAST EXIT",
-        "   1    0  101    2  ready     1m00s  0.5s    30     2     5  45.8M        0  -",
-        "   2    0    -    2  backoff       -     -     0     0     0      -        4  crashed SIGKILL 2m ago",
-        "   3    0  103    2  draining  1m00s     -     0     0     0      -        0  -",
+        "SLOT  IDX  PID  GEN  STATE       AGE  BEAT  REQS  BUSY  CONN    RSS  RESTART",
+        "   1    0  101    2  ready     1m00s  0.5s    30     2     5  45.8M        0",
+        "   2    0    -    2  backoff       -     -     0     0     0      -        4",
+        "   3    0  103    2  draining  1m00s     -     0     0     0      -        0",
         "slot 2: could not boot: ImportError; next try in 1.5s",
+        "slot 2: its last process crashed (SIGKILL) 2m ago",
     ]
 
 
@@ -96,8 +104,14 @@ def test_colour_comes_only_when_it_is_asked_for() -> None:
 def test_a_crowded_table_still_fits() -> None:
     view = a_view()
     crowd = tuple(replace(a_slot(1000), restarts=12345, last_exit=view.status.slots[1].last_exit) for _ in range(3))
-    text = render.workers(status_object(replace(view, status=replace(view.status, slots=crowd))))
-    assert max(map(len, text.splitlines())) <= WIDTH
+    told = status_object(replace(view, status=replace(view.status, slots=crowd, reason="a word " * 30)))
+    for row in told["slots"]:  # type: ignore[attr-defined]  # a list of objects
+        row.update(pid=4194304, generation=123, state="terminating", age_s=400_000, beat_age_s=100, connections=10_000)
+        row.update(requests_total=12_345_678, rss_bytes=500 * 1024**2, reason="a word " * 30)
+    lines = render.status(told).splitlines()
+    assert max(map(len, lines)) <= WIDTH == 80
+    assert sum("4194304  " not in line and "4194304" in line for line in lines) == 3, "gaps give way, no number is cut"
+    assert sum("12345678" in line for line in lines) == 3
 
 
 def test_no_workers_are_said() -> None:

@@ -58,10 +58,10 @@ def test_nothing_that_steers_a_terminal_passes() -> None:
 
 
 def test_the_last_column_gives_way_and_no_line_is_longer_than_the_limit() -> None:
-    lines = table(("SLOT", "LAST EXIT"), [("1", "x" * 300), ("22", "-")])
+    lines = table(("SLOT", "VALUE"), [("1", "x" * 300), ("22", "-")])
     assert max(map(len, lines)) == WIDTH
     assert lines[1].endswith("x~")
-    assert lines[2] == "  22  -"
+    assert lines[2] == "  22 -"
 
 
 def test_colour_surrounds_a_word_it_knows_and_nothing_else() -> None:
