@@ -111,13 +111,17 @@ def bind_patiently(
                     awaited(left)
                 told = True
             if error.errno != errno.EADDRINUSE or clock.now() >= give_up_at:
-                raise ListenerError(f"{address}: {_plainly(error)} (bind, from {binding.source})") from None
+                raise ListenerError(f"{address}: {_plainly(error, address)} (bind, from {binding.source})") from None
             if told and stop_asked_for():
                 raise StoppedWaiting(f"{address}: stopped while it waited for a predecessor's workers") from None
             select.poll().poll(BUSY_RETRY_MS)  # before the loop runs there is nothing else to attend to
 
 
-def _plainly(error: OSError) -> str:
+def _plainly(error: OSError, address: TcpAddress | UnixAddress) -> str:
+    if isinstance(address, UnixAddress) and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        directory = os.path.dirname(address.path) or "."
+        wrong = "does not exist; make it" if error.errno == errno.ENOENT else "is a file, or below one; remove that"
+        return f"the directory {directory} {wrong}, or choose another path"
     if error.errno == errno.EADDRINUSE:
         by = str(error.strerror).partition(unix_path.IN_USE_BY)[2]
         return f"already in use by {by}" if by else "already in use; stop what listens there, or choose another"

@@ -223,7 +223,10 @@ def test_a_file_that_is_no_socket_is_left_alone(opened: Opened, tmp_path: Path) 
 
 def test_a_directory_that_is_not_there_is_named(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "http.sock"
-    assert opened.refused(f"unix:{path}") == f"unix:{path}: no such file or directory (bind, from flag --bind)"
+    wrong = f"the directory {path.parent} does not exist; make it, or choose another path"
+    assert opened.refused(f"unix:{path}") == f"unix:{path}: {wrong} (bind, from flag --bind)"
+    path.parent.write_text("")
+    assert f"the directory {path.parent} is a file, or below one; remove that" in opened.refused(f"unix:{path}")
 
 
 def test_a_socket_file_that_became_somebody_elses_is_not_removed(opened: Opened, tmp_path: Path) -> None:
