@@ -45,6 +45,8 @@ class ControlListener:
     place: unix_path.Place | None = None
     squatter: str = ""
     """Which address another user's process has taken from us, and who that is."""
+    made: Path | None = None
+    """The directory that was made for the file, and is removed with it."""
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class ControlListener:
         if self.place is not None:
             self.place.give_up()  # first: while it is alive no other daemon takes the place
         self.socket.close()
+        _unmake(self.made)
 
 
 def open_control_listener(places: tuple[str, ...]) -> ControlListener:
@@ -112,19 +115,44 @@ def bind_path(address: str) -> ControlListener:
     path = Path(address)
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise OSError(errno.ENAMETOOLONG, f"a socket's path may have {PATH_LIMIT} bytes, this one has more")
-    with contextlib.suppress(FileExistsError):  # as usual; if it is no directory, opening it says so
-        path.parent.mkdir(mode=DIRECTORY_MODE)  # one level: a mistyped path makes no tree
+    made = _make(path.parent)
     listener = unix_socket()
     try:
-        place = unix_path.bind(listener, address, MODE, BACKLOG, is_guarded=True)
-    except OSError as error:
+        try:
+            place = unix_path.bind(listener, address, MODE, BACKLOG, is_guarded=True)
+        except FileNotFoundError:  # a daemon that ends has just removed the directory that it had made
+            made = _make(path.parent)
+            place = unix_path.bind(listener, address, MODE, BACKLOG, is_guarded=True)
+    except (OSError, ControlSocketError) as error:
         listener.close()
+        _unmake(made)
+        if not isinstance(error, OSError):
+            raise
         if error.errno == errno.EEXIST:
             raise ControlSocketError(f"control-socket: {path}: {error.strerror}; it is left alone") from None
         if error.errno == errno.EADDRINUSE:
             raise ControlSocketError(f"control-socket: {path} is {error.strerror}; {INSTEAD}") from None
         raise
-    return ControlListener(listener, address, place)
+    return ControlListener(listener, address, place, made=made)
+
+
+def _make(directory: Path) -> Path | None:
+    """Make it, one level, since a mistyped path is to make no tree; None if it is there already.
+
+    Whether it is a directory is said when it is opened.
+    """
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE)
+    except FileExistsError:
+        return None
+    return directory
+
+
+def _unmake(directory: Path | None) -> None:
+    """Remove what was made, unless something of others is in it, or it is gone or closed to us by now."""
+    if directory is not None:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def taken(address: str, owner: Peer) -> ControlSocketError:

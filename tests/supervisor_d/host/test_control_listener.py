@@ -150,6 +150,36 @@ def test_closing_after_the_directory_is_gone_is_no_error(tmp_path: Path) -> None
     assert listener.socket.fileno() == -1
 
 
+def test_a_directory_that_was_made_for_the_socket_is_removed_with_it(tmp_path: Path) -> None:
+    directory = tmp_path / "typo"
+    listener = open_control_listener((str(directory / "c.sock"),))
+    assert directory.is_dir()
+    listener.close()
+    assert not directory.exists()
+
+
+def test_a_directory_in_which_others_have_something_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "shared"
+    listener = open_control_listener((str(directory / "c.sock"),))
+    (directory / "theirs").write_text("")
+    listener.close()
+    assert [path.name for path in directory.iterdir()] == ["theirs"]
+
+
+def test_a_directory_that_was_there_before_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    open_control_listener((str(directory / "c.sock"),)).close()
+    assert directory.is_dir()
+
+
+def test_a_directory_that_was_made_for_a_socket_that_is_refused_is_removed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ControlSocketError, match="every user may write"):
+        open_control_listener((str(tmp_path / "typo" / "c.sock"),))
+    assert not (tmp_path / "typo").exists()
+
+
 def test_nobody_is_let_into_a_directory_in_which_every_user_could_replace_the_socket(tmp_path: Path) -> None:
     for shared in (tmp_path / "open", tmp_path / "open" / "below"):
         shared.mkdir()
