@@ -120,7 +120,9 @@ EVENTS: Final[Mapping[str, Event]] = {
         "A finished worker has not ended within 2 s, for threads, child processes, or (MainThread) an exit function.",
     ),
     "worker.terminated": Event(
-        "warning", (*WORKER, "reason"), "Told to give up: out of time, in a fast stop, or before it served."
+        "warning",
+        (*WORKER, "reason"),
+        "Told to give up: out of time (graceful-timeout), in a fast stop, or before it served.",
     ),
     "worker.cancelled": Event(
         "info", (*WORKER, "reason"), "The worker is not needed any more, and had no process yet: `pid` is null."

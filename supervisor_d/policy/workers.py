@@ -200,7 +200,7 @@ def expire_drain(desk: Desk, handle: Handle) -> None:
     timeout_s = round(desk.now - handle.since, 3)
     if not handle.drained:
         desk.outbox.add(RecordIncident(handle.slot, "drain_timeout", 0.0))
-    acts.terminate(desk, handle, f"not done within {timeout_s:g} s")
+    acts.terminate(desk, handle, f"not done within {timeout_s:g} s (graceful-timeout)")
 
 
 def ask_stacks(desk: Desk, handle: Handle) -> None:
