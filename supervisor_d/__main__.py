@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from server_core.few_collections import few_collections
@@ -12,8 +11,9 @@ from supervisor_d.host import standard_streams
 def main() -> None:
     """Obey the command line; ends the process by SystemExit.
 
-    As PID 1 it takes signals before all else: the kernel drops those for which it has no handler yet, so that a
-    container that is stopped while it starts would go on until it is killed. Others just end of such a signal.
+    A daemon takes signals before all else. Of PID 1 the kernel drops those for which there is no handler yet, so that a
+    container that is stopped while it starts would go on until it is killed; others would end of a SIGHUP. What comes
+    before this line, while the interpreter starts, cannot be kept by Python: only who executes it can block signals.
 
     Closed standard streams are opened before that, and before ctypes is imported: libffi may keep a descriptor of its
     own library (static trampolines, as of 3.4), which would become standard input.
@@ -21,7 +21,7 @@ def main() -> None:
     standard_streams.fill_gaps()
     from supervisor_d.host.signal_source import THIS_PROCESS  # here, because it imports ctypes
 
-    if os.getpid() == 1 and sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] == ["run"]:
         THIS_PROCESS.open()
     with few_collections():
         from supervisor_d.cli import main as obey  # here, because it imports nearly all that there is

@@ -40,7 +40,7 @@ UNITS_S: Final = (("d", 86400), ("h", 3600), ("m", 60))
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool = False, limit: int = WIDTH
 ) -> list[str]:
-    """Rows under their headings; where a line would be longer than the limit, the gaps and then the last column give way."""
+    """Rows under their headings; in a line that is too long, the gaps and then the last column give way."""
     cells = [columns, *rows]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     gap = 2 if sum(widths) + 2 * (len(columns) - 1) <= limit else 1

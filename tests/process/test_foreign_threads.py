@@ -37,6 +37,7 @@ class Finder:
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name == "{name}":
+            os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
 
 sys.meta_path.insert(0, Finder)
@@ -89,20 +90,14 @@ def test_the_master_acts_on_every_signal(directory: Path, last: str, pid_1: bool
 
 
 @pytest.mark.parametrize("has_agent", [True, False], ids=["agent", "alone"])
-@pytest.mark.parametrize(
-    ("pid_1", "imported"),
-    [
-        pytest.param(False, "supervisor_d.daemon", id="daemon"),
-        pytest.param(True, "supervisor_d.cli", id="PID-1"),  # the kernel would drop it, where another just ends
-    ],
-)
-def test_what_comes_while_it_is_being_imported_is_kept(
-    directory: Path, pid_1: bool, imported: str, has_agent: bool
-) -> None:
-    early = (AGENT if has_agent else "") + SIGNAL_AT_IMPORT.format(name=imported)
+@pytest.mark.parametrize("pid_1", [pytest.param(False, id="daemon"), pytest.param(True, id="PID-1")])
+def test_what_comes_while_it_is_being_imported_is_kept(directory: Path, pid_1: bool, has_agent: bool) -> None:
+    """Of PID 1 the kernel would drop it, and another would end of it."""
+    early = (AGENT if has_agent else "") + SIGNAL_AT_IMPORT.format(name="supervisor_d.cli")
     (directory / "site" / "sitecustomize.py").write_text(early)
     with running(directory=directory, env=agents(directory), command=command_of(pid_1)) as daemon:
         daemon.heard.expect("signal.received", signal="SIGTERM")
+        daemon.heard.expect("signal.received", signal="SIGHUP")
         assert daemon.wait() == 0, daemon.transcript()
 
 
