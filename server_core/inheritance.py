@@ -15,6 +15,9 @@ a coroutine that calls os.fork() and does not end the child can come to that.
 
 os.register_at_fork() is what does it. Programs that are executed need none of it: execve(2) resets handlers and closes
 descriptors (PEP 446). A fork by C code that does not call PyOS_AfterFork_Child() goes unseen; no Python can run there.
+A child needs a descriptor for that (to list those that are open, for the empty epoll instance), and a process that
+forks may have none left. So it holds the null device twice in reserve, and the child closes one of the two.
+
 Rejected: MADV_WIPEONFORK and close-on-fork flags, which Linux has for memory only.
 """
 
@@ -80,6 +83,12 @@ class Belongings:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_files: frozenset[int] = frozenset()
         self._loop_thread = 0
+        self._reserve = [os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) for _ in range(2)]
+
+    def close(self) -> None:
+        """Give the reserve back. Nothing that belongs to the worker is closed."""
+        while self._reserve:
+            os.close(self._reserve.pop())
 
     def add_memory(self, *memories: Memory | None) -> None:
         """Memory that is shared with other processes."""
@@ -107,9 +116,12 @@ class Belongings:
         for memory in self._memories:
             with contextlib.suppress(BufferError):
                 memory.close()
+        os.close(self._reserve.pop())  # room for one, whatever else is open
         if sys.platform == "linux":
-            _replace(self._epolls(), select.epoll)
-        _replace([*self._descriptors, *self._sockets()], _null)
+            with select.epoll() as empty:
+                _replace(self._epolls(), empty.fileno())
+        _replace([*self._descriptors, *self._sockets()], self._reserve[0])
+        self.close()
         if self._loop is not None and self._loop_thread == threading.get_ident() and not self._loop.is_closed():
             self._loop.call_soon(self._end)
 
@@ -168,17 +180,12 @@ def _place(number: int) -> object:
         sock.detach()
 
 
-def _null() -> File:
-    return open(os.devnull, "r+b", buffering=0)
-
-
-def _replace(numbers: Iterable[int], by: Callable[[], File]) -> None:
-    """Let these descriptors be of a new file."""
-    file = by()
+def _replace(numbers: Iterable[int], by: int) -> None:
+    """Let these descriptors be of the file that `by` is of."""
     for number in numbers:
         if number >= 0:
             with contextlib.suppress(OSError):
-                os.dup2(file.fileno(), number, inheritable=False)
+                os.dup2(by, number, inheritable=False)
 
 
 class _Forks:
@@ -222,6 +229,8 @@ _FORKS: Final = _Forks()
 
 def withhold(belongings: Belongings) -> None:
     """From now on let no child of the application have these, which replace what was withheld before."""
+    if _FORKS.belongings is not None:
+        _FORKS.belongings.close()
     _FORKS.belongings = belongings
     _FORKS.register()
 
@@ -240,6 +249,7 @@ def withholding(belongings: Belongings) -> Iterator[Belongings]:
         yield belongings
     finally:
         _FORKS.belongings = None
+        belongings.close()
 
 
 @contextlib.contextmanager
