@@ -64,23 +64,33 @@ class Notice:
     def install(self) -> None:
         """Take both signals, and let the loop wake up for them."""
         self.take_back()
-        before = signal.set_wakeup_fd(-1)
-        if before != -1:
-            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
-            return
-        self._wake = reading, writing = socket.socketpair()
-        for end in self._wake:
-            end.setblocking(False)
-        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        assert self._loop is not None
-        self._loop.add_reader(reading, reading.recv, 4096)
 
     def take_back(self) -> None:
         """Be the handler again where the application has installed one, which is kept to be called in a drain.
 
         To be called about once a second, too: a request may install a handler, and remove_signal_handler() leaves the
-        kernel's default, with which the next SIGTERM to the process group would kill the process.
+        kernel's default, with which the next SIGTERM to the process group would kill the process. It also removes the
+        wake-up descriptor. Until it is back, a signal may be heard as late as the loop's next beat, a second; it is
+        not lost.
         """
+        self._take_handlers()
+        if self._loop is not None:
+            self._take_wake_up(self._loop)
+
+    def _take_wake_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a wake-up descriptor, unless there is one: the loop's own, or the application's."""
+        before = signal.set_wakeup_fd(-1)
+        if before != -1:
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+            return
+        if self._wake is None:
+            self._wake = socket.socketpair()
+            for end in self._wake:
+                end.setblocking(False)
+            loop.add_reader(self._wake[0], self._wake[0].recv, 4096)
+        signal.set_wakeup_fd(self._wake[1].fileno(), warn_on_full_buffer=False)
+
+    def _take_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             handler = signal.getsignal(number)
             if callable(handler) and not (self._is_mine(handler) or is_ours(handler)):
@@ -128,7 +138,7 @@ class Notice:
 
     def close(self) -> None:
         """Forget both signals from now on: whoever serves no more has nothing to be told."""
-        self.take_back()
+        self._take_handlers()
         loop, self._loop = self._loop, None
         if self._wake is not None and loop is not None:
             reading, writing = self._wake

@@ -83,7 +83,9 @@ async def app(scope, receive, send):
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         while not hasattr(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), "should_exit"):
             await asyncio.sleep(0.01)
-        await answer(send, b"taken back")
+        wakes_up = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakes_up, warn_on_full_buffer=False)
+        await answer(send, b"taken back" if wakes_up != -1 else b"taken back, without a wake-up descriptor")
         return
     assert not draining.is_set()
     owner = signal.getsignal(signal.SIGTERM)

@@ -39,7 +39,7 @@ THE_MAIN_TASK = "made by the main task or one of its own, in which no request ru
 THE_BEAT = "begun by the main task, and by nothing but itself after that"
 EXCEPTIONS = {
     ("alone", "Alone.run", "add_signal_handler"): BEFORE_REQUESTS,
-    ("notice", "Notice.install", "add_reader"): BEFORE_REQUESTS,
+    ("notice", "Notice._take_wake_up", "add_reader"): THE_BEAT,
     ("conduct", "Worker.run", "add_reader"): BEFORE_REQUESTS,
     ("departure", "watch", "Thread"): THE_MAIN_TASK,
     ("heartbeat", "LoopBeat._beat", "call_later"): THE_BEAT,
