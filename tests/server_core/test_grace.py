@@ -66,6 +66,14 @@ async def pass_the_grace(served: Served, app: App) -> None:
     await until(lambda: app.fences > before)
 
 
+async def end_behind_the_grace(served: Served, app: App, release: asyncio.Event) -> None:
+    """Let a grace pass, which must end nothing, and then the application end."""
+    await pass_the_grace(served, app)
+    assert not app.ended
+    release.set()
+    await until(lambda: app.ended)
+
+
 async def waits(receive: Receive, send: Send) -> None:
     await send(dict(START))
     await send(dict(PART))
@@ -199,10 +207,7 @@ def test_a_handler_that_has_not_answered_is_never_cut_and_its_answer_is_dropped(
             client.send(POST)
             await until(lambda: app.begun)
             leave(client, way)
-            await pass_the_grace(served, app)
-            assert not app.ended
-            release.set()
-            await until(lambda: app.ended)
+            await end_behind_the_grace(served, app, release)
             assert (raised, saved) == ([], [True])
             assert told == ([{"type": "http.disconnect"}] if asks else [])
             assert not served.heard.all("request.failed")
@@ -236,10 +241,7 @@ def test_work_behind_a_response_is_never_cut(state: str, way: str) -> None:
             client.send(GET)
             await client.reader.readuntil(b"b" if state == "complete" else b"a")
             leave(client, way)
-            await pass_the_grace(served, app)
-            assert not app.ended
-            release.set()
-            await until(lambda: app.ended)
+            await end_behind_the_grace(served, app, release)
             assert saved == [True]
             assert not served.heard.all("request.failed")
 
