@@ -1,3 +1,4 @@
+from server_core cimport system_calls
 from server_core.deadlines cimport Progress
 from server_core.http.call cimport Call
 from server_core.http.exchange cimport Exchange, Outlet

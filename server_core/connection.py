@@ -11,9 +11,9 @@ what the kernel knows of it (peer), and how a WebSocket takes it over (websocket
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
+from server_core import system_calls
 from server_core.deadlines import Progress, check
 from server_core.ending import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
 from server_core.extras import hint, trail
@@ -23,7 +23,7 @@ from server_core.http.exchange import Exchange, Outlet
 from server_core.http.h1_reader import H1Reader
 from server_core.http.h1_writer import CONTINUE
 from server_core.http.phases import AWAITING_START, COMPLETE
-from server_core.http.scope import build
+from server_core.http.scope import base_of, build
 from server_core.http.wire import Head, Refused
 from server_core.peer import TO_READ, address, queued_bytes
 from server_core.pipeline import HIGH_WATER, hold_back, is_enough, read_next
@@ -103,9 +103,8 @@ class Connection(Outlet):
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
         self.tap = Tap(self.transport)
         self.ending = Ending(self.transport, server, self._tls is not None)
-        self._base = base = server.bases[self._tls is not None].copy()
-        base["client"] = address(self.peer)
-        base["server"] = address(self._own or transport.get_extra_info("sockname"))
+        own = address(self._own or transport.get_extra_info("sockname"))
+        self._base = base_of(address(self.peer), own, is_secure=self._tls is not None)
         server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
@@ -175,7 +174,7 @@ class Connection(Outlet):
         if head.rules.upgrade and (session := server.upgrade(self, head, scope)) is not None:
             self.exchange = session
             return
-        self.exchange = Exchange(self, scope, head.line, head.rules.length == 0, monotonic())
+        self.exchange = Exchange(self, scope, head, system_calls.monotonic())
 
     def body(self, data: bytes) -> None:
         exchange = self.exchange
@@ -309,7 +308,7 @@ class Connection(Outlet):
     def complete(self, call: Call) -> None:
         """The response is written; the application may still run."""
         server = self.server
-        duration = monotonic() - call.started_at
+        duration = system_calls.monotonic() - call.started_at
         if duration <= FASTEST_S:  # count_duration(), without the call
             server.latency[0] += 1
             server.latency_sum_s += duration

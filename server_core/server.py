@@ -37,7 +37,6 @@ from server_core.http.field_names import FieldNames
 from server_core.http.h1_heads import Heads
 from server_core.http.h1_rules import RequestLines
 from server_core.http.h1_writer import H1Writer
-from server_core.http.scope import template
 from server_core.http.wire import Head, HeaderParser
 from server_core.listeners import Adopt, Listeners
 from server_core.loads import Loads
@@ -101,15 +100,11 @@ class Server(Traffic):
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
         self.held_heads = HeldHeads(self)
         self.poller = new_poller(self.loop, self.held_heads.expect)
-        root_path, has_state = settings.root_path.rstrip("/"), state is not None
-        self.bases = (
-            template("http", root_path, has_state=has_state),
-            template("https", root_path, has_state=has_state),
-        )
         self.origin = Origin(settings)
         self.parser = parsers.choose(settings.http)
         self.headers = _new_parser(self.parser, settings, DroppedNames(log))
-        self.lines = RequestLines(root_path, self.headers.knows, extensions)
+        root_path = settings.root_path.rstrip("/")
+        self.lines = RequestLines(root_path, self.headers.knows, extensions, has_state=state is not None)
         self.connections = {}
         self.background: set[Call] = set()
         """Exchanges whose application still runs without a connection: answered, or left by the client."""

@@ -1,4 +1,4 @@
-# system_calls.py in C, inline in whoever cimports it.
+# system_calls.py in C, inline in whatever module cimports it.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
@@ -20,6 +20,19 @@ cdef extern from "unistd.h" nogil:
     int c_close "close" (int fd)
     ssize_t c_read "read" (int fd, void *place, size_t size)
     ssize_t c_write "write" (int fd, const void *place, size_t size)
+
+cdef extern from "time.h" nogil:
+    ctypedef long time_t
+    cdef struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    enum: CLOCK_MONOTONIC
+    int c_gettime "clock_gettime" (int clock, timespec *now)
+
+cdef inline double monotonic() noexcept:
+    cdef timespec now
+    c_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
 
 cdef enum:
     FEW_BYTES = 4096

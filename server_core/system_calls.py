@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from typing import Final
 
 FEW_BYTES: Final = 4096
@@ -21,6 +22,10 @@ FEW_BYTES: Final = 4096
 READ_BYTES: Final = 65536
 """Received at once, at most. Chosen: CPython allocates as much before it reads, and more would come from mmap(2) each
 time."""
+
+
+monotonic: Final = time.monotonic
+"""Seconds of CLOCK_MONOTONIC (clock_gettime(2)), read twice for a request; in C without a call of Python's."""
 
 
 class _Part(ctypes.Structure):

@@ -4,7 +4,6 @@ cdef class Traffic:
     cdef public object access_log
     cdef public bint announcing
     cdef public object app
-    cdef public tuple bases
     cdef public dict connections
     cdef public Defaults defaults
     cdef public bint draining

@@ -36,7 +36,7 @@ class Traffic:
     """One object for all connections of a server."""
 
     __slots__ = (
-        *("access_log", "announcing", "app", "bases", "connections", "defaults", "draining", "headers", "heads"),
+        *("access_log", "announcing", "app", "connections", "defaults", "draining", "headers", "heads"),
         *("held_heads", "is_last", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
         *("asyncio_loop", "new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
         *("starting", "state", "tls"),
@@ -44,7 +44,6 @@ class Traffic:
 
     access_log: AccessLog | None
     app: Application
-    bases: tuple[dict[str, object], dict[str, object]]
     """What all scopes have in common, of plain connections and of those with TLS."""
     connections: dict[Connection | Channel, None]
     """Open connections, in the order of their making."""

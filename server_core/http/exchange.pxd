@@ -1,4 +1,5 @@
 from server_core.http.call cimport Call
+from server_core.http.wire cimport Head
 
 cdef class Outlet:
     cpdef start(self, status, headers)

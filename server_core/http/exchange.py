@@ -29,7 +29,7 @@ from server_core.http.phases import (
     illegal,
     required,
 )
-from server_core.http.wire import RequestLine
+from server_core.http.wire import Head
 
 Message = MutableMapping[str, object]
 Receive = Callable[[], Awaitable[Message]]
@@ -118,8 +118,8 @@ class Exchange(Call):
 
     phase: Phase
 
-    def __init__(self, outlet: Outlet, scope: dict[str, object], line: RequestLine, received: bool, now: float) -> None:
-        self._begin(scope, line, received, now, AWAITING_START)
+    def __init__(self, outlet: Outlet, scope: dict[str, object], head: Head, now: float) -> None:
+        self._begin(scope, head.line, head.rules.length == 0, now, AWAITING_START)
         self._outlet = outlet
         self.answered = False
         """The end of the request's body was handed to the application."""

@@ -88,20 +88,19 @@ class H1Reader:
                 return
         if line_end > self._line_limit or end > self._head_limit:
             raise self.told(self._fault(data[:end]) or Refused(431, "request head too large"), data[:end])
-        if end != len(data):
-            self.held = data[end:]
-        elif self.held:
-            self.held = b""
+        self.held = data[end:] if end != len(data) else b""
         head = self._head
         try:
-            first, seen = data[:line_end], self._seen
-            line = seen[first] if first in seen else self._lines.get(first)  # `in` first, as in exchange.py
+            try:
+                line = self._seen[data[:line_end]]
+            except KeyError:
+                line = self._lines.get(data[:line_end])
             if is_same and line.version == head.line.version and line.authority is None:
                 head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:
                 self._parse(line, data[:end], data[line_end:end])
         except Refused as refused:
-            raise self.told(self._reason(data[:end], refused), data[:end]) from refused
+            raise self.told(self._reason(data[:end], refused), data[:end]) from None
         head.line = line
         if head.rules.length == 0:
             self._state = _DONE

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from server_core.http.extensions import EXTENSIONS, NOTHING
 from server_core.http.grammar import TOKEN
+from server_core.http.scope import template
 from server_core.http.wire import CHUNKED, Fields, Refused, RequestLine, Rules
 
 _TOKEN: Final = re.compile(TOKEN)
@@ -65,8 +66,14 @@ class RequestLines:
     """
 
     def __init__(
-        self, root_path: str, knows: Callable[[bytes], bool], extensions: Mapping[str, object] = NOTHING
+        self,
+        root_path: str,
+        knows: Callable[[bytes], bool],
+        extensions: Mapping[str, object] = NOTHING,
+        *,
+        has_state: bool = False,
     ) -> None:
+        self._template = template(root_path, has_state=has_state)
         self._extensions = {version: {**known, **extensions} for version, known in EXTENSIONS.items()}
         self._root_path = root_path
         self._knows = knows
@@ -113,6 +120,7 @@ class RequestLines:
         # that it begins with root_path; a proxy that uses root_path has taken the prefix off. raw_path is as it came.
         path = self._root_path + decoded if raw_path != b"*" else decoded
         scope: dict[str, object] = {
+            **self._template,
             "method": method.decode("ascii"),
             "path": path,
             "raw_path": raw_path,

@@ -58,15 +58,16 @@ class H1Writer:
 
     def start(self, status: object, headers: Iterable[object]) -> None:
         """Check and hold a response's head."""
+        key: tuple[object, ...] = ()
         try:
             key = (status, *headers)
-        except TypeError as error:
-            raise ResponseError(f"headers: must be pairs of bytes, not {type(headers).__name__}") from error
-        block = None
-        try:
             block = self._seen[key]
-        except (KeyError, TypeError):  # not seen yet; or pairs that are lists, which have no hash
-            pass
+        except KeyError:  # not seen yet
+            block = None
+        except TypeError as error:  # pairs that are lists, which have no hash; or no pairs at all
+            if not key:
+                raise ResponseError(f"headers: must be pairs of bytes, not {type(headers).__name__}") from error
+            block = None
         # Not in the `except`: the KeyError holds the whole head with its cookies, and a traceback would show it
         self._block = block or self._heads.learn(key)
         self._framing = _UNDECIDED

@@ -56,7 +56,7 @@ class RequestLine:
         self.version = version
         self.target = target
         self.scope = scope
-        """The part of an ASGI scope that this line decides; copied, never handed out."""
+        """What this line and the server decide of an ASGI scope, with places for the rest; copied, never handed out."""
         self.extensions = extensions
         """The ASGI extensions that a response to it may use; copied, never handed out."""
         self.authority = authority

@@ -27,15 +27,18 @@ class Environment:
     roots: Mapping[str, Path]
 
 
-def forms(place: Path, python: Path) -> dict[str, Path]:
-    """A directory for each form, from which a server of it can be started; the applications are there, too."""
+def forms(place: Path, python: Path, source: Path = ROOT) -> dict[str, Path]:
+    """A directory for each form, from which a server of it can be started; the applications are there, too.
+
+    The packages are those in `source`, the applications are always this tree's.
+    """
     made = {INSTALLED: place / "installed", PLAIN: place / "plain"}
     for root in made.values():
         root.mkdir()
         for package in PACKAGES:
-            shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+            shutil.copytree(source / package, root / package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
         (root / "tests").symlink_to(ROOT / "tests")
-    shutil.copytree(ROOT / "contrib" / "backend", made[INSTALLED] / "contrib" / "backend")
+    shutil.copytree(source / "contrib" / "backend", made[INSTALLED] / "contrib" / "backend")
     backend = made[INSTALLED] / "contrib" / "backend" / "compiling.py"
     ended = subprocess.run([sys.executable, str(backend)], check=False, capture_output=True, text=True)
     if ended.returncode:

@@ -11,7 +11,7 @@ import pytest
 from server_core.adapters import adapt
 from server_core.http.exchange import Application
 from tests.helpers.contexts import NOBODY, request
-from tests.helpers.http import PARSERS, run, serving
+from tests.helpers.http import PARSERS, run, serving, until
 
 LOOPS = ("asyncio", "uvloop")
 USER: ContextVar[str] = ContextVar("USER", default=NOBODY)
@@ -97,6 +97,9 @@ def test_an_anonymous_request_behind_a_users_is_nobodys(
             assert [(answer.status, answer.body) for answer in answers] == expected
             answers = [await keeping.get(one) for one in asked]
             assert [(answer.status, answer.body) for answer in answers] == expected
+            # The client has all of an answer before a2wsgi's thread has put the message behind it into its queue.
+            server = served.server
+            await until(lambda: not server.background and not any(known.is_busy for known in server.connections))
 
     run(scenario(), loop=loop)
 
