@@ -138,7 +138,7 @@ def test_a_unit_as_printed_starts_and_serves_behind_a_front_end_of_another_user(
         assert body.split()[1] == case.uid or int(body.split()[1]) >= 61184, "a dynamic user, unless one is named"
         for path in case.files:
             service.machine.run("test", "-e", path.format(**words))
-        if "control_socket" in settings:
+        if settings.keys() & {"control_socket", "ssl_certfile"}:  # which are looked at by ExecReload=, and after it
             service.ctl("reload")
         service.ctl("restart")
         assert ask(port)[0] == 200, f"after a restart\n{(place / 'front.log').read_text()}"
