@@ -45,14 +45,14 @@ class Target:
 def load(text: str, *, factory: bool = False, app_dir: str = "", interface: str = "auto") -> Application:
     """The application that the text names, ready to be called with (scope, receive, send).
 
-    `app_dir` (default: the working directory) becomes the first place that imports are looked for in. Raises
-    UsageError for an ill-formed text, BootError("import", ...) for all else.
+    `app_dir` becomes the first place that imports are looked for in; by default that is the working directory, unless
+    it is among those places already. Raises UsageError for an ill-formed text, BootError("import", ...) for all else.
     """
     target = Target.parse(text, factory=factory)
     directory = os.path.abspath(app_dir or os.curdir)
     if not os.path.isdir(directory):
         raise UsageError(f"app-dir: {directory!r} is not a directory")
-    if directory not in sys.path[:1]:
+    if directory not in (sys.path[:1] if app_dir else sys.path):
         sys.path.insert(0, directory)
     found = _attribute(_module(target, directory), target)
     if target.is_factory:

@@ -3,8 +3,11 @@
 A worker can live without a supervisor, but not without this contract; whatever honours it can be supervised.
 Everything here is pure: bytes and numbers in, values out.
 
-Spawning.  `python -P -m server_core.worker FD` with the pipe as descriptor FD; all other descriptors keep their
-numbers and are named in the WorkerSpec, which is the first message on the pipe. Every signal is blocked in the child
+Length: all that the two sides agree on is in one place.
+
+Spawning.  `python -P -m server_core.worker FD` with the pipe as descriptor FD, or the same by way of BEGIN (search.py),
+which finds server_core where the master did. All other descriptors keep their numbers and are named in the WorkerSpec,
+which is the first message on the pipe. Every signal is blocked in the child
 until its handlers are installed, so that nothing sent to a starting worker is lost or kills it.
 
 Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each message is one line:
@@ -65,6 +68,7 @@ from dataclasses import field
 from typing import Final, NamedTuple
 
 from server_core.records import dataclass
+from server_core.search import Search
 from server_core.settings import ServerSettings
 
 EXIT_BOOT_FAILED: Final = 3
@@ -125,6 +129,7 @@ class WorkerSpec:
     """Where the application runs, absolute; nothing is where the process began. A forked worker that has yet to import
     the application enters it, one that was spawned is there."""
     index: int = 0
+    search: Search = Search()
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))
@@ -136,11 +141,13 @@ class WorkerSpec:
         listeners = values.pop("listeners")
         settings = values.pop("settings")
         template = Template(str(values.pop("template", Template.NONE)))
+        search = Search.from_field(values.pop("search", {}))
         if not isinstance(listeners, list) or not isinstance(settings, dict):
             raise TypeError("spec: listeners must be a list and settings an object")
         return WorkerSpec(
             listeners=tuple(ListenerSpec(**listener) for listener in listeners),
             template=template,
+            search=search,
             settings=ServerSettings(**{name: _tupled(value) for name, value in settings.items()}),  # type: ignore[arg-type]  # checked by name, as below
             **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
         )

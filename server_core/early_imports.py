@@ -50,13 +50,13 @@ TICK_S: Final = 2.0
 """No file system has a coarser time stamp: FAT's, of the writes that are told by it."""
 
 
-def import_early(app_dir: str) -> None:
+def import_early(app_dir: str, path: list[str]) -> None:
     """Import what there is of the table, and take all that is in memory out of the collector's sight.
 
-    Nothing of the table if the application, which has `app_dir` on its path later, means a module of its own by one of
-    these names: it would get ours.
+    Nothing of the table if the application, which will look in `app_dir` and along `path`, means a module of its own by
+    one of these names: it would get ours.
     """
-    if not shadowed(EARLY, [os.path.abspath(app_dir or os.curdir), *sys.path]):
+    if not shadowed(EARLY, [os.path.abspath(app_dir or os.curdir), *path]):
         for name in EARLY:
             with contextlib.suppress(ImportError):  # a Python without it: whoever needs it will say so
                 importlib.import_module(name)

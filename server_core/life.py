@@ -44,7 +44,6 @@ from server_core.pipe import MasterGone, Pipe
 from server_core.process import EarlySignals, Terminated, finish_streams, forget_signals, outlast_signals
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
-from server_core.settings import ServerSettings
 from server_core.shedding import shed
 
 
@@ -119,12 +118,13 @@ def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> Thre
 
 
 def _import(
-    settings: ServerSettings, pipe: Pipe, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
+    spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, *, to_be_forked: bool = False
 ) -> Application | None:
     """The application; None if SIGTERM came meanwhile, which ends the import, and it was said. Raises BootError."""
     try:
         signals.interrupts = True
-        app = import_application(settings, log, to_be_forked=to_be_forked)
+        spec.search.enter()
+        app = import_application(spec.settings, log, to_be_forked=to_be_forked)
         signals.interrupts = False
     except (BootError, Terminated):
         if signals.terminated:
@@ -166,12 +166,12 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
     loops.choose(spec.settings.loop)  # imports it, once for all
     app = None
     if spec.template is Template.APPLICATION:
-        app = _import(spec.settings, pipe, log, signals, to_be_forked=True)
+        app = _import(spec, pipe, log, signals, to_be_forked=True)
         if app is None:
             return EXIT_OK
         culprit = "importing the application"
     else:
-        import_early(spec.settings.app_dir)
+        import_early(spec.settings.app_dir, spec.search.of_application)
         culprit = "starting the interpreter"
     reason = template.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)], culprit)
     if reason is not None:
@@ -204,7 +204,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     signals.admit()
     if spec.template is Template.NONE:
         pipe.send("booted")
-    app = app or _import(settings, pipe, log, signals)
+    app = app or _import(spec, pipe, log, signals)
     if app is None:
         return EXIT_OK
     worker: Worker | None = None

@@ -39,7 +39,7 @@ def check(resolved: Resolved, grace: str | None) -> Iterator[str]:
             f"lower shutdown-delay ({plain(agreed.shutdown_delay)} s) or "
             f"graceful-timeout ({plain(agreed.graceful_timeout)} s)"
         )
-    location = locate(settings, resolved.start)
+    location = locate(settings, resolved.start, searched=resolved.searched)
     for expiry in tls_expiries(location.server, clock.wall()):
         yield f"warning    {expiry}"
     boot = boot_once(settings, agreed, location)

@@ -51,7 +51,7 @@ def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
         loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
         stack.callback(os.close, loads_fd)
         began = clock.now()
-        process = spawn(theirs, (record.fd, loads_fd), settings.daemon, location.directory)
+        process = spawn(theirs, (record.fd, loads_fd), settings.daemon, location)
         stack.callback(put_away, process)
         theirs.close()
         worker = Conversation(process, ours, record)
@@ -142,17 +142,18 @@ def spec(name: str, terms: Terms, location: Location, record_fd: int, loads_fd: 
         watch_s=terms.watch_s,
         settings=location.server,
         directory=location.directory,
+        search=location.search,
     )
 
 
 def spawn(
-    pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings, directory: str
+    pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings, location: Location
 ) -> subprocess.Popen[bytes]:
     """A worker with every signal blocked until it has handlers, as the contract has it."""
     identity = identity_of(daemon.user, daemon.group)
     try:
-        environ = worker_environment(os.environ)
-        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), environ, identity, directory)
+        environ = {**worker_environment(os.environ), **location.search.as_variable()}
+        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), environ, identity, location.directory)
     except OSError as error:
         raise SpawnError(f"no worker could be started: {error.strerror}") from None
 

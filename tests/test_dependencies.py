@@ -35,6 +35,7 @@ SHARED = (
     "server_core.option",
     "server_core.log",
     "server_core.records",
+    "server_core.search",
     "server_core.few_collections",
     "server_core.proxy.peers",
 )

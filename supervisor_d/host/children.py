@@ -105,7 +105,8 @@ class Children:
         pipe, theirs = self.conceive(spec, others)
         try:
             command = self._command(theirs.fileno())
-            process = start(command, (theirs.fileno(), *descriptors), self._environ, self._identity, spec.directory)
+            environ = {**self._environ, **spec.search.as_variable()}
+            process = start(command, (theirs.fileno(), *descriptors), environ, self._identity, spec.directory)
         except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise

@@ -38,7 +38,9 @@ def configure(resolved: Resolved, settings: Settings) -> Configuration:
     """What holds now: CPUs and limits are those of this moment, and so are new at each reload."""
     is_limited = Cgroup().memory() is not None
     agreed = terms(settings, pid1=os.getpid() == 1, is_memory_limited=is_limited)
-    return Configuration(resolved, settings, agreed, usable_cpus(), locate(settings, resolved.start))
+    return Configuration(
+        resolved, settings, agreed, usable_cpus(), locate(settings, resolved.start, searched=resolved.searched)
+    )
 
 
 def applicable(old: Settings, new: Settings) -> Settings:
@@ -99,7 +101,7 @@ class Generations:
         known = self[generation]
         if known.location.is_there:
             return
-        location = locate(known.settings, known.resolved.start)
+        location = locate(known.settings, known.resolved.start, searched=known.resolved.searched)
         if not location.is_there:
             raise SpawnError(f"app-dir: must be a directory that exists, and {location.server.app_dir!r} is gone")
         self._by_number[generation] = dataclasses.replace(known, location=location)

@@ -1,8 +1,9 @@
 """The command that starts a worker: this interpreter, as it was started itself. Host side, but pure.
 
 `-P` keeps the working directory off the front of sys.path until the worker has imported its own parts, so that an
-application's `logging.py` is not ours. Everything else the operator gave the interpreter is passed on: `-O` because
-it changes what the application does, `-X` and `-W` because they are how one looks into it.
+application's `logging.py` is not ours. They are found where the master's were (settings/search_path). Everything else
+the operator gave the interpreter is passed on: `-O` because it changes what the application does, `-X` and `-W` because
+they are how one looks into it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from server_core.search import BEGIN
 from supervisor_d.settings.environment import SLOT_VARIABLES
 from supervisor_d.settings.rows import SECRET_VARIABLES
 
@@ -40,7 +42,7 @@ SUPERVISORS_OWN: Final = (
 
 def worker_command(pipe_fd: int) -> list[str]:
     """The argument vector of a worker that finds its pipe at this descriptor (contract.py, "Spawning")."""
-    return [sys.executable, "-P", *interpreter_flags(), "-m", "server_core.worker", str(pipe_fd)]
+    return [sys.executable, "-P", *interpreter_flags(), "-c", BEGIN, "server_core.worker", str(pipe_fd)]
 
 
 def interpreter_flags() -> list[str]:

@@ -207,6 +207,7 @@ class Performer:
             watch_s=configuration.terms.watch_s,
             settings=configuration.location.server,
             directory=configuration.location.directory,
+            search=configuration.location.search,
             template=_template(configuration.settings.daemon),
             index=order.index,
         )

@@ -15,14 +15,18 @@ from typing import Final
 
 from server_core.option import PATH
 from server_core.records import dataclass
+from server_core.search import Search
 from server_core.settings import ServerSettings
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.search_path import SearchPath
 from supervisor_d.settings.source import Source
 
 NO_FILES: Final = ("", "off", "stderr", "-")
 """Values of access-log that are no path."""
+
+NOWHERE: Final = SearchPath()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Location:
     directory: str
     server: ServerSettings
     """With absolute paths."""
+    search: Search
 
     @property
     def is_there(self) -> bool:
@@ -58,10 +63,10 @@ def working_directory(environ: Mapping[str, str]) -> str:
         return there
 
 
-def locate(settings: Settings, start: str, source: Source | None = None) -> Location:
+def locate(settings: Settings, start: str, source: Source | None = None, searched: SearchPath = NOWHERE) -> Location:
     """Where a generation with these settings runs as from now; ConfigurationError if that cannot be entered.
 
-    `source` is chdir's, for that error.
+    `searched` is the path that it imports from, and `source` is chdir's, for that error.
     """
     given = f" ({source})" if source and settings.daemon.chdir else ""
     path = os.path.join(start, settings.daemon.chdir) if settings.daemon.chdir else start
@@ -76,7 +81,7 @@ def locate(settings: Settings, start: str, source: Source | None = None) -> Loca
     server = anchored(settings, directory).server
     if server.app_dir:
         server = dataclasses.replace(server, app_dir=os.path.realpath(server.app_dir))
-    return Location(path, directory, server)
+    return Location(path, directory, server, searched.search(directory, server.app_dir))
 
 
 def anchored(settings: Settings, directory: str) -> Settings:

@@ -22,6 +22,7 @@ from supervisor_d.settings.document import read_document
 from supervisor_d.settings.environment import read_environment, relevant
 from supervisor_d.settings.location import anchored, locate, working_directory
 from supervisor_d.settings.rows import ROWS, Row
+from supervisor_d.settings.search_path import SearchPath, search_path
 from supervisor_d.settings.source import Given, Origin, Source, near_misses
 
 DEFAULT = Source(Origin.DEFAULT)
@@ -40,10 +41,19 @@ class Resolved:
     needs_app: bool
     start: str
     """The path of the directory in which the daemon was started."""
+    searched: SearchPath
+    """What the process that started the daemon imports from."""
 
     def reread(self) -> Resolved:
         """The same flags and environment over the file as it is now; ConfigurationError if that is not sound."""
-        return resolve(self.flags, self.environ, origin=self.origin, needs_app=self.needs_app, start=self.start)
+        return resolve(
+            self.flags,
+            self.environ,
+            origin=self.origin,
+            needs_app=self.needs_app,
+            start=self.start,
+            searched=self.searched,
+        )
 
     def as_rows(self) -> list[tuple[str, str, str]]:
         """(long name, value as text, source) of every setting, in the order of the sections."""
@@ -58,13 +68,16 @@ def resolve(
     needs_app: bool = True,
     host: Host | None = None,
     start: str | None = None,
+    searched: SearchPath | None = None,
 ) -> Resolved:
     """The settings that flags (by setting name; None is not given), environment and file make.
 
     `origin` is ARGUMENT when the flags are a Python call's; `start` is where relative paths begin, by default the
-    working directory. Raises ConfigurationError with every problem.
+    working directory, and `searched` what is imported from, by default what this process imports from. Raises
+    ConfigurationError with every problem.
     """
     start = start or working_directory(environ)
+    searched = searched or search_path(start, is_programs=origin is Origin.ARGUMENT)
     problems: list[str] = []
     from_flags = read_flags(flags, origin, problems)
     from_environment = read_environment(environ, problems)
@@ -91,7 +104,7 @@ def resolve(
     located = anchored(settings, locate(settings, start, provenance["chdir"]).path)
     if found := contradictions(located, host or ThisHost()):
         raise ConfigurationError(*(f"{ROWS[name].long}: {what} ({provenance[name]})" for name, what in found))
-    return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app, start)
+    return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app, start, searched)
 
 
 def build(values: Mapping[str, object]) -> Settings:

@@ -16,7 +16,7 @@ import sys
 import server_core.life, server_core.template
 from server_core.early_imports import import_early
 before = set(sys.modules)
-import_early(sys.argv[1])
+import_early(sys.argv[1], sys.path)
 print(*(set(sys.modules) - before))
 assert server_core.template.unforkable((), "this") is None
 """

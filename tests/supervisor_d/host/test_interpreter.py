@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from server_core.search import BEGIN
 from supervisor_d.host.interpreter import FLAGS, worker_command, worker_environment
 
 SHOW = f"""
@@ -38,7 +39,7 @@ def test_flags_given_to_the_master_make_the_same_interpreter_again(flags: list[s
 def test_the_command_is_the_contracts() -> None:
     command = worker_command(17)
     assert command[:2] == [sys.executable, "-P"]
-    assert command[-3:] == ["-m", "server_core.worker", "17"]
+    assert command[-4:] == ["-c", BEGIN, "server_core.worker", "17"]
 
 
 def test_what_systemd_says_to_the_master_is_kept_from_the_workers() -> None:
