@@ -19,15 +19,18 @@ def run(
     `app` is the application itself, or its name (`module:attribute`). It listens on the Unix socket `uds` or the
     inherited descriptor `fd` if given, else on host and port. `settings` are those of `python -m server_core`.
 
-    Raises what server_core.errors declares: UsageError, ListenerError, BootError.
+    Raises what server_core.errors declares: UsageError, ListenerError, BootError. When it returns, signals have the
+    handlers that they had before.
     """
     # Imported when called: a program that only imports this package, as a worker does, must not pay for the rest.
     from server_core.alone import Place
     from server_core.alone import run as serve
     from server_core.arguments import settings_from
+    from server_core.process import handlers_kept
 
     named = settings_from({**settings, "app": app if isinstance(app, str) else None})
-    serve(None if isinstance(app, str) else app, named, Place(host, port, uds, fd))
+    with handlers_kept():
+        serve(None if isinstance(app, str) else app, named, Place(host, port, uds, fd))
 
 
 __all__ = ["__version__", "run"]

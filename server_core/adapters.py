@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeAlias, cast
 
-from server_core.errors import BootError
+from server_core.errors import Unfit
 from server_core.wsgi import WsgiApplication, completed, enter
 
 Scope: TypeAlias = MutableMapping[str, object]
@@ -32,9 +32,9 @@ WSGI_WRAPPERS: Final = (("a2wsgi", "WSGIMiddleware"), ("asgiref.wsgi", "WsgiToAs
 
 
 def adapt(found: object, name: str, interface: str = "auto") -> Application:
-    """An ASGI 3 application from what was found; BootError("import", ...) if it cannot be one."""
+    """An ASGI 3 application from what was found; Unfit, which is a BootError, if it cannot be one."""
     if not callable(found):
-        raise BootError("import", f"app: {name} is not callable, but {kind_of(found)}")
+        raise Unfit(f"app: {name} must be callable, as an application is, and is {kind_of(found)}")
     return _ADAPTERS[interface](found, name)
 
 
@@ -67,8 +67,7 @@ def _wsgi(found: Callable[..., object], name: str) -> Application:
             continue
         app = completed(cast(WsgiApplication, found))
         return _without_lifespan(cast(Application, wrap(app)))
-    raise BootError(
-        "import",
+    raise Unfit(
         "interface: wsgi needs a2wsgi or asgiref, and neither is installed for this Python; "
         "pip install 'supervisor-d[wsgi]' installs a2wsgi",
     )
@@ -91,20 +90,18 @@ def _detected(found: Callable[..., object], name: str) -> Application:
     if _takes(found, 3):
         return cast(Application, found)
     if _takes(found, 2):
-        raise BootError(
-            "import",
+        raise Unfit(
             f"app: {name} takes two arguments, as WSGI applications do (environ, start_response); an ASGI application "
             "takes three (scope, receive, send). Give --interface wsgi to have it wrapped",
         )
     if _takes(found, 1):
         return _two(found, name)
     if _takes(found, 0):
-        raise BootError(
-            "import",
+        raise Unfit(
             f"app: {name} takes no arguments, so it is no ASGI application; if calling it makes one, write "
             f"{name.removesuffix('()')}() or give --factory",
         )
-    raise BootError("import", f"app: {name}{inspect.signature(found)} cannot be called with (scope, receive, send)")
+    raise Unfit(f"app: {name}{inspect.signature(found)} cannot be called with (scope, receive, send)")
 
 
 _ADAPTERS: Final[Mapping[str, Callable[[Callable[..., object], str], Application]]] = {
@@ -128,12 +125,13 @@ def _takes(found: Callable[..., object], count: int) -> bool:
     return True
 
 
-def _unfit(found: Callable[..., object], name: str, interface: str, taken: str) -> BootError:
-    return BootError(
-        "import", f"app: {name}{inspect.signature(found)} cannot be called with {taken}, as {interface} is"
-    )
+def _unfit(found: Callable[..., object], name: str, interface: str, taken: str) -> Unfit:
+    return Unfit(f"app: {name}{inspect.signature(found)} cannot be called with {taken}, as {interface} is")
 
 
 def kind_of(value: object) -> str:
     """A value's kind in words."""
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None or isinstance(value, type):
+        return repr(value)
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import reprlib
 import signal
 import socket
 import stat
@@ -218,7 +219,7 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
         unlinked_afterwards(place.uds),
         withholding(Belongings(log, [listener.fileno()])) as belongings,
     ):
-        application = _imported(settings, log) if app is None else adapt(app, type(app).__name__, settings.interface)
+        application = _imported(settings, log) if app is None else adapt(app, reprlib.repr(app), settings.interface)
         alone = Alone(application, settings, log)
         run = belongings.of_loop(lambda loop: alone.run(loop, listener, loop_name))
         loops.run(factory, run, alone.exit_attempted)

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import cast
 
 from server_core.adapters import Application, adapt, kind_of
-from server_core.errors import BootError, UsageError, application_traceback
+from server_core.errors import BootError, Unfit, UsageError, application_traceback
 from server_core.kinds import parse_app
+from server_core.origin import origin_of
 from server_core.records import dataclass
 
 
@@ -54,10 +55,12 @@ def load(text: str, *, factory: bool = False, app_dir: str = "", interface: str 
         raise UsageError(f"app-dir: {directory!r} is not a directory")
     if directory not in (sys.path[:1] if app_dir else sys.path):
         sys.path.insert(0, directory)
-    found = _attribute(_module(target, directory), target)
-    if target.is_factory:
-        found = _made(found, target)
-    return adapt(found, str(target), interface)
+    module = _module(target, directory)
+    try:
+        found = _attribute(module, target)
+        return adapt(_made(found, target) if target.is_factory else found, str(target), interface)
+    except Unfit as error:
+        raise BootError("import", f"{error.report}; {origin_of(module, directory)}") from error.__cause__
 
 
 def _module(target: Target, directory: str) -> ModuleType:
@@ -75,7 +78,9 @@ def _unfound(target: Target, missing: str, directory: str) -> str:
     names = [entry.removesuffix(".py") for entry in sorted(os.listdir(directory)) if not entry.startswith((".", "_"))]
     near = difflib.get_close_matches(missing, names, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"app: no module named {missing!r} for {target}, looked for first in {directory}{meant}"
+    parent = sys.modules.get(missing.rpartition(".")[0])
+    found = f"; {origin_of(parent, directory)}" if parent is not None else ""
+    return f"app: no module named {missing!r} for {target}, looked for first in {directory}{meant}{found}"
 
 
 def _attribute(module: ModuleType, target: Target) -> object:
@@ -84,7 +89,7 @@ def _attribute(module: ModuleType, target: Target) -> object:
         try:
             found = getattr(found, name)
         except AttributeError as error:
-            raise BootError("import", f"app: {_absent(found, name, target)}") from error
+            raise Unfit(f"app: {_absent(found, name, target)}") from error
         except BaseException as error:  # a module's __getattr__ runs application code
             raise BootError("import", application_traceback(error)) from error
     return found
@@ -99,12 +104,12 @@ def _absent(owner: object, name: str, target: Target) -> str:
 
 def _made(factory: object, target: Target) -> object:
     if not callable(factory):
-        raise BootError("import", f"app: factory {target} is not callable, but {kind_of(factory)}")
+        raise Unfit(f"app: factory {target} must be callable, and is {kind_of(factory)}")
     try:
         made = factory()
     except BaseException as error:  # SystemExit, too: see _module
         raise BootError("import", application_traceback(error)) from error
     if inspect.iscoroutine(made):
         made.close()
-        raise BootError("import", f"app: factory {target} is async; it must be a plain function, as no loop runs yet")
+        raise Unfit(f"app: factory {target} is async; it must be a plain function, as no loop runs yet")
     return cast(object, made)

@@ -52,6 +52,13 @@ class BootError(ServerError):
         self.report = report
 
 
+class Unfit(BootError):
+    """What was found by the application's name is none."""
+
+    def __init__(self, report: str) -> None:
+        super().__init__("import", report)
+
+
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXAMPLE: Final = _PACKAGE + "example.py"
 

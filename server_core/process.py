@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
@@ -52,6 +54,18 @@ class EarlySignals:
         self.terminated = True
         if self.interrupts:
             raise Terminated
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Give the signals that a server alone takes back to the handlers that had them before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one of C code, which Python can neither name nor install
+                signal.signal(number, handler)
 
 
 def _forget(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,7 @@
-"""The assembly: settings in, a running daemon, an exit code out. What is joined here knows nothing of each other."""
+"""The assembly: settings in, a running daemon, an exit code out. What is joined here knows nothing of each other.
+
+Length: every part is made, opened and closed here.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,7 @@ from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.oom_score import OomScore
 from supervisor_d.host.orphans import Orphans
+from supervisor_d.host.others import Others
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
@@ -50,6 +54,7 @@ from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.identity import identity_of, own_identity
 from supervisor_d.settings.links import links
 from supervisor_d.settings.resolve import Resolved
+from supervisor_d.settings.source import Origin
 from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
 
 
@@ -108,6 +113,7 @@ class Daemon:
             self._account_for,
             after_start=self._oom_score.expose,
             identity=self._identity,
+            others=Others(may_exist=resolved.origin is Origin.ARGUMENT and os.getpid() != 1),
         )
         self._orphans = Orphans(self._watcher, self._children)
         self._nursery = Nursery(
@@ -125,9 +131,11 @@ class Daemon:
 
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
+        self._closers.append(self._watcher.close)
+        self._children.others.open()
         self._signals.open()
         self._orphans.open()
-        self._closers.append(self._signals.close)
+        self._closers += (self._oom_score.restore, self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them
         self._oom_score.protect()

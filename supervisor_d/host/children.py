@@ -19,6 +19,7 @@ from supervisor_d.errors import SpawnError
 from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
 from supervisor_d.host.interpreter import worker_command
 from supervisor_d.host.launching import start
+from supervisor_d.host.others import Others
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.log import Log
 from supervisor_d.settings.identity import Identity
@@ -48,7 +49,7 @@ class Children:
 
     `before_exit_is_told` is called with a child that was reaped and its exit code (negative for a signal, as
     subprocess has it), and says whether the kernel killed it for memory. `after_start` is called with every new pid.
-    `identity` is what workers are to be, None if that is what we are.
+    `identity` is what workers are to be, None if that is what we are; `others` are children that are not touched.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Children:
         command: Callable[[int], list[str]] = worker_command,
         after_start: Callable[[int], None] = lambda _: None,
         identity: Identity | None = None,
+        others: Others | None = None,
     ) -> None:
         self._watcher = watcher
         self._log = log
@@ -68,6 +70,7 @@ class Children:
         self._command = command
         self._after_start = after_start
         self._identity = identity
+        self.others = others or Others()
         self._by_slot: dict[Slot, Child] = {}
         self._reaped: dict[Slot, Child] = {}
         self._others: dict[Pid, Callable[[int], None]] = {}
@@ -178,13 +181,7 @@ class Children:
 
     def reap_all(self) -> None:
         """Reap every process that has ended, ours or not: as PID 1 strangers are left to us, and orphans are."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in self.others.ended():
             code = os.waitstatus_to_exitcode(status)
             child = next((child for child in self if child.pid == pid), None)
             if child is not None:

@@ -20,7 +20,7 @@ LOWEST: Final = -999
 
 
 class OomScore:
-    """Lowers this process's score from protect() on, for as long as it lives."""
+    """Lowers this process's score from protect() to restore()."""
 
     def __init__(self, own: Path = OWN) -> None:
         self._own = own
@@ -36,6 +36,11 @@ class OomScore:
                 self.workers = before
         except (OSError, ValueError):  # EACCES: not allowed; ENOENT: not Linux, or no /proc
             return
+
+    def restore(self) -> None:
+        """Have our own score as it was before protect()."""
+        if self.workers is not None:
+            self._own.write_text(str(self.workers))  # a process may always make itself a likelier victim
 
     def expose(self, pid: int) -> None:
         """Give a worker the score that we had."""

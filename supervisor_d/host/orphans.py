@@ -25,7 +25,7 @@ from server_core.contract import SLOT_VARIABLE
 from supervisor_d import clock
 from supervisor_d.host.children import Children
 from supervisor_d.host.descendants import Process, children_of, descendants_of, is_there, variable_of
-from supervisor_d.host.subreaper import become_subreaper
+from supervisor_d.host.subreaper import become_subreaper, cease_to_be_subreaper, is_subreaper
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.vocabulary import Instant, Orphan, OrphanExited, OrphansFound, Pid, Slot, WorkerEnd
 
@@ -44,9 +44,11 @@ class Orphans:
         self._held: dict[Pid, int] = {}
         """The pidfds of those that are to end."""
         self._ends: list[WorkerEnd] = []
+        self._was_subreaper = True
 
     def open(self) -> None:
         """Take over what workers will leave; what descends from the master now is no worker's."""
+        self._was_subreaper = is_subreaper()
         become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
         self._known = {process.pid: process for process in self._strangers(frozenset())}
 
@@ -62,6 +64,9 @@ class Orphans:
                 _send(self._held[pid], number)
 
     def close(self) -> None:
+        """Have orphans go where they went before."""
+        if not self._was_subreaper:
+            cease_to_be_subreaper()
         for pid in tuple(self._held):
             self._let_go(pid)
 
@@ -89,7 +94,7 @@ class Orphans:
     def _strangers(self, serving: Set[Slot]) -> list[Process]:
         """Unknown children of the master, and what descends from them, without the programs of these workers."""
         named = {str(slot) for slot in serving}
-        known = self._children.pids | self._known.keys()
+        known = self._children.pids | self._known.keys() | self._children.others.pids()
         found = []
         for process in children_of(os.getpid()):
             if process.pid not in known and variable_of(process.pid, SLOT_VARIABLE) not in named:

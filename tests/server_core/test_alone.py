@@ -334,7 +334,7 @@ def test_run_raises_what_is_wrong() -> None:
         server_core.run(APP, fd=999)
     with pytest.raises(BootError, match="no module named"):
         server_core.run("tests.apps.absent:app", port=0)
-    with pytest.raises(BootError, match="is not callable"):
+    with pytest.raises(BootError, match="app: 42 must be callable, as an application is, and is an int"):
         server_core.run(42, port=0)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -143,9 +145,9 @@ def test_a_factory_that_was_not_called_is_recognised() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("number", "is not callable, but a int"),
-        ("number()", "is not callable, but a int"),
-        ("make_nothing()", "is not callable, but None"),
+        ("number", "must be callable, as an application is, and is an int"),
+        ("number()", "must be callable, and is an int"),
+        ("make_nothing()", "must be callable, as an application is, and is None"),
         ("make_async()", "is async; it must be a plain function"),
         ("four", "cannot be called with (scope, receive, send)"),
         ("ap", "has no attribute 'ap'; did you mean 'app'"),
@@ -155,6 +157,24 @@ def test_a_factory_that_was_not_called_is_recognised() -> None:
 )
 def test_what_is_no_application_is_refused_with_the_reason(name: str, said: str) -> None:
     assert said in refusal(f"tests.apps.loadable:{name}")
+
+
+def test_what_is_no_application_is_told_with_the_file_that_was_loaded(tmp_path: Path) -> None:
+    for name in ("queue.py", "shadowed_app.py"):
+        (tmp_path / name).write_text("async def app(scope, receive, send): ...\n")
+    standard = f"app: module 'queue' has no attribute 'server'; 'queue' was loaded from {queue.__file__}, not from "
+    reason = "the other one is the standard library's, and is in use before the application is imported; rename yours"
+    assert refusal("queue:server", app_dir=str(tmp_path)) == f"{standard}{tmp_path}/queue.py: {reason}"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shadowed_app.py").write_text("app = 42\n")
+    sys.modules.pop("shadowed_app", None)
+    sys.path.insert(0, str(other))
+    import_module("shadowed_app")
+    said = refusal("shadowed_app:app", app_dir=str(tmp_path))
+    assert said.startswith("app: shadowed_app:app must be callable, as an application is, and is an int; ")
+    assert said.endswith(f"{other}/shadowed_app.py, not from {tmp_path}/shadowed_app.py: the other one is found first")
+    assert f"'shadowed_app' was loaded from {other}/shadowed_app.py" in refusal("shadowed_app.main:app")
 
 
 @pytest.mark.parametrize("name", ["make_error()", "make_exit()"])

@@ -97,7 +97,7 @@ def test_an_unknown_order_is_passed_over() -> None:
     [
         ("tests.apps.absent:app", {}, "import", "no module named 'tests.apps.absent'"),
         ("tests.apps.gated:ap", {}, "import", "did you mean 'app'"),
-        ("tests.apps.loadable:number", {}, "import", "is not callable"),
+        ("tests.apps.loadable:number", {}, "import", "must be callable"),
         ("tests.apps.loadable:make_error()", {}, "import", "LookupError: no database"),
         ("tests.apps.loadable", {}, "import", "must be module:attribute"),
         ("tests.apps.gated:failing_start", {}, "lifespan", "LookupError: no database"),
