@@ -39,7 +39,6 @@ from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
 from supervisor_d.host.oom_score import OomScore
 from supervisor_d.host.orphans import Orphans
-from supervisor_d.host.others import Others
 from supervisor_d.host.performer import Equipment, Performer
 from supervisor_d.host.savings import saved_bytes
 from supervisor_d.host.scoreboard import Scoreboard
@@ -113,7 +112,6 @@ class Daemon:
             self._account_for,
             after_start=self._oom_score.expose,
             identity=self._identity,
-            others=Others(may_exist=resolved.origin is Origin.ARGUMENT and os.getpid() != 1),
         )
         self._orphans = Orphans(self._watcher, self._children)
         self._nursery = Nursery(
@@ -127,14 +125,12 @@ class Daemon:
         self._incidents = Incidents(self._scoreboard, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
-        self._closers: list[Callable[[], object]] = []
+        self._closers: list[Callable[[], object]] = [self._watcher.close]
 
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
-        self._closers.append(self._watcher.close)
-        self._children.others.open()
         self._signals.open()
-        self._orphans.open()
+        self._orphans.open(spare_others=self._resolved.origin is Origin.ARGUMENT and os.getpid() != 1)
         self._closers += (self._oom_score.restore, self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them

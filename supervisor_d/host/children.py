@@ -49,7 +49,7 @@ class Children:
 
     `before_exit_is_told` is called with a child that was reaped and its exit code (negative for a signal, as
     subprocess has it), and says whether the kernel killed it for memory. `after_start` is called with every new pid.
-    `identity` is what workers are to be, None if that is what we are; `others` are children that are not touched.
+    `identity` is what workers are to be, None if that is what we are.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class Children:
         command: Callable[[int], list[str]] = worker_command,
         after_start: Callable[[int], None] = lambda _: None,
         identity: Identity | None = None,
-        others: Others | None = None,
     ) -> None:
         self._watcher = watcher
         self._log = log
@@ -70,7 +69,8 @@ class Children:
         self._command = command
         self._after_start = after_start
         self._identity = identity
-        self.others = others or Others()
+        self.others = Others()
+        """Children that are neither reaped nor told."""
         self._by_slot: dict[Slot, Child] = {}
         self._reaped: dict[Slot, Child] = {}
         self._others: dict[Pid, Callable[[int], None]] = {}

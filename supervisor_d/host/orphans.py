@@ -46,8 +46,13 @@ class Orphans:
         self._ends: list[WorkerEnd] = []
         self._was_subreaper = True
 
-    def open(self) -> None:
-        """Take over what workers will leave; what descends from the master now is no worker's."""
+    def open(self, *, spare_others: bool = False) -> None:
+        """Take over what workers will leave; what descends from the master now is no worker's.
+
+        `spare_others`: a script called run(), and its own children are let alone (others.py).
+        """
+        if spare_others:
+            self._children.others.spare()
         self._was_subreaper = is_subreaper()
         become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
         self._known = {process.pid: process for process in self._strangers(frozenset())}

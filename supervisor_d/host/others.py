@@ -22,27 +22,26 @@ TASKS: Final = Path("/proc/self/task")
 
 @dataclass(slots=True)
 class Others:
-    """Nobody, unless `may_exist`."""
+    """Nobody, until spare() is called."""
 
-    may_exist: bool = False
+    _are_spared: bool = False
     _first: frozenset[int] = frozenset()
     _seen: frozenset[int] = frozenset()
 
-    def open(self) -> None:
-        """All children that there are now are others'."""
-        if self.may_exist:
-            self._first = frozenset(_children())
+    def spare(self) -> None:
+        """All children that there are now are others', and so are those that other threads start."""
+        self._are_spared, self._first = True, frozenset(_children())
 
     def pids(self) -> frozenset[int]:
         """All that are known; those that are seen for the first time, too."""
-        if self.may_exist:
+        if self._are_spared:
             threads = {int(task.name) for task in _tasks()} - {os.getpid()}
             self._seen = (self._seen | {pid for thread in threads for pid in _children(thread)}) & {*_children()}
         return self._first | self._seen
 
     def ended(self) -> Iterator[tuple[int, int]]:
         """Reap every child that has ended and is not others': its pid, and its status as wait(2) has it."""
-        if self.may_exist:
+        if self._are_spared:
             others = self.pids()
             for pid in [pid for pid in _children() if pid not in others]:
                 yield from _reaped(pid)
