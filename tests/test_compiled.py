@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
@@ -79,19 +80,68 @@ def test_version_says_which_form_runs() -> None:
     assert f", {form} (" in told.stdout
 
 
-def test_a_source_archive_holds_what_a_build_from_it_needs(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+def test_a_compiler_that_cannot_compile_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setenv("SUPERVISOR_D_COMPILE", "auto")
+    assert not backend().is_wanted()
+    assert backend().lacks() == "no C compiler that works (false: it made nothing)"
+
+
+BUILDS = """
+import compiling, sys
+if sys.argv[1] == "fails":
+    compiling.is_wanted = lambda: True
+    compiling.extensions = lambda place: [compiling.Extension(f"server_core.{name}", [f"{name}.c"]) for name in "ab"]
+compiling.build_wheel("out")
+compiling.build_sdist("out")
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A clone in which an earlier version was built."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("server_core", "supervisor_d", "contrib/backend"):
+    for name in ("server_core", "supervisor_d", "contrib/backend", "contrib/docs", "contrib/examples"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    code = "import compiling; compiling.build_sdist('out')"
-    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "contrib" / "backend")}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, check=True, capture_output=True)
-    (archive,) = (tmp_path / "out").iterdir()
-    with tarfile.open(archive) as packed:
-        inside = {name.partition("/")[2] for name in packed.getnames()}
+    for name in (
+        "build/lib",
+        f"build/lib.linux-x86_64-cpython-{sys.version_info.major}{sys.version_info.minor}",
+        "tests",
+    ):
+        (tmp_path / name / "server_core").mkdir(parents=True)
+        (tmp_path / name / "server_core" / "deleted.py").write_text("")
+    (tmp_path / "tests" / "test_stray.py").write_text("")
+    (tmp_path / "a.c").write_text("int fine;")
+    (tmp_path / "b.c").write_text("this is no C")
+    return tmp_path
+
+
+@pytest.mark.parametrize("compiler", ["false", "fails"])
+def test_a_build_is_whole_and_holds_nothing_of_an_earlier_one(compiler: str, tree: Path) -> None:
+    """With a compiler that cannot compile at all, and with one that fails at one of the modules."""
+    environ = {**os.environ, "PYTHONPATH": str(tree / "contrib" / "backend"), "SUPERVISOR_D_COMPILE": "auto"}
+    environ |= {"CC": "false"} if compiler == "false" else {}
+    command = [sys.executable, "-c", BUILDS, compiler]
+    done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (wheel,) = (tree / "out").glob("*-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        modules = {name for name in packed.namelist() if not name.startswith("supervisor_d-")}
+        (told,) = (packed.read(name).decode() for name in packed.namelist() if name.endswith("/METADATA"))
+    sources = {
+        path.relative_to(ROOT) for package in ("server_core", "supervisor_d") for path in (ROOT / package).rglob("*.py")
+    }
+    assert modules == {*map(str, sources), "server_core/py.typed", "supervisor_d/py.typed"}
+    assert re.findall(r"\]\((?!https?:|#)[^)]*\)", told) == [], "links that lead nowhere outside of this tree"
+    assert "Project-URL: Changelog, https://" in told
+    (archive,) = (tree / "out").glob("*.tar.gz")
+    with tarfile.open(archive) as packed_sources:
+        inside = {name.partition("/")[2] for name in packed_sources.getnames()}
     needed = {str(BACKEND.relative_to(ROOT)), *(str(path.relative_to(ROOT)) for path in DECLARATIONS)}
-    assert needed <= inside
+    read = {"CHANGELOG.md", "README.md", "LICENSE", "contrib/docs/DESIGN.md", "contrib/examples/hello.py"}
+    assert needed | read <= inside
+    assert not any(name.startswith(("tests", "build")) for name in inside)
 
 
 def test_the_backend_is_where_the_project_says() -> None:
