@@ -29,11 +29,13 @@ import enum
 import os
 import signal
 import socket
+from functools import partial
 
 from server_core import departure
 from server_core.contract import Message, WorkerSpec
 from server_core.errors import BootError, application_traceback, cause_of
 from server_core.heartbeat import ThreadBeat
+from server_core.listener_guard import ListenerGuard
 from server_core.log import Log
 from server_core.notice import Notice
 from server_core.pipe import MasterGone, Pipe
@@ -62,6 +64,7 @@ class Worker:
         self._asked_to_recycle = False
         self._ending: asyncio.Future[Ending] | None = None
         self._server: Server | None = None
+        self._guard: ListenerGuard | None = None
 
     async def run(self, loop: asyncio.AbstractEventLoop, sockets: list[socket.socket], terminated: bool) -> None:
         """Boot, serve and end; BootError if the application cannot boot."""
@@ -72,11 +75,14 @@ class Worker:
         try:
             if terminated:
                 self.terminate()
-            self._server = await self._service.boot(ending, lambda: self._pipe.send("started"), notice.take_back)
+            self._server = await self._service.boot(
+                ending, lambda: self._pipe.send("started"), partial(self._beat, notice)
+            )
             notice.take_back()
             if self._server is not None:
                 for sock in sockets:
                     self._server.listen(sock)
+                self._guard = ListenerGuard(self._spec.listeners, sockets, self._log)
                 self._thread.watch(self._server.in_flight)
                 self._phase = Phase.WAITING
                 self._pipe.send("ready")
@@ -90,6 +96,12 @@ class Worker:
         error = self._service.shutdown_error
         self._pipe.send("drained", {"lifespan_error": error} if error else None)
         departure.watch(self._pipe)
+
+    def _beat(self, notice: Notice) -> None:
+        """With each beat of the loop: what the application or another worker may have taken is taken back."""
+        notice.take_back()
+        if self._guard is not None and self._server is not None:
+            self._guard.look(self._server.requests_total)
 
     def terminate(self) -> None:
         """SIGTERM. What the master has said until now counts first: it may have said serve, and rely on it."""

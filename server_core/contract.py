@@ -90,10 +90,14 @@ TRACEBACK_LIMIT: Final = 60000
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """One listening socket as the worker inherits it; `address` is what people call it."""
+    """One listening socket as the worker inherits it; `address` is what people call it.
+
+    `options` is what it was set to before there was a worker (listener_options).
+    """
 
     fd: int
     address: str
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Template(enum.StrEnum):

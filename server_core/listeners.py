@@ -15,6 +15,7 @@ a handshake (or no descriptor for somebody in the queue), it looks again a momen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import errno
 import os
@@ -27,6 +28,7 @@ from typing import Final
 from server_core import handshakes, standard_streams
 from server_core.arrival import Arrival
 from server_core.crowd import Crowd
+from server_core.listener_options import ACCEPT_TIMEOUT
 from server_core.loads import Loads, pause_s, share
 from server_core.peer import address_of_all, unmapped
 from server_core.server_loop import ServerLoop
@@ -114,6 +116,8 @@ class Listeners:
     def add(self, sock: socket.socket) -> None:
         """Own a listener from now on."""
         sock.setblocking(False)
+        with contextlib.suppress(OSError):  # a sandbox; then O_NONBLOCK alone is what keeps accept(2) from waiting
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, ACCEPT_TIMEOUT)
         if sock.family != socket.AF_UNIX:
             # Accepted sockets inherit it, which saves a call for each. asyncio (3.11 to 3.13) sets it only on sockets
             # that know their protocol number, and an accepted one says 0.

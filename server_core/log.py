@@ -65,6 +65,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         "error", ("method", "path", "request_id", "traceback"), "The application raised, or broke ASGI."
     ),
     "request.refused": Event("debug", ("status", "reason", "client", "request_id"), "A request was refused."),
+    "socket.altered": Event(
+        "warning",
+        ("address", "options", "pid"),
+        "A process that holds this listener has changed it for all; what could be set again is, an option that could"
+        " not has the reason with it. Told once for each option and worker.",
+    ),
     "field.dropped": Event(
         "warning",
         ("name", "setting", "value", "is_last"),

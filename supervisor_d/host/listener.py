@@ -6,9 +6,11 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from typing import Final
 
+from server_core import listener_options
 from server_core.contract import ListenerSpec
 from server_core.records import dataclass
 from supervisor_d import clock
@@ -45,7 +47,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One open listener; `place` is the socket file that we made for it, if we did.
+    """One open listener; `place` is the socket file that we made for it, if we did, `options` what it was set to then.
 
     One that is inherited outlives us: the clients in its queue are served by the next daemon.
     """
@@ -55,6 +57,7 @@ class Listener:
     source: str
     place: unix_path.Place | None = None
     inherited: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close our copy, and unlink the socket file if it is ours."""
@@ -85,7 +88,7 @@ class Listener:
 
     @property
     def spec(self) -> ListenerSpec:
-        return ListenerSpec(self.socket.fileno(), self.address)
+        return ListenerSpec(self.socket.fileno(), self.address, self.options)
 
 
 def bind_patiently(
@@ -147,7 +150,7 @@ def _bind_tcp(address: TcpAddress, binding: Binding) -> list[Listener]:
                 if bound and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # "localhost" names ::1 even where IPv6 is off
                 raise
-            bound.append(Listener(opened, address_of(opened), binding.source))
+            bound.append(listener_of(opened, address_of(opened), binding.source))
             port = int(opened.getsockname()[1])
     except OSError:
         for listener in bound:
@@ -188,7 +191,19 @@ def _bind_unix(address: UnixAddress, binding: Binding) -> Listener:
     except OSError:
         opened.close()
         raise
-    return Listener(opened, str(address), binding.source, place)
+    return listener_of(opened, str(address), binding.source, place)
+
+
+def listener_of(
+    opened: socket.socket,
+    address: str,
+    source: str,
+    place: unix_path.Place | None = None,
+    *,
+    inherited: bool = False,
+) -> Listener:
+    """The listener, with what it is set to as long as no worker has it."""
+    return Listener(opened, address, source, place, inherited, listener_options.capture(opened))
 
 
 def address_of(opened: socket.socket) -> str:

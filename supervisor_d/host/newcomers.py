@@ -26,27 +26,10 @@ import struct
 import sys
 from typing import Final
 
+from server_core.syn_filter import DROP_SYN, INSTRUCTION
+
 SO_ATTACH_FILTER: Final = 26
 """asm-generic/socket.h; the socket module has no name for it. The other values are on architectures without wheels."""
-
-_INSTRUCTION: Final = struct.Struct("=HBBI")
-"""struct sock_filter: code, jump if true, jump if false, operand."""
-
-_LOAD_BYTE, _AND, _JUMP_IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
-_FLAGS_OFFSET: Final = 13
-"""Of the flags in a TCP header (RFC 9293 section 3.1), which is where a TCP socket's filter begins to count."""
-_SYN, _ACK = 0x02, 0x10
-
-DROP_SYN: Final = b"".join(
-    _INSTRUCTION.pack(*instruction)
-    for instruction in (
-        (_LOAD_BYTE, 0, 0, _FLAGS_OFFSET),
-        (_AND, 0, 0, _SYN | _ACK),
-        (_JUMP_IF_EQUAL, 0, 1, _SYN),
-        (_RETURN, 0, 0, 0),
-        (_RETURN, 0, 0, 0xFFFFFFFF),
-    )
-)
 
 
 def turn_away(listener: socket.socket) -> None:
@@ -58,7 +41,7 @@ def turn_away(listener: socket.socket) -> None:
             program = array.array("B", DROP_SYN)
             address, size = program.buffer_info()
             listener.setsockopt(
-                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", size // _INSTRUCTION.size, address)
+                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", size // INSTRUCTION.size, address)
             )
     except OSError:  # ENOTCONN (macOS), EPERM, ENOPROTOOPT (a sandbox): the moment stays microseconds long, usually
         return

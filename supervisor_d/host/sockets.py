@@ -22,7 +22,7 @@ from server_core.contract import ListenerSpec
 from supervisor_d.errors import ListenerError
 from supervisor_d.host import newcomers, standard_streams
 from supervisor_d.host.activation import chosen, passed_sockets
-from supervisor_d.host.listener import Binding, Listener, address_of, bind_patiently, listen_again
+from supervisor_d.host.listener import Binding, Listener, address_of, bind_patiently, listen_again, listener_of
 from supervisor_d.log import Log
 from supervisor_d.settings.address import InheritedAddress, NamedAddress
 
@@ -164,7 +164,7 @@ def inherit(fd: int, called: str, source: str) -> Listener:
         standard_streams.take(fd)
     inherited.setblocking(False)
     inherited.set_inheritable(False)
-    return Listener(inherited, address_of(inherited), source, inherited=True)
+    return listener_of(inherited, address_of(inherited), source, inherited=True)
 
 
 def _what_is_wrong(inherited: socket.socket) -> str | None:

@@ -100,7 +100,7 @@ class Daemon:
         """The same of a worker that may end before it has answered."""
         try:
             return self.get(path)
-        except (ConnectionError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException):
             return None
 
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 APP = """
-import contextlib, errno, os, socket
+import array, asyncio, contextlib, errno, fcntl, os, socket, struct
 
 def descriptors(name):
     # One of each file: a map has a descriptor of its own.
@@ -21,6 +21,11 @@ def scribble(name, garbage):
         size = os.fstat(fd).st_size
         os.pwrite(fd, (garbage * (size // len(garbage) + 1))[:size], 0)
 
+def keep_scribbling(garbage):
+    # The worker's own beat would write over it before anybody looks.
+    scribble("worker-", garbage)
+    asyncio.get_running_loop().call_later(0.01, keep_scribbling, garbage)
+
 def cut(name):
     told = []
     for fd in descriptors(name):
@@ -32,6 +37,35 @@ def cut(name):
                 told.append(errno.errorcode[error.errno])
     return " ".join(told)
 
+def listeners():
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            listener = socket.socket(fileno=os.dup(fd))
+            if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                yield listener
+
+def attach(listener, *instructions):
+    program = array.array("B", b"".join(struct.pack("=HBBI", *each) for each in instructions))
+    address, size = program.buffer_info()
+    listener.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", size // 8, address))
+
+def alter(listener, what, *arguments):
+    # What is changed here is changed in all processes.
+    if what == "block":
+        fcntl.fcntl(listener, fcntl.F_SETFL, fcntl.fcntl(listener, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+    elif what == "tell":
+        fcntl.fcntl(listener, fcntl.F_SETOWN, int(arguments[0]))
+        fcntl.fcntl(listener, fcntl.F_SETFL, fcntl.fcntl(listener, fcntl.F_GETFL) | os.O_ASYNC)
+    elif what == "backlog":
+        listener.listen(0)
+    elif what == "drop":
+        attach(listener, (6, 0, 0, 0))
+    elif what == "lock":
+        attach(listener, (6, 0, 0, 0))
+        listener.setsockopt(socket.SOL_SOCKET, 44, 1)
+    else:
+        listener.setsockopt(int(what), int(arguments[0]), bytes.fromhex(arguments[1]))
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
@@ -39,6 +73,8 @@ async def app(scope, receive, send):
     body = str(os.getpid())
     if command == "record":
         scribble("worker-", bytes.fromhex(arguments[0]))
+    elif command == "records":
+        keep_scribbling(bytes.fromhex(arguments[0]))
     elif command == "loads":
         scribble("loads", bytes.fromhex(arguments[0]))
     elif command == "cut":
@@ -53,13 +89,11 @@ async def app(scope, receive, send):
                 with contextlib.suppress(OSError):
                     pipe.send(b'recycle {"reason":"x"}\\n' * 5000, socket.MSG_DONTWAIT)
     elif command == "deafen":
-        for fd in map(int, os.listdir("/proc/self/fd")):
-            try:
-                listener = socket.socket(fileno=os.dup(fd))
-            except OSError:
-                continue
-            if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                listener.shutdown(socket.SHUT_RDWR)
+        for listener in listeners():
+            listener.shutdown(socket.SHUT_RDWR)
+    elif command == "alter":
+        for listener in listeners():
+            alter(listener, *arguments)
     elif command == "held":
         body = str(len(descriptors("worker-")))
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -76,6 +76,29 @@ def test_a_worker_that_shuts_the_listener_down_does_not_deafen_the_service(daemo
     assert daemon.wait() == 0
 
 
+ALTERED = {
+    "block": "O_NONBLOCK",
+    "backlog": "backlog",
+    "drop": "SO_ATTACH_FILTER",
+    "1/13/0100000000000000": "SO_LINGER",
+    "6/9/3c000000": "TCP_DEFER_ACCEPT",
+}
+
+
+def test_what_a_worker_changes_on_the_shared_listener_is_set_right(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    with running("--workers", "2", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        before = daemon.pids()
+        for how, name in ALTERED.items():
+            with daemon.listening() as heard:
+                daemon.get_or_nothing(f"/alter/{how}")
+                heard.expect("socket.altered", options=[name])
+            for _ in range(10):
+                assert daemon.get()[0] == 200
+        assert daemon.pids() == before
+
+
 def get_by_unix(path: Path, target: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_S)
