@@ -45,6 +45,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--stream", type=float, default=plan.stream_s, help="length in long-stream (%(default)s s)")
     parser.add_argument("--stops", type=int, default=plan.stops, help="daemons stopped in stops (%(default)s)")
+    parser.add_argument("--soak", type=float, default=plan.soak_s, help="shortest length of soak (%(default)s s)")
+    parser.add_argument("--soak-reloads", type=int, default=plan.soak_reloads, help="reloads of soak (%(default)s)")
+    parser.add_argument("--soak-crashes", type=int, default=plan.soak_crashes, help="crashes of soak (%(default)s)")
     parser.add_argument("--peers", action="store_true", help="the same as --scenario peers")
     parser.add_argument("--peers-time", type=float, default=60.0, help="seconds of HUPs for each peer (%(default)s)")
     parser.add_argument("--peers-environment", type=Path, help="virtual environment of the peers; made if not there")
@@ -85,6 +88,9 @@ def main() -> int:
         slow_reloads=options.slow_reloads,
         recycled_requests=options.recycled,
         stops=options.stops,
+        soak_s=options.soak,
+        soak_reloads=options.soak_reloads,
+        soak_crashes=options.soak_crashes,
     )
     gc.freeze()  # collections stay small: a long one would be booked as a stall of the server's
     results = asyncio.run(run(options, plan))

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.apps.chaos_app import stream_piece
 from tests.chaos.actions import Stage, requests_reach
 from tests.chaos.daemon import Daemon, Deploy
+from tests.chaos.soak import soak
 from tests.chaos.staging import Claim, Plan, Result, all_done, latency_kept, no_stall, nothing_lost, staged
 from tests.chaos.tally import Tally
 from tests.chaos.wire import Lost, Wire
@@ -258,6 +259,7 @@ SCENARIOS: Mapping[str, Callable[[Plan], Awaitable[list[Result]]]] = {
     "long-stream": long_stream,
     "stops": stops,
     "master-gone": master_gone,
+    "soak": soak,
     "short": short_all,
 }
 LONG_FORM = ("reload-storm", "bad-deploys", "steering", "slow-start", "recycle", "long-stream", "stops", "master-gone")

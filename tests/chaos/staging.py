@@ -36,6 +36,9 @@ class Plan:
     slow_reloads: int = 20
     recycled_requests: int = 50_000
     stops: int = 10
+    soak_s: float = 600.0
+    soak_reloads: int = 300
+    soak_crashes: int = 500
 
     def options(self, *more: str) -> tuple[str, ...]:
         return ("--loop", self.loop, "--http", self.http, *more)
