@@ -36,6 +36,8 @@ SHARED = (
     "server_core.log",
     "server_core.records",
     "server_core.search",
+    "server_core.listener_options",
+    "server_core.syn_filter",
     "server_core.few_collections",
     "server_core.proxy.peers",
 )

@@ -13,6 +13,8 @@ QUIET_TIMEOUT_S: Final = 60.0
 """Paid only where descriptors stay open: longer than any deadline of a connection that has nothing to do."""
 MASTER_MIB: Final = 8.0
 """What a master's rings of events and incidents may come to (1,000 events, 50 incidents with their stacks); chosen."""
+TEMPLATE_DESCRIPTORS: Final = 2
+"""A master's pipe and pidfd of the template, which ends after the start and is back for good with the first crash."""
 WORKER_MIB: Final = 16.0
 """What a worker's allocator may keep after ten minutes of aborted uploads and downloads; chosen."""
 
@@ -46,9 +48,9 @@ async def at_rest(pid: int, at_most: Holding | None = None) -> Holding:
         await asyncio.sleep(0.5)  # a number that nothing tells of
 
 
-def grown(before: Holding, after: Holding, limit_mib: float) -> bool:
+def grown(before: Holding, after: Holding, limit_mib: float, descriptors: int) -> bool:
     return (
-        after.descriptors > before.descriptors
+        after.descriptors > before.descriptors + descriptors
         or after.threads > before.threads
         or after.rss_mib > before.rss_mib + limit_mib
     )
