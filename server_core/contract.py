@@ -90,14 +90,11 @@ TRACEBACK_LIMIT: Final = 60000
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """One listening socket as the worker inherits it; `address` is what people call it.
-
-    `options` is what it was set to before there was a worker (listener_options).
-    """
+    """One listening socket as the worker inherits it; its address for people, and what the master has set it to."""
 
     fd: int
     address: str
-    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Template(enum.StrEnum):
@@ -142,8 +139,7 @@ class WorkerSpec:
     def from_fields(fields: Mapping[str, object]) -> WorkerSpec:
         """The spec again from a `spec` message's fields; KeyError, TypeError or ValueError if the two differ."""
         values = dict(fields)
-        listeners = values.pop("listeners")
-        settings = values.pop("settings")
+        listeners, settings = values.pop("listeners"), values.pop("settings")
         template = Template(str(values.pop("template", Template.NONE)))
         search = Search.from_field(values.pop("search", {}))
         if not isinstance(listeners, list) or not isinstance(settings, dict):
