@@ -24,10 +24,11 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from server_core import native_threads, unshareable
 from server_core.inheritance import of_workers
 from server_core.pipe import MasterGone, Pipe
 from server_core.process import finish_streams
@@ -69,7 +70,9 @@ def unforkable(own: Iterable[int], culprit: str) -> str | None:
     `own` are descriptors that are ours; `culprit` is what has run until now.
     """
     try:
-        offenders = [*_threads(), *_descriptors(frozenset(own) | {0, 1, 2}), *_replaced(), *_unwaitable()]
+        ours = frozenset(own) | {0, 1, 2}
+        left = [*_descriptors(ours), *unshareable.files(ours), *unshareable.processes()]
+        offenders = [*_threads(), *left, *_replaced(), *_unwaitable()]
     except OSError as error:
         return f"what {culprit} left behind cannot be seen: {error}"
     if len(offenders) > NAMED_MAX:
@@ -78,18 +81,21 @@ def unforkable(own: Iterable[int], culprit: str) -> str | None:
 
 
 def _threads() -> list[str]:
-    """Threads besides this one: Python's by name, the others by what the kernel calls them."""
-    ours = {getattr(thread, "native_id", None): thread.name for thread in threading.enumerate()}  # eventlet's: none
-    found = []
-    for task in sorted(TASKS.iterdir(), key=lambda path: int(path.name)):
-        number = int(task.name)
-        if number == threading.get_native_id():
-            continue
-        if number in ours:
-            found.append(f"thread {ours[number]!r}")
-        else:
-            found.append(f"native thread {(task / 'comm').read_text().strip()!r}")
-    return found
+    """Threads besides this one: Python's by name, the others by their library, but for pools that end before a fork."""
+    known = ((getattr(thread, "native_id", None), thread.name) for thread in threading.enumerate())  # eventlet's: none
+    ours = {number: name for number, name in known if number is not None}
+    if not _others() & ours.keys():
+        native_threads.end_pools(_native(ours))
+    named = [f"thread {ours[number]!r}" for number in sorted(_others() & ours.keys())]
+    return named + native_threads.described(_native(ours))
+
+
+def _others() -> set[int]:
+    return {int(name) for name in os.listdir(TASKS)} - {threading.get_native_id()}
+
+
+def _native(ours: Mapping[int, str]) -> list[Path]:
+    return [TASKS / str(number) for number in sorted(_others() - ours.keys())]
 
 
 def _replaced() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.helpers.daemon import PID_APP, Daemon, running
 
+ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls have the numbers of x86-64 here")
 WITH_THREAD = (
     PID_APP
     + """
@@ -32,6 +34,35 @@ WITH_LOOP = (
 LOOP = asyncio.new_event_loop()
 """
 )
+
+OPENED = (
+    PID_APP
+    + """
+import fcntl, sqlite3, subprocess
+DATABASE = sqlite3.connect("shop.db")
+DATABASE.execute("CREATE TABLE IF NOT EXISTS goods (name)")
+LOCK = open("scheduler.lock", "w")
+fcntl.flock(LOCK, fcntl.LOCK_SH)
+CHILD = subprocess.Popen(["sleep", "600"])
+"""
+)
+FOREIGN_THREAD = (
+    PID_APP
+    + """
+import ctypes
+READING, _ = os.pipe()
+TOLD, TELLING = os.pipe()
+def run(_):
+    os.write(TELLING, str(__import__("threading").get_native_id()).encode())
+    os.read(READING, 1)
+BACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run)
+ctypes.CDLL(None).pthread_create(ctypes.byref(ctypes.c_ulong()), None, BACK, None)
+TASK = int(os.read(TOLD, 20))
+while open(f"/proc/self/task/{TASK}/syscall").read().split()[:2] != ["0", hex(READING)]:
+    pass
+"""
+)
+"""A thread that libffi began, in the system call in which it stays."""
 
 
 @pytest.fixture
@@ -122,6 +153,7 @@ def test_the_first_boot_that_fails_ends_the_daemon_with_its_traceback(directory:
         pytest.param(WITH_THREAD, "thread 'poller'", id="thread"),
         pytest.param(WITH_SOCKET, "a socket bound to ('127.0.0.1', ", id="socket"),
         pytest.param(WITH_LOOP, "an event loop (anon_inode:[eventpoll]", id="loop"),
+        pytest.param(FOREIGN_THREAD, " of libffi.so", id="native thread", marks=ON_X86),
     ],
 )
 def test_what_cannot_be_forked_is_named_and_workers_are_started_each_by_itself(
@@ -136,6 +168,30 @@ def test_what_cannot_be_forked_is_named_and_workers_are_started_each_by_itself(
         assert isinstance(told, dict)
         assert told["pid"] is None
         assert offender in told["refusal"]
+        assert daemon.get()[0] == 200
+
+
+def test_a_database_a_lock_and_a_child_process_of_the_import_are_named(directory: Path) -> None:
+    (directory / "app.py").write_text(OPENED)
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        (event,) = daemon.heard.expect("zygote.refused")
+        reason = str(event["reason"])
+        assert f"an SQLite connection to {directory}/shop.db (descriptor " in reason
+        assert f"a lock on {directory}/scheduler.lock (flock, descriptor " in reason
+        assert "a child process, pid " in reason
+        assert "(sleep 600)" in reason
+        daemon.heard.expect("worker.ready", times=2)
+
+
+def test_a_pool_that_ends_before_forks_is_let_pass(directory: Path) -> None:
+    """numpy's OpenBLAS: it computes in the workers, too."""
+    pytest.importorskip("numpy")
+    compute = "assert float((numpy.ones((600, 600)) @ numpy.ones((600, 600)))[0, 0]) == 600.0\n"
+    (directory / "app.py").write_text(
+        "import numpy\n" + PID_APP.replace("        await send", f"        {compute}        await send", 1) + compute
+    )
+    with running("--workers", "2", "--preload", directory=directory) as daemon:
+        assert started(daemon)
         assert daemon.get()[0] == 200
 
 
