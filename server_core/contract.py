@@ -131,6 +131,8 @@ class WorkerSpec:
     the application enters it, one that was spawned is there."""
     index: int = 0
     search: Search = Search()
+    terminal: bool = False
+    """Whether its standard input is to be the terminal that the master was started from."""
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from server_core.contract import Figures, InFlight
+from server_core.debugger import is_debugged
 from server_core.errors import EXIT_INTERNAL
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
@@ -134,6 +135,8 @@ class ThreadBeat:
         self._poll = _new_poll()
         self._poll.register(pipe_fd, 0)  # no event asked for: POLLHUP is told all the same (poll(2))
         self._pipe_fd = pipe_fd
+        self._loop_thread = _thread.get_ident()
+        """That which made this: the loop will run there."""
 
     def start(self) -> None:
         _start_thread(self._run, ())
@@ -164,6 +167,9 @@ class ThreadBeat:
             return self._beat_s  # no loop yet
         if now - beat_at <= SILENT_BEATS * self._beat_s:
             return self._watch_s
+        if is_debugged(self._loop_thread):
+            self._scoreboard.beat_loop(now)  # it is stopped on purpose, and by a person: that is no hang
+            return self._beat_s
         if self._in_flight is not None:
             self._scoreboard.store_in_flight(self._in_flight())
         return self._beat_s

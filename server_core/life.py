@@ -45,6 +45,7 @@ from server_core.process import EarlySignals, Terminated, finish_streams, forget
 from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.shedding import shed
+from server_core.standard_streams import take_terminal
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -146,6 +147,8 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
         bound={"slot": spec.slot, "generation": spec.generation},
     )
     _let_stacks_be_told(spec)
+    if spec.terminal:
+        take_terminal()
     if app is None:
         _enter(spec.directory)
     os.environ[SLOT_VARIABLE] = str(spec.slot)

@@ -9,6 +9,7 @@ goes to number 2, and so would the stacks of a crash.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import Final
@@ -29,3 +30,11 @@ def moved(fd: int) -> int:
         while (null := os.open(os.devnull, os.O_RDWR)) <= LAST:
             os.set_inheritable(null, True)
         os.close(null)
+
+
+def take_terminal() -> None:
+    """Have standard input be the terminal of this session: for a debugger, and for input() in the application."""
+    with contextlib.suppress(OSError):  # it is gone: standard input stays the null device
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(terminal, 0, inheritable=True)
+        os.close(terminal)

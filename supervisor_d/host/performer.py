@@ -31,6 +31,7 @@ from supervisor_d.host.observer import Observer
 from supervisor_d.host.orphans import Orphans
 from supervisor_d.host.scoreboard import Scoreboard
 from supervisor_d.host.sockets import Listeners
+from supervisor_d.host.standard_streams import has_terminal
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.log import Log
 from supervisor_d.settings.declaration import DaemonSettings
@@ -208,6 +209,7 @@ class Performer:
             settings=configuration.location.server,
             directory=configuration.location.directory,
             search=configuration.location.search,
+            terminal=configuration.terms.workers == 1 and has_terminal(),
             template=_template(configuration.settings.daemon),
             index=order.index,
         )

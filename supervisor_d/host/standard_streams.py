@@ -26,3 +26,11 @@ def take(stream: int) -> None:
         os.close(null)
     else:
         os.set_inheritable(stream, True)
+
+
+def has_terminal() -> bool:
+    """Whether standard input is a terminal in whose foreground this process group is (tcgetpgrp(3))."""
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # closed, or the terminal of another session
+        return False

@@ -1,0 +1,58 @@
+"""A worker that is alone in the foreground has the terminal, and one that is in a debugger is not taken for hung."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import select
+import sys
+from pathlib import Path
+
+from tests.helpers.daemon import DEADLINE_S, running
+
+APP = """
+import os
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    answer = "-"
+    if scope["path"] == "/ask":
+        answer = input()
+    elif scope["path"] == "/break":
+        breakpoint()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": f"{os.getpid()} {answer}".encode()})
+"""
+
+CONTROLLED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""A program that makes standard input the controlling terminal of its session, as a shell's terminal is."""
+
+
+def test_a_single_worker_in_the_foreground_reads_the_terminal_and_may_stop_in_a_debugger(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, "-c", CONTROLLED]
+        flags = ("--workers", "1", "--timeout", "1")
+        with running(*flags, directory=tmp_path, stdin=theirs, command=command) as daemon:
+            daemon.heard.expect("worker.ready")
+            os.write(ours, b"from the terminal\n")
+            pid, _, answer = daemon.get("/ask")[1].partition(" ")
+            assert answer == "from the terminal"
+            connection = http.client.HTTPConnection(*daemon.address(), timeout=DEADLINE_S)
+            connection.request("GET", "/break")
+            # Three times the silence that makes a hang: a worker that was replaced would have closed the connection.
+            closed = select.poll()
+            closed.register(connection.sock, select.POLLIN)
+            assert closed.poll(3000) == []
+            os.write(ours, b"c\n")
+            assert connection.getresponse().read().decode() == f"{pid} -"
+            connection.close()
+            assert not [event for event in daemon.events if event["event"] == "worker.hung"]
+    finally:
+        os.close(ours)
+        os.close(theirs)
