@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing's, which this package must not import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from server_core.embedded import EmbeddedServer
+    from server_core.keywords import ServerKeywords
+
 __version__ = "0.1.0"
 
 
@@ -12,7 +20,7 @@ def run(
     port: int = 8000,
     uds: str | None = None,
     fd: int | None = None,
-    **settings: object,
+    **settings: Unpack[ServerKeywords],
 ) -> None:
     """Serve an ASGI application from this process until SIGTERM or SIGINT; for the main thread.
 
@@ -23,9 +31,9 @@ def run(
     handlers that they had before.
     """
     # Imported when called: a program that only imports this package, as a worker does, must not pay for the rest.
-    from server_core.alone import Place
     from server_core.alone import run as serve
     from server_core.arguments import settings_from
+    from server_core.binding import Place
     from server_core.process import handlers_kept
 
     named = settings_from({**settings, "app": app if isinstance(app, str) else None})
@@ -33,4 +41,21 @@ def run(
         serve(None if isinstance(app, str) else app, named, Place(host, port, uds, fd))
 
 
-__all__ = ["__version__", "run"]
+def serve(
+    app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **settings: Unpack[ServerKeywords]
+) -> EmbeddedServer:
+    """A server inside of this program: `async with` serves in the running event loop, `with` in a thread.
+
+    `app` is the application itself, or its name. `bind` is `host:port`, `unix:path` or `fd://N`, one or several; with
+    port 0, `server.addresses` says which it is. The block begins when the lifespan start-up is complete, and ends when
+    the requests are over and the lifespan shutdown is complete. Signals are the program's.
+
+    Raises UsageError for a setting; the block raises ListenerError or BootError when it begins.
+    """
+    from server_core.arguments import settings_from
+    from server_core.embedded import EmbeddedServer
+
+    return EmbeddedServer(app, settings_from({**settings, "app": app if isinstance(app, str) else None}), bind)
+
+
+__all__ = ["__version__", "run", "serve"]

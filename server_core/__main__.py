@@ -8,8 +8,9 @@ import sys
 import click
 from click.core import ParameterSource
 
-from server_core import __version__, run
-from server_core.arguments import DEFAULTS, OPTIONS
+from server_core import __version__
+from server_core.arguments import DEFAULTS, OPTIONS, settings_from
+from server_core.binding import Place
 from server_core.errors import EXIT_OK, BootError, ServerError
 from server_core.process import finish_streams
 
@@ -86,8 +87,10 @@ def tell_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 
 def serve(app: str, host: str, port: int, uds: str | None, fd: int | None, **settings: object) -> int:
     """Serve until stopped; whatever went wrong is the last thing printed."""
+    from server_core.alone import run  # here: --help has no need of it
+
     try:
-        run(app, host=host, port=port, uds=uds, fd=fd, **settings)
+        run(None, settings_from({**settings, "app": app}), Place(host, port, uds, fd))
     except KeyboardInterrupt:
         return EXIT_OK
     except ServerError as error:

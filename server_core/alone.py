@@ -23,12 +23,12 @@ from typing import Final
 from server_core import loops
 from server_core.access import log as access_log
 from server_core.adapters import Application, adapt
+from server_core.binding import Place
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback, cause_of
 from server_core.http import parsers
 from server_core.inheritance import Belongings, withholding
 from server_core.log import EVENTS, Log, setup
 from server_core.notice import Notice
-from server_core.records import dataclass
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.service import Ending, Service, import_application
@@ -41,27 +41,16 @@ BEAT_S: Final = 1.0
 """Interval of the server's sweep over its deadlines, as under a supervisor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen: a Unix socket's path or an inherited descriptor, if given, else host and port."""
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    uds: str | None = None
-    fd: int | None = None
-
-
 def open_listener(place: Place) -> socket.socket:
     """A listening socket; ListenerError says what is in the way."""
-    if place.uds is not None and place.fd is not None:
-        raise UsageError("uds, fd: only one of them can be given")
+    place.check()
     try:
         if place.fd is not None:
             return _adopted(place.fd)
         if place.uds is not None:
             return _bound_unix(place.uds)
         return _bound_tcp(place.host, place.port)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ListenerError(f"cannot listen on {_told(place)}: {error}") from error
 
 

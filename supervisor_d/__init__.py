@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing's, which this package must not import
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from supervisor_d.keywords import Keywords
+
 __version__ = "0.1.0"
 
 
-def run(app: str, **settings: object) -> None:
+def run(app: str, **settings: Unpack[Keywords]) -> None:
     """Serve `app` from a supervised set of workers until this process is told to stop.
 
     Keywords are the settings by their names with underscores (`bind=["127.0.0.1:8000"]`, `workers=4`,

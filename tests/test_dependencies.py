@@ -34,6 +34,7 @@ SHARED = (
     "server_core.settings",
     "server_core.option",
     "server_core.log",
+    "server_core.keywords",
     "server_core.records",
     "server_core.search",
     "server_core.listener_options",

@@ -8,6 +8,7 @@ import pytest
 
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.log import ALL_EVENTS
+from supervisor_d.settings.keywords import modules
 from supervisor_d.settings.reference import pages, write
 from supervisor_d.settings.rows import ROWS
 
@@ -18,6 +19,11 @@ ANEW = "run `python -m supervisor_d.settings.reference`"
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_current(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], f"{name} is stale: {ANEW}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_generated_module_is_current(name: str) -> None:
+    assert (DOCS.parents[1] / name).read_text(encoding="utf-8") == modules()[name], f"{name} is stale: {ANEW}"
 
 
 def test_pages_are_written_into_a_folder_that_is_there(tmp_path: Path) -> None:
