@@ -6,8 +6,8 @@ import sys
 from typing import Final
 
 DEBUGGERS: Final = frozenset(("bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"))
-"""Whose code is on the stack of a thread that is stopped: Python's own debugger with what is made of it (ipdb, pudb), and
-the one of VS Code and PyCharm. sys.gettrace() tells of the calling thread alone, and coverage sets it, too."""
+"""Whose code is on the stack of a thread that is stopped: Python's own debugger with what is made of it (ipdb, pudb),
+and the one of VS Code and PyCharm. sys.gettrace() tells of the calling thread alone, and coverage sets it, too."""
 
 
 def is_debugged(thread: int) -> bool:

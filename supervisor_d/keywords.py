@@ -34,6 +34,7 @@ class Keywords(ServerKeywords, total=False):
     max_age: float | str
     max_memory: int | str
     name: str
+    ready_fd: int | str
     control_socket: str
     admin_bind: str
     admin_hosts: str
