@@ -64,7 +64,8 @@ def handlers_kept() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if handler is not None:  # one of C code, which Python can neither name nor install
+            # None is one of C code, which Python can neither name nor install. In a thread nothing has changed.
+            if handler is not None and handler != signal.getsignal(number):
                 signal.signal(number, handler)
 
 
