@@ -15,14 +15,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import struct
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 STACK_MAX: Final = 1 << 16
 """Bytes of a stack that are looked at, from its upper end. Chosen: a pool's idle thread uses few hundred."""
+PATIENCE_S: Final = 0.5
+"""For a thread to reach a system call, or to be gone. Chosen: both take microseconds where the machine is not busy."""
 WORD: Final = struct.Struct("=Q")
 
 NOT_TELLING: Final = ("libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libpython", "python")
@@ -55,6 +59,7 @@ class Mapping(NamedTuple):
 def library_of(task: Path) -> str | None:
     """The file name of the library that a thread of this process runs in; None if it cannot be told."""
     try:
+        _wait(lambda: (task / "syscall").read_text().strip() != "running")  # it has only just begun, or computes
         pointer = int((task / "syscall").read_text().split()[-2], 16)
         memory = list(_mappings((task.parent.parent / "maps").read_text()))
         stack = next(one for one in memory if one.begin <= pointer < one.end)
@@ -92,7 +97,7 @@ def _words(library: str | None, name: str, times: int) -> str:
     return f"{threads} of {library}" + (f" (start with {remedy})" if remedy else "")
 
 
-def end_pools(tasks: Iterable[Path]) -> None:
+def end_pools(tasks: Sequence[Path]) -> None:
     """Have the threads end whose pools do so before a fork, if all of these are of such pools."""
     libraries = [library_of(task) or "" for task in tasks]
     if not libraries or not all(any(pool in library.lower() for pool in POOLS) for library in libraries):
@@ -103,3 +108,11 @@ def end_pools(tasks: Iterable[Path]) -> None:
         os._exit(0)
     if pid > 0:
         os.waitpid(pid, 0)
+        _wait(lambda: not any(task.exists() for task in tasks))  # joined is not yet gone from /proc
+
+
+def _wait(claim: Callable[[], bool]) -> None:
+    """Until the claim holds, or PATIENCE_S have passed."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not claim() and time.monotonic() < give_up_at:
+        select.poll().poll(2)
