@@ -11,7 +11,8 @@ from click.core import ParameterSource
 from server_core import __version__
 from server_core.arguments import DEFAULTS, OPTIONS, settings_from
 from server_core.binding import Place
-from server_core.errors import EXIT_OK, BootError, ServerError
+from server_core.errors import BootError, ServerError
+from server_core.exit_codes import EXIT_OK
 from server_core.process import finish_streams
 
 PLACE_OPTIONS = (

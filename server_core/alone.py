@@ -32,7 +32,8 @@ from server_core.notice import Notice
 from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.service import Ending, Service, import_application
-from server_core.settings import ServerSettings, tls_expiries
+from server_core.settings import ServerSettings
+from server_core.tls_checks import tls_expiries
 
 BACKLOG: Final = 2048
 """As the daemon's own default (listen(2)); the kernel caps it at net.core.somaxconn."""

@@ -8,7 +8,8 @@ from typing import Final
 
 from server_core.errors import UsageError
 from server_core.option import Option, declared
-from server_core.settings import ServerSettings, tls_problem
+from server_core.settings import ServerSettings
+from server_core.tls_checks import tls_problem
 
 OPTIONS: Final[Mapping[str, Option]] = declared(ServerSettings)
 

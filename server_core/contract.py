@@ -71,9 +71,6 @@ from server_core.records import dataclass
 from server_core.search import Search
 from server_core.settings import ServerSettings
 
-EXIT_BOOT_FAILED: Final = 3
-"""Exit code of a worker whose application could not boot; `failed` was sent before."""
-
 STACKS_SIGNAL: Final[int] = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """A real-time signal where there is one: applications use SIGUSR1 and SIGUSR2 for themselves."""
 

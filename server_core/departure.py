@@ -21,7 +21,7 @@ import traceback
 from typing import Final
 
 from server_core.contract import TRACEBACK_LIMIT
-from server_core.errors import EXIT_OK
+from server_core.exit_codes import EXIT_OK
 from server_core.pipe import Pipe
 from server_core.process import finish_streams, ignore_signals
 

@@ -1,8 +1,4 @@
-"""Everything the server core raises on purpose; each error says whose fault it is and carries its exit code.
-
-Exit codes are an interface: 0 stopped as asked, 1 our fault, 2 usage or configuration, 3 the application could not
-boot, 4 could not bind or inherit a listener.
-"""
+"""Everything the server core raises on purpose; each error says whose fault it is and carries its exit code."""
 
 from __future__ import annotations
 
@@ -11,12 +7,7 @@ import os
 import traceback
 from typing import Final
 
-from server_core.contract import EXIT_BOOT_FAILED
-
-EXIT_OK: Final = 0
-EXIT_INTERNAL: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_LISTENER: Final = 4
+from server_core.exit_codes import EXIT_BOOT_FAILED, EXIT_INTERNAL, EXIT_LISTENER, EXIT_USAGE
 
 
 class ServerError(Exception):

@@ -27,7 +27,7 @@ from typing import Final, Protocol
 
 from server_core.contract import Figures, InFlight
 from server_core.debugger import is_debugged
-from server_core.errors import EXIT_INTERNAL
+from server_core.exit_codes import EXIT_INTERNAL
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
 

@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from server_core.errors import EXIT_INTERNAL
+from server_core.exit_codes import EXIT_INTERNAL
 from server_core.log import Log
 from server_core.process import restore_signals
 

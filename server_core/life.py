@@ -28,13 +28,12 @@ from server_core.contract import (
 )
 from server_core.early_imports import import_early
 from server_core.errors import (
-    EXIT_OK,
-    EXIT_USAGE,
     BootError,
     ContractError,
     ServerError,
     UsageError,
 )
+from server_core.exit_codes import EXIT_OK, EXIT_USAGE
 from server_core.heartbeat import ThreadBeat
 from server_core.http import parsers
 from server_core.inheritance import Belongings, withhold

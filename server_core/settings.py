@@ -5,9 +5,6 @@ Length: it is one table, and cut in two it would have to be read twice.
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING
-
 from server_core.kinds import (
     ACCESS_LOG,
     ACCESS_LOG_FORMAT,
@@ -21,10 +18,6 @@ from server_core.kinds import (
     URL_PATH,
     URL_PREFIX,
 )
-from server_core.records import dataclass
-
-if TYPE_CHECKING:
-    from server_core.certificates import Expiry
 from server_core.option import (
     BYTES,
     COUNT,
@@ -37,6 +30,7 @@ from server_core.option import (
     off_or_at_least,
     option,
 )
+from server_core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,35 +358,3 @@ class ServerSettings:
         section="reload",
         help="Path that a new worker must answer with 2xx or 3xx, inside the worker, before it takes connections.",
     )
-
-
-def mentions_tls(settings: ServerSettings) -> bool:
-    """Whether anything of TLS is set, rightly or not."""
-    return any(
-        getattr(settings, field.name) != field.default for field in fields(settings) if field.name.startswith("ssl_")
-    )
-
-
-def load_tls() -> None:
-    """Have what the two below need in memory before it is needed, as code on the disk may be another by then."""
-    from server_core import tls  # in functions, because ssl takes 1 MB and most masters never need it
-
-    tls.load_late_imports()
-
-
-def tls_problem(settings: ServerSettings) -> tuple[str, str] | None:
-    """The TLS setting that cannot be used on this machine and what is wrong with it, or None. Reads the files."""
-    if not mentions_tls(settings):
-        return None
-    from server_core import tls  # as above
-
-    return tls.problem(settings)
-
-
-def tls_expiries(settings: ServerSettings, now: float) -> list[Expiry]:
-    """The certificates that have expired at `now`, in seconds since the epoch, or do within two weeks."""
-    if not mentions_tls(settings):
-        return []
-    from server_core import tls  # as above
-
-    return tls.ending(settings, now)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import click
 
+from server_core.exit_codes import EXIT_USAGE
 from supervisor_d.control import client, discovery, incident_text, render
 from supervisor_d.control.commands import summary_of
 from supervisor_d.control.discovery import Found
@@ -21,7 +22,7 @@ from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
 from supervisor_d.control.reader import whole
 from supervisor_d.control.terminal import printable
 from supervisor_d.control.told import text
-from supervisor_d.errors import EXIT_CONFIGURATION, SupervisorError
+from supervisor_d.errors import SupervisorError
 from supervisor_d.launch import PROGRAM
 
 Object = Mapping[str, object]
@@ -36,7 +37,7 @@ class Failed(SupervisorError):
 class NotNamed(SupervisorError):
     """The operator's: what changes another user's daemon must say which one it means."""
 
-    exit_code = EXIT_CONFIGURATION
+    exit_code = EXIT_USAGE
 
 
 class Target:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from server_core.contract import Figures, Template
-from server_core.settings import load_tls, tls_expiries
+from server_core.exit_codes import EXIT_BOOT_FAILED
+from server_core.tls_checks import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.announcer import Announcer
 from supervisor_d.binding import binding_of
@@ -21,7 +22,6 @@ from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.hosts import Guard, Hosts
 from supervisor_d.control.place import places
 from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
-from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.cgroup import Cgroup, OomKills

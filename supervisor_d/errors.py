@@ -1,18 +1,8 @@
-"""Everything the daemon raises on purpose; each error says whose fault it is and carries its exit code.
-
-Exit codes are an interface (DESIGN.md section 3): 0 stopped as asked, 1 our fault, 2 usage or configuration,
-3 the application could not boot at start, 4 could not bind or inherit a listener.
-"""
+"""Everything the daemon raises on purpose; each error says whose fault it is and carries its exit code."""
 
 from __future__ import annotations
 
-from typing import Final
-
-EXIT_OK: Final = 0
-EXIT_INTERNAL: Final = 1
-EXIT_CONFIGURATION: Final = 2
-EXIT_BOOT_FAILED: Final = 3
-EXIT_LISTENER: Final = 4
+from server_core.exit_codes import EXIT_BOOT_FAILED, EXIT_INTERNAL, EXIT_LISTENER, EXIT_OK, EXIT_USAGE
 
 
 class SupervisorError(Exception):
@@ -27,7 +17,7 @@ class ConfigurationError(SupervisorError):
     `problems` has one line for each; the text joins them.
     """
 
-    exit_code = EXIT_CONFIGURATION
+    exit_code = EXIT_USAGE
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
@@ -49,7 +39,7 @@ class StoppedWaiting(SupervisorError):
 class ControlSocketError(SupervisorError):
     """The operator's: another living daemon owns the control socket, or its place cannot be made."""
 
-    exit_code = EXIT_CONFIGURATION
+    exit_code = EXIT_USAGE
 
 
 class BootError(SupervisorError):

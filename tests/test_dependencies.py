@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("server_core", "supervisor_d")
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+from tests.imports import ROOT, imports, module_name, sources
+
+SOURCES = sources()
 PACED = ("apps", "bench", "chaos")
 """Applications under test hang on purpose, and load clients pause between requests; neither are tests."""
 TESTS = sorted(
@@ -33,6 +33,7 @@ SHARED = (
     "server_core.contract",
     "server_core.settings",
     "server_core.option",
+    "server_core.exit_codes",
     "server_core.log",
     "server_core.keywords",
     "server_core.records",
@@ -41,32 +42,23 @@ SHARED = (
     "server_core.syn_filter",
     "server_core.few_collections",
     "server_core.proxy.peers",
+    "server_core.tls_checks",
 )
 """What the daemon may use of the server core; the peers' rule, so that `init` judges who is believed as workers do."""
 
 ASSEMBLY = ("supervisor_d.master", "supervisor_d.daemon")
 """The modules that may know both policy and host."""
 
+KNOWN_TO_POLICY = (
+    *("supervisor_d.policy", "supervisor_d.vocabulary", "supervisor_d.errors"),
+    *("server_core.exit_codes", "server_core.records"),
+)
+
 WIRES = ("server_core.http",)
 WITH_AN_EVENT_LOOP = ("server_core.http.call", "server_core.http.disconnect", "server_core.http.exchange")
 """In server_core.http everything is a wire's, and never waits, but what runs the application and knows its errors."""
 
 BANNED_IN_TESTS = ("time.sleep", "asyncio.sleep", "unittest.mock", "mock")
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Every name that is imported, wherever in the module; `from a import b` gives a.b, relative imports fail."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports hide where a name is from"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def is_in(name: str, *modules: str) -> bool:
@@ -101,11 +93,11 @@ def refusal_in_the_server(importer: str, imported: str) -> str | None:
 
 
 def refusal_in_policy(imported: str) -> str | None:
-    if is_in(imported, "supervisor_d.policy", "supervisor_d.vocabulary", "supervisor_d.errors", "server_core.records"):
+    if is_in(imported, *KNOWN_TO_POLICY):
         return None
     if imported.split(".")[0] in sys.stdlib_module_names:
         return None if not is_in(imported, "time", "random", "os", "socket", "logging", "asyncio") else "policy is pure"
-    return "policy knows only vocabulary, errors and the standard library"
+    return "policy knows only vocabulary, errors, exit codes and the standard library"
 
 
 def read(path: Path) -> ast.Module:

@@ -16,10 +16,11 @@ from typing import Final
 
 import h11
 
+from server_core.exit_codes import EXIT_INTERNAL
 from supervisor_d.control.messages import NDJSON
 from supervisor_d.control.peer import Peer, Trust, peer_of, usual_trust
 from supervisor_d.control.place import is_abstract, socket_address
-from supervisor_d.errors import EXIT_INTERNAL, SupervisorError
+from supervisor_d.errors import SupervisorError
 
 EXIT_NO_DAEMON: Final = 3
 TIMEOUT_S: Final = 10.0

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Final
 
+from server_core.exit_codes import EXIT_USAGE
 from server_core.records import dataclass
 from supervisor_d.control.client import ClientError, Distrusted, NoDaemon, connect, distrust
 from supervisor_d.control.peer import Peer, Trust, peer_of, usual_trust
 from supervisor_d.control.place import OFF, called, found, is_abstract
-from supervisor_d.errors import EXIT_CONFIGURATION, SupervisorError
+from supervisor_d.errors import SupervisorError
 
 VARIABLE: Final = "SUPERVISOR_D_CONTROL_SOCKET"
 PROBE_TIMEOUT_S: Final = 1.0
@@ -24,7 +25,7 @@ PROBES_TIMEOUT_S: Final = 10.0
 class SeveralDaemons(SupervisorError):
     """The operator's: which one is meant must be said."""
 
-    exit_code = EXIT_CONFIGURATION
+    exit_code = EXIT_USAGE
 
 
 @dataclass(frozen=True, slots=True)

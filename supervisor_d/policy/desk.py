@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Final
 
+from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.records import dataclass
-from supervisor_d.errors import EXIT_BOOT_FAILED
 from supervisor_d.policy.fleet import Fleet
 from supervisor_d.policy.outbox import Outbox
 from supervisor_d.policy.scaling import TARGET_MAX

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.errors import EXIT_INTERNAL
+from server_core.exit_codes import EXIT_INTERNAL
 from supervisor_d.policy import acts, births
 from supervisor_d.policy.desk import Desk, Failure
 from supervisor_d.policy.lifecycle import LEAVING, Cause

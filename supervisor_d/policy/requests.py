@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import field
 
+from server_core.exit_codes import EXIT_INTERNAL, EXIT_OK
 from server_core.records import dataclass
-from supervisor_d.errors import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from supervisor_d.errors import EXIT_INTERNAL, EXIT_OK
+from server_core.exit_codes import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import acts
 from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Alarm, Fate, Handle

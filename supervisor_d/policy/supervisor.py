@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from supervisor_d.errors import EXIT_BOOT_FAILED
+from server_core.exit_codes import EXIT_BOOT_FAILED
 from supervisor_d.policy import acts, births, liveness, sizing, staffing, workers
 from supervisor_d.policy.desk import Desk, Failure, sizing_of
 from supervisor_d.policy.health import Health

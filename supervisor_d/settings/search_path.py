@@ -23,7 +23,6 @@ import site
 import sys
 from collections.abc import Iterable
 
-import supervisor_d
 from server_core.records import dataclass
 from server_core.search import Search
 
@@ -100,7 +99,7 @@ def _archive() -> str:
 
 def _home() -> str:
     """Where this server came from: a directory, or an archive."""
-    return os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(supervisor_d.__file__)), os.pardir))
+    return os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir))
 
 
 def _once(entries: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from server_core.contract import EXIT_BOOT_FAILED, MESSAGE_LIMIT, STACKS_SIGNAL, encode
+from server_core.contract import MESSAGE_LIMIT, STACKS_SIGNAL, encode
+from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.process import UNHEEDED
 from tests.helpers.worker import DEADLINE_S, ROOT, spawned, until
 

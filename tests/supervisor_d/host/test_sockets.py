@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_d.errors import EXIT_LISTENER, ListenerError
+from server_core.exit_codes import EXIT_LISTENER
+from supervisor_d.errors import ListenerError
 from supervisor_d.host import listener, sockets
 from supervisor_d.host.listener import Binding
 from supervisor_d.host.sockets import Listeners
