@@ -130,7 +130,7 @@ class Daemon:
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
         self._signals.open()
-        self._orphans.open(spare_others=self._resolved.origin is Origin.ARGUMENT and os.getpid() != 1)
+        self._orphans.open(spare_foreign=self._resolved.origin is Origin.ARGUMENT and os.getpid() != 1)
         self._closers += (self._oom_score.restore, self._signals.close)
         if self._settings.daemon.config:
             load_tls()  # certificates can come with a reload only where there is a file to name them

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from server_core.contract import MESSAGE_LIMIT, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
+from supervisor_d.host.foreign_children import ForeignChildren
 from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
 from supervisor_d.host.interpreter import worker_command
 from supervisor_d.host.launching import start
-from supervisor_d.host.others import Others
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.log import Log
 from supervisor_d.settings.identity import Identity
@@ -69,7 +69,7 @@ class Children:
         self._command = command
         self._after_start = after_start
         self._identity = identity
-        self.others = Others()
+        self.foreign = ForeignChildren()
         """Children that are neither reaped nor told."""
         self._by_slot: dict[Slot, Child] = {}
         self._reaped: dict[Slot, Child] = {}
@@ -181,7 +181,7 @@ class Children:
 
     def reap_all(self) -> None:
         """Reap every process that has ended, ours or not: as PID 1 strangers are left to us, and orphans are."""
-        for pid, status in self.others.ended():
+        for pid, status in self.foreign.ended(self.pids):
             code = os.waitstatus_to_exitcode(status)
             child = next((child for child in self if child.pid == pid), None)
             if child is not None:

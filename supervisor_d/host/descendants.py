@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,17 +56,26 @@ def variable_of(pid: int, name: str) -> str | None:
     return next((os.fsdecode(each.removeprefix(start)) for each in environ if each.startswith(start)), None)
 
 
-def _numbers(pid: int) -> list[int]:
-    """The children of all its threads; where the kernel keeps no list (CONFIG_PROC_CHILDREN) every process there is."""
-    found: list[int] = []
-    try:
+def children_by_thread(pid: int) -> dict[int, list[int]]:
+    """The children, zombies, too, by the thread that forked them (proc_tid_children(5)).
+
+    Orphans are the first thread's, and so are the children of a thread that has ended. Empty if the process is gone, or
+    where the kernel keeps no such list (CONFIG_PROC_CHILDREN).
+    """
+    found: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
         for task in os.listdir(PROC / str(pid) / "task"):
-            found += map(int, (PROC / str(pid) / "task" / task / "children").read_text().split())
-    except OSError:
-        if (PROC / "self" / "task" / str(os.getpid()) / "children").exists():
-            return found
-        return [int(name) for name in _listed() if name.isdigit()]
+            with contextlib.suppress(OSError):  # the thread has ended
+                found[int(task)] = [*map(int, (PROC / str(pid) / "task" / task / "children").read_text().split())]
     return found
+
+
+def _numbers(pid: int) -> list[int]:
+    """The children of all its threads; where the kernel keeps no list every process there is."""
+    found = children_by_thread(pid)
+    if not found and not (PROC / "self" / "task" / str(os.getpid()) / "children").exists():
+        return [int(name) for name in _listed() if name.isdigit()]
+    return [number for numbers in found.values() for number in numbers]
 
 
 def _listed() -> list[str]:

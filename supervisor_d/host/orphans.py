@@ -46,13 +46,13 @@ class Orphans:
         self._ends: list[WorkerEnd] = []
         self._was_subreaper = True
 
-    def open(self, *, spare_others: bool = False) -> None:
+    def open(self, *, spare_foreign: bool = False) -> None:
         """Take over what workers will leave; what descends from the master now is no worker's.
 
-        `spare_others`: a script called run(), and its own children are let alone (others.py).
+        `spare_foreign`: a script called run(), and its own children are let alone (foreign_children.py).
         """
-        if spare_others:
-            self._children.others.spare()
+        if spare_foreign:
+            self._children.foreign.spare()
         self._was_subreaper = is_subreaper()
         become_subreaper()  # where it cannot be, orphans go to another process, and templates are refused
         self._known = {process.pid: process for process in self._strangers(frozenset())}
@@ -99,9 +99,10 @@ class Orphans:
     def _strangers(self, serving: Set[Slot]) -> list[Process]:
         """Unknown children of the master, and what descends from them, without the programs of these workers."""
         named = {str(slot) for slot in serving}
-        known = self._children.pids | self._known.keys() | self._children.others.pids()
+        children = list(children_of(os.getpid()))  # first: what a thread starts after this is not among them
+        known = self._children.pids | self._known.keys() | self._children.foreign.pids()
         found = []
-        for process in children_of(os.getpid()):
+        for process in children:
             if process.pid not in known and variable_of(process.pid, SLOT_VARIABLE) not in named:
                 found += [process, *(each for each in descendants_of(process.pid) if each.pid not in known)]
         return found
