@@ -41,6 +41,13 @@ reverse_proxy {servers} {{
 }}
 """
 
+PREFIX: Final = """\
+handle_path {prefix}/* {{
+{site}}}
+redir {prefix} {prefix}/?{{query}} 308
+respond 404
+"""
+
 MAPS: Final = """\
 	# RFC 7239: an IPv6 address is in brackets and quotes; a host that cannot be quoted as it is, is left out.
 	map {remote_host} {forwarded_for} {
@@ -79,7 +86,7 @@ def conf(upstream: Upstream) -> str:
         tls=tls(upstream),
     )
     if upstream.prefix:
-        site = f"handle_path {upstream.prefix}/* {{\n{textwrap.indent(site, TAB)}}}\n"
+        site = PREFIX.format(prefix=upstream.prefix, site=textwrap.indent(site, TAB))
     maps = MAPS if any(says is Says.ALL for _, says in upstream.fields) else ""
     return CADDY.format(maps=maps, site=textwrap.indent(site, TAB))
 

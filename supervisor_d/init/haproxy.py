@@ -153,6 +153,7 @@ def prefix(path: str) -> str:
         return ""
     odd = path.replace(".", "\\.")
     return words_of(
+        f"http-request redirect code 308 location {path}/?%[query] if {{ path {path} }} {{ query -m found }}",
         f"http-request redirect code 308 location {path}/ if {{ path {path} }}",
         f"http-request return status 404 unless {{ path_beg {path}/ }}",
         f"http-request replace-path ^{odd}(/.*)$ \\1",

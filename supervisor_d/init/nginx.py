@@ -47,7 +47,7 @@ http {{
             proxy_buffering off;
             proxy_read_timeout {silence}s;
         }}
-    }}
+{elsewhere}    }}
 }}
 """
 
@@ -106,6 +106,7 @@ def conf(upstream: Upstream) -> str:
         head=-(-upstream.head_bytes // 1024),
         underscores=words_of(*["underscores_in_headers on;"] * upstream.keeps_underscores, indent=" " * 8),
         prefix=upstream.prefix,
+        elsewhere=words_of(*["location / { return 404; }"] * bool(upstream.prefix), indent=" " * 8),
         path=words_of(*[below] * bool(upstream.prefix), indent=" " * 12),
         scheme="https" if upstream.tls else "http",
         rest="$path_below" if upstream.prefix else "",

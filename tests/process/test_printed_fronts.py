@@ -113,13 +113,19 @@ CASES: Final[Mapping[str, Case]] = {
 
 def ask(port: int, request: str, body: bytes = b"") -> tuple[int, str]:
     """The status and the body of one answer, on a connection of its own."""
+    head, told = answer(port, request, body)
+    return int(head.split(" ", 2)[1]), told
+
+
+def answer(port: int, request: str, body: bytes = b"") -> tuple[str, str]:
+    """The head and the body."""
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S, source_address=(CLIENT, 0)) as sock:
         sock.sendall(request.encode() + b"\r\n" + body)
-        answer = b""
+        found = b""
         while data := sock.recv(65536):
-            answer += data
-    head, _, told = answer.decode().partition("\r\n\r\n")
-    return int(head.split(" ", 2)[1]), told
+            found += data
+    head, _, told = found.decode().partition("\r\n\r\n")
+    return head, told
 
 
 def forged(case: Case) -> str:
@@ -169,6 +175,16 @@ def check_the_rest(case: Case, port: int) -> None:
         # A host that ends the quotes which the front end puts around it would begin an element of its own.
         status, body = ask(port, 'GET / HTTP/1.1\r\nHost: x",for="6.6.6.9\r\nConnection: close\r\n')
         assert status == 400 or '"client": ["6' not in body, body
+    if "--root-path" in case.flags:
+        prefix = case.flags[case.flags.index("--root-path") + 1]
+        ends = "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        for path in ("/", "/other", f"{prefix}er/a", prefix[:-1]):
+            assert ask(port, f"GET {path} {ends}")[0] == 404, path
+        for query in ("", "?a=1&b=%2F"):
+            head, _ = answer(port, f"GET {prefix}{query} {ends}")
+            assert head.split(" ", 2)[1] in ("301", "308")
+            location = head.lower().partition("\r\nlocation: ")[2].partition("\r\n")[0]
+            assert location.removesuffix("?").endswith(f"{prefix}/{query.lower()}")
     if "--limit-body" in case.flags:
         for size, expected in ((1000, 200), (1001, 413)):
             head = f"POST {case.path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n"
