@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from server_core.syn_filter import INSTRUCTION
+
 SOL, IP, IPV6, TCP = socket.SOL_SOCKET, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP
 
 
@@ -68,8 +70,8 @@ _LISTENS: Final = 10
 """TCP_LISTEN in tcpi_state, the first byte of struct tcp_info; tcpi_sacked is a listener's backlog (tcp_get_info)."""
 
 SO_GET_FILTER, SO_DETACH_FILTER = 26, 27
-INSTRUCTION_BYTES: Final = 8
-"""struct sock_filter."""
+NO_FILTER: Final = bytes(INSTRUCTION.size)
+"""The kernel attaches none that does not end in a return (Documentation/networking/filter.rst)."""
 FILTER: Final = "SO_ATTACH_FILTER"
 NONBLOCK: Final = "O_NONBLOCK"
 
@@ -88,8 +90,13 @@ def options_of(family: int) -> tuple[Option, ...]:
 
 
 def capture(sock: socket.socket) -> dict[str, str]:
-    """What it is set to: name of each option -> its value in hexadecimal. What the kernel does not tell is left out."""
+    """What it is set to: name of each option -> its value in hexadecimal. What the kernel does not tell is left out.
+
+    Of a filter only that there is one: whoever opened an inherited listener may have attached it.
+    """
     found = {option.name: value.hex() for option, value in _read(sock)}
+    if sys.platform == "linux" and not _filter_is(sock, NO_FILTER):
+        found[FILTER] = "attached"
     if (backlog := _backlog(sock)) is not None:
         found[BACKLOG] = str(backlog)
     return found
@@ -98,7 +105,7 @@ def capture(sock: socket.socket) -> dict[str, str]:
 def restore(sock: socket.socket, wanted: Mapping[str, str], kept_filter: bytes) -> list[str]:
     """Set again what is not as it was, and tell the names; those that cannot be set again have the reason with them.
 
-    A filter is detached, unless it is the one to keep.
+    A filter is detached, unless it is the one to keep, or there was one before.
     """
     changed = []
     for option, value in _read(sock):
@@ -109,7 +116,7 @@ def restore(sock: socket.socket, wanted: Mapping[str, str], kept_filter: bytes) 
     if backlog is not None and str(backlog) != wanted.get(BACKLOG, str(backlog)):
         sock.listen(int(wanted[BACKLOG]))
         changed.append(BACKLOG)
-    return changed + _detach(sock, kept_filter)
+    return changed if FILTER in wanted else changed + _detach(sock, kept_filter)
 
 
 def unblock(sock: socket.socket) -> list[str]:
@@ -171,12 +178,12 @@ def _detach(sock: socket.socket, kept: bytes) -> list[str]:
 def _filter_is(sock: socket.socket, kept: bytes) -> bool:
     """Whether it has no filter, or the one to keep.
 
-    The length that the kernel is given and gives is in instructions of 8 bytes, so that socket.getsockopt(), which
+    The length that the kernel is given and gives is in instructions, so that socket.getsockopt(), which
     allocates as many bytes, would be written over its end.
     """
     program = ctypes.create_string_buffer(len(kept))
-    length = ctypes.c_uint(len(kept) // INSTRUCTION_BYTES)
+    length = ctypes.c_uint(len(kept) // INSTRUCTION.size)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.getsockopt(sock.fileno(), SOL, SO_GET_FILTER, program, ctypes.byref(length)) == 0:
-        return length.value == 0 or program.raw[: length.value * INSTRUCTION_BYTES] == kept
+        return length.value == 0 or program.raw[: length.value * INSTRUCTION.size] == kept
     return ctypes.get_errno() not in (errno.EACCES, errno.EINVAL)  # an eBPF program; a longer one

@@ -1,6 +1,6 @@
-"""The socket filter by which the master keeps newcomers out of an accept queue: it drops SYN without ACK.
+"""The socket filter by which the master closes an accept queue to new connections: it drops SYN without ACK.
 
-Workers know it again: any other filter on a listener is none of ours.
+Workers recognise it, and detach any other filter that was attached since the master opened the listener.
 """
 
 from __future__ import annotations

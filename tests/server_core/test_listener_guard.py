@@ -138,6 +138,19 @@ def test_a_filter_that_drops_everything_is_detached(tcp: Shared, length: int) ->
         assert tcp.look() == []
 
 
+def test_a_filter_that_an_inherited_listener_came_with_is_left_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as inherited:
+        inherited.setblocking(False)
+        attach(inherited, 1)
+        options = capture(inherited)
+        log = Remembered()
+        guard = ListenerGuard([ListenerSpec(5, "here", options)], [inherited], log)
+        for _ in range(LOOK_BEATS):
+            guard.look(0)
+        assert log.named("socket.altered") == []
+        assert "SO_ATTACH_FILTER" in capture(inherited)
+
+
 def test_a_filter_that_is_locked_is_told_with_the_reason(tcp: Shared) -> None:
     attach(tcp.master, 1)
     tcp.master.setsockopt(socket.SOL_SOCKET, 44, 1)
