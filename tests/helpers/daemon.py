@@ -27,7 +27,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-DEADLINE_S: Final = 20.0
+from tests.helpers.deadline import GENEROUS_S
+
+DEADLINE_S: Final = GENEROUS_S
 REPOSITORY: Final = Path(__file__).parents[2]
 
 LEAVING: Final = frozenset(

@@ -18,9 +18,10 @@ from supervisor_d.host.control_listener import open_control_listener
 from supervisor_d.host.control_socket import ControlSocket
 from supervisor_d.host.watcher import READ, WRITE, Watcher
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant, RequesterGone, Started
+from tests.helpers.deadline import GENEROUS_S
 from tests.helpers.views import a_view
 
-DEADLINE_S = 20.0
+DEADLINE_S = GENEROUS_S
 T = TypeVar("T")
 
 

@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 from supervisor_d import clock
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
+from tests.helpers.deadline import GENEROUS_S
 
-DEADLINE_S: Final = 20.0
+DEADLINE_S: Final = GENEROUS_S
 
 F = TypeVar("F")
 

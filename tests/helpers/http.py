@@ -16,8 +16,9 @@ from server_core.http.exchange import Application, Message, Receive, Send
 from server_core.server import Server
 from server_core.settings import ServerSettings
 from server_core.tls import load as load_tls
+from tests.helpers.deadline import GENEROUS_S
 
-DEADLINE_S = 20.0
+DEADLINE_S = GENEROUS_S
 """One generous deadline for every wait, paid only on failure."""
 
 PARSERS = ("httptools", "h11")

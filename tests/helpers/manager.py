@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-DEADLINE_S: Final = 20.0
+from tests.helpers.deadline import GENEROUS_S
+
+DEADLINE_S: Final = GENEROUS_S
 
 
 class Manager:

@@ -34,8 +34,9 @@ from server_core.contract import (
     unpack_in_flight,
 )
 from server_core.settings import ServerSettings
+from tests.helpers.deadline import GENEROUS_S
 
-DEADLINE_S = 20.0
+DEADLINE_S = GENEROUS_S
 """Paid only on failure."""
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.helpers.daemon import PID_APP, Daemon, running
+from tests.helpers.deadline import GENEROUS_S
 
 ON_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls have the numbers of x86-64 here")
 WITH_THREAD = (
@@ -223,7 +224,7 @@ def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
         everybody = [psutil.Process(pid) for pid in (zygote, *daemon.pids().values())]
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
-        gone, alive = psutil.wait_procs(everybody, timeout=20)
+        gone, alive = psutil.wait_procs(everybody, timeout=GENEROUS_S)
         assert not alive
         assert len(gone) == 3
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.helpers.daemon import PID_APP, REPOSITORY, Daemon, running
+from tests.helpers.deadline import GENEROUS_S
 
 SITE_THREAD = """
 import threading
@@ -339,7 +340,7 @@ def test_a_stop_leaves_no_process_behind(directory: Path) -> None:
         everybody = [psutil.Process(pid) for pid in (template, *daemon.pids().values())]
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
-        gone, alive = psutil.wait_procs(everybody, timeout=20)
+        gone, alive = psutil.wait_procs(everybody, timeout=GENEROUS_S)
         assert not alive
         assert len(gone) == 3
 
@@ -349,4 +350,4 @@ def test_a_template_ends_with_a_master_that_is_killed(directory: Path) -> None:
         template = psutil.Process(second_template(daemon))
         daemon.signal(signal.SIGKILL)
         daemon.wait()
-        assert psutil.wait_procs([template], timeout=20)[0] == [template]
+        assert psutil.wait_procs([template], timeout=GENEROUS_S)[0] == [template]

@@ -12,9 +12,10 @@ import pytest
 from supervisor_d.check import check
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.resolve import resolve
+from tests.helpers.deadline import GENEROUS_S
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20
+DEADLINE_S = GENEROUS_S
 
 LIFESPAN = """
 async def app(scope, receive, send):

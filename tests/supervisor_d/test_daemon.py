@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.helpers.daemon import PID_APP, Daemon, environment, free_listener, running
+from tests.helpers.deadline import GENEROUS_S
 
 IDLE_RSS_LIMIT_BYTES = 40 * 1024 * 1024
 
@@ -143,7 +144,7 @@ def test_on_a_console_the_traceback_is_the_last_thing_printed(directory: Path) -
     flags = ["--log-format", "console", "--control-socket", "off", "--bind", "127.0.0.1:0"]
     ended = subprocess.run(
         [sys.executable, "-m", "supervisor_d", "run", "app:app", *flags],
-        capture_output=True, text=True, timeout=20, cwd=directory, env=environment(), check=False,
+        capture_output=True, text=True, timeout=GENEROUS_S, cwd=directory, env=environment(), check=False,
     )  # fmt: skip
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[-1].strip() == "ModuleNotFoundError: No module named 'nothing_of_this_name'"
@@ -176,7 +177,7 @@ def test_a_listener_handed_in_as_descriptor_zero_serves(directory: Path) -> None
             daemon.heard.expect("worker.ready")
             (inherited,) = daemon.heard.expect("socket.inherited")
             assert inherited["address"] == f"{host}:{port}"
-            with socket.create_connection((host, port), timeout=20) as client:
+            with socket.create_connection((host, port), timeout=GENEROUS_S) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 assert client.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -193,7 +194,7 @@ def test_it_starts_with_all_standard_streams_closed(directory: Path, tmp_path: P
         names = {os.readlink(f"/proc/{process.pid}/fd/{stream}") for stream in (0, 1, 2)}
         assert names == {"/dev/null"}
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=GENEROUS_S) == 0
         assert not place.exists()
     finally:
         if process.poll() is None:
@@ -274,7 +275,7 @@ def test_workers_of_a_killed_master_go_by_themselves_and_a_new_one_starts_on_the
         with running(directory=directory, bind=bind) as second:
             second.heard.expect("worker.ready")
             assert second.get()[0] == 200
-            gone, alive = psutil.wait_procs(workers, timeout=20)
+            gone, alive = psutil.wait_procs(workers, timeout=GENEROUS_S)
             assert (len(gone), alive) == (2, [])
 
 
@@ -317,10 +318,10 @@ def test_a_log_that_nobody_reads_does_not_stop_the_master(directory: Path) -> No
             assert filled > 0
             ask = [sys.executable, "-m", "supervisor_d", "ctl", "--socket", control]
             for target in ("2", "1"):
-                scaled = subprocess.run([*ask, "scale", target], env=environment(), timeout=20, check=False)
+                scaled = subprocess.run([*ask, "scale", target], env=environment(), timeout=GENEROUS_S, check=False)
                 assert scaled.returncode == 0
             process.terminate()
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=GENEROUS_S) == 0
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ from supervisor_d.errors import ListenerError
 from supervisor_d.host.activation import Passed, chosen
 from supervisor_d.host.admin_listener import open_admin_listeners
 from supervisor_d.settings.address import parse_address
+from tests.helpers.deadline import GENEROUS_S
 
 
 def test_a_name_that_was_not_passed_is_refused() -> None:
@@ -28,7 +29,7 @@ def test_a_descriptor_is_taken_over() -> None:
 
 def test_a_free_port_is_bound() -> None:
     (bound,) = open_admin_listeners(parse_address("127.0.0.1:0"), "flag", 0o660, {})
-    with socket.create_connection(("127.0.0.1", int(bound.address.rpartition(":")[2])), timeout=20):
+    with socket.create_connection(("127.0.0.1", int(bound.address.rpartition(":")[2])), timeout=GENEROUS_S):
         bound.close()
 
 

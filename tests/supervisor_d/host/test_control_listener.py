@@ -17,8 +17,9 @@ from supervisor_d.host import directory_lock
 from supervisor_d.host.control_listener import ControlListener, open_control_listener
 from supervisor_d.host.directory_lock import locked
 from supervisor_d.host.exposure import opened
+from tests.helpers.deadline import GENEROUS_S
 
-DEADLINE_S = 20.0
+DEADLINE_S = GENEROUS_S
 
 
 def leave_a_dead_socket(path: Path) -> None:

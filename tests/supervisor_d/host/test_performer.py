@@ -68,6 +68,7 @@ from supervisor_d.vocabulary import (
     WorkerReady,
     WorkerSpawned,
 )
+from tests.helpers.deadline import GENEROUS_S
 from tests.helpers.facts import Told
 from tests.helpers.logs import Remembered
 from tests.helpers.records import record_fd
@@ -463,7 +464,7 @@ def test_a_listener_with_somebody_in_its_queue_is_closed_unless_he_is_to_be_spar
 ) -> None:
     (spec,) = rig.listeners.specs
     host, _, port = spec.address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=20):
+    with socket.create_connection((host, int(port)), timeout=GENEROUS_S):
         rig.performer.perform(CloseListeners(spare_waiting=spare_waiting))
     assert bool(rig.log.named("socket.closed")) is not spare_waiting
 
