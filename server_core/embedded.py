@@ -47,6 +47,8 @@ class EmbeddedServer:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._has_begun = threading.Event()
+        self._is_asked_to_end = False
+        """Until the thread's loop runs there is no `_ending` to say it to."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -59,7 +61,11 @@ class EmbeddedServer:
         return bool(self._addresses) and self._ending is not None and not self._ending.done()
 
     def stop(self) -> None:
-        """Ask it to stop, as the end of the block does, which waits for it. From any thread; idempotent."""
+        """Ask it to stop, as the end of the block does, which waits for it. From any thread; idempotent.
+
+        Asked before it serves, it ends without having served, and the block begins all the same.
+        """
+        self._is_asked_to_end = True
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # closed meanwhile
                 self._loop.call_soon_threadsafe(self._end)
@@ -88,8 +94,8 @@ class EmbeddedServer:
         """Raises UsageError, ListenerError or BootError."""
         self._enter()
         self._thread = threading.Thread(target=self._run, name="server_core.serve", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             self._has_begun.wait()
         except BaseException:  # interrupted: it must not be left half begun
             self.__exit__(None, None, None)
@@ -104,7 +110,8 @@ class EmbeddedServer:
     ) -> None:
         self.stop()
         if self._thread is not None:
-            self._thread.join()
+            with contextlib.suppress(RuntimeError):  # it could not be started
+                self._thread.join()
         if self._failure is not None and error is None:
             raise self._failure
 
@@ -119,6 +126,7 @@ class EmbeddedServer:
         self._task.result()
 
     def _end(self) -> None:
+        self._is_asked_to_end = True
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(Ending(self._settings.graceful_timeout, final=True))
 
@@ -137,8 +145,10 @@ class EmbeddedServer:
             self._has_begun.set()
 
     async def _live(self, loop: asyncio.AbstractEventLoop, begun: asyncio.Future[None]) -> None:
-        """Boot, serve until asked to stop, end."""
+        """Boot, serve until asked to stop, end; nothing of that where that was asked before."""
         self._ending = ending = loop.create_future()
+        if self._is_asked_to_end:
+            return
         parsers.choose(self._settings.http)
         access_log.choose(self._settings)
         with contextlib.ExitStack() as stack:

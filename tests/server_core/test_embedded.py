@@ -90,6 +90,46 @@ def test_in_threads_several_serve_at_once() -> None:
     assert app.lives.count("shutdown") == 4
 
 
+INTERRUPTED = """
+import asyncio, os, select, signal, threading
+import server_core
+from server_core.errors import BootError
+
+new = asyncio.new_event_loop
+
+def interrupting():
+    asyncio.new_event_loop = new
+    os.kill(os.getpid(), signal.SIGINT)
+    select.poll().poll(300)  # the main thread has nothing to say it to by then
+    return new()
+
+asyncio.new_event_loop = interrupting
+for _ in range(2):
+    try:
+        with server_core.serve(None, bind="127.0.0.1:0", log_level="error", loop="asyncio", lifespan="off"):
+            print("served")
+    except (KeyboardInterrupt, BootError) as error:
+        print(type(error).__name__, threading.active_count())
+"""
+
+
+def test_an_interrupted_start_leaves_no_server_behind_nor_waits_for_ever() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30, check=False, cwd=ROOT
+    )
+    assert ran.stdout == "KeyboardInterrupt 1\nUnfit 1\n", ran.stderr
+
+
+def test_a_server_that_is_asked_to_stop_first_never_serves() -> None:
+    app = App()
+    server = server_core.serve(app, bind="127.0.0.1:0", log_level="error")
+    server.stop()
+    with server:
+        assert not server.started
+        assert server.addresses == ()
+    assert app.lives == []
+
+
 def test_what_is_wrong_is_raised_where_the_block_begins(tmp_path: Path) -> None:
     async def begin(app: object, bind: str) -> None:
         async with server_core.serve(app, bind=bind, log_level="error"):
