@@ -44,7 +44,6 @@ class Traffic:
 
     access_log: AccessLog | None
     app: Application
-    """What all scopes have in common, of plain connections and of those with TLS."""
     connections: dict[Connection | Channel, None]
     """Open connections, in the order of their making."""
     defaults: Defaults

@@ -111,6 +111,13 @@ def test_a_module_imports_only_what_it_may(path: Path) -> None:
     assert wrong == {}
 
 
+def test_the_design_names_what_the_daemon_may_use_of_the_server_core() -> None:
+    design = (ROOT / "contrib" / "docs" / "DESIGN.md").read_text(encoding="utf-8")
+    found = re.search(r"`supervisor_d` imports only\s+`server_core\.\{([a-z_,]+)\}`,\s+and `([a-z.]+)`", design)
+    assert found is not None
+    assert {f"server_core.{name}" for name in (*found[1].split(","), found[2])} == set(SHARED)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
     names = {name for name in imports(read(path)) if not is_in(name, "supervisor_d.policy.status")}
