@@ -89,6 +89,12 @@ def test_a_compiler_that_cannot_compile_is_none(monkeypatch: pytest.MonkeyPatch)
 
 BUILDS = """
 import compiling, sys
+from pathlib import Path
+if sys.argv[1] == "compiles":
+    others = set(Path("server_core").rglob("*.pxd")) - {Path("server_core/deadlines.pxd")}
+    compiling.INLINE = others  # one module of them all: the others take half a minute
+    compiling.build_wheel("out")
+    raise SystemExit
 if sys.argv[1] == "fails":
     compiling.is_wanted = lambda: True
     compiling.extensions = lambda place: [compiling.Extension(f"server_core.{name}", [f"{name}.c"]) for name in "ab"]
@@ -115,6 +121,20 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "a.c").write_text("int fine;")
     (tmp_path / "b.c").write_text("this is no C")
     return tmp_path
+
+
+@pytest.mark.skipif(backend().lacks() != "", reason="needs a C compiler and Python's headers")
+def test_a_build_with_a_compiler_holds_machine_code(tree: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(tree / "contrib" / "backend"), "SUPERVISOR_D_COMPILE": "auto"}
+    command = [sys.executable, "-c", BUILDS, "compiles"]
+    done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "not compiled" not in done.stderr
+    (wheel,) = (tree / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        compiled = [name for name in packed.namelist() if name.endswith(".so")]
+    assert [name.partition(".")[0] for name in compiled] == ["server_core/deadlines"]
+    assert "-none-any" not in wheel.name
 
 
 @pytest.mark.parametrize("compiler", ["false", "fails"])

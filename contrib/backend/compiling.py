@@ -112,6 +112,10 @@ class Compile(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
 
+    def get_source_files(self) -> list[str]:
+        """For the manifest, which takes no absolute paths: without the C code, which lasts as long as the build."""
+        return [name for name in super().get_source_files() if not Path(name).is_absolute()]
+
 
 class Wheel(bdist_wheel):
     """bdist_wheel, which knows before it chooses a name whether there is machine code in it."""
