@@ -236,8 +236,11 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
 
 
 def report_failure(pipe: Pipe, stage: str, text: str) -> None:
-    """Tell the master why this worker could not boot; whoever reads standard error if there is no master."""
-    if not pipe.send("failed", {"stage": stage, "traceback": text[-TRACEBACK_LIMIT:]}):
+    """Tell the master why this worker could not boot; whoever reads standard error if there is no master.
+
+    A master that stops for the same failure of another worker has told it already, and hung up on this one.
+    """
+    if not pipe.send("failed", {"stage": stage, "traceback": text[-TRACEBACK_LIMIT:]}) and not pipe.is_dismissed():
         with contextlib.suppress(OSError):  # standard error is gone, too
             os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
 

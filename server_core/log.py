@@ -193,15 +193,26 @@ def json_line(event: dict[str, object]) -> str:
 
 
 def _console() -> Callable[[dict[str, object]], str]:
-    """Renders for a console: a text of many lines stands below its event, indented, so that no line of it is one."""
+    """Renders for a console: a text of many lines stands below its event, indented, so that no line of it is one.
+
+    A text that another event has just shown (worker.boot_failed, then application.failed) is not shown again: its last
+    line stands for it. The same event's is shown each time: a second request that fails in the same way is news.
+    """
     from structlog.dev import ConsoleRenderer  # here: see above
 
     # 28 columns for the event, by position: structlog 25 gave the parameter another name.
     draw = ConsoleRenderer(28, colors=is_terminal(), sort_keys=False)
 
+    shown: tuple[object, list[str]] = (None, [])
+
     def render(event: dict[str, object]) -> str:
+        nonlocal shown
         blocks = [event.pop(key) for key in BLOCK_KEYS if key in event]
         lines = [line for block in blocks for line in str(block).rstrip().splitlines()]
+        if lines and shown[1] == lines and shown[0] != event["event"]:
+            lines = lines[-1:]
+        elif lines:
+            shown = event["event"], lines
         # structlog takes the repr of a text with white space only, and there are escape sequences without any.
         facts = {name: printable(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
         facts["timestamp"] = datetime.now().isoformat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Mapping
 
 from server_core.contract import MESSAGE_LIMIT, Message, decode, encode
@@ -48,6 +49,17 @@ class Pipe:
             except OSError:  # EPIPE, ECONNRESET: the master is gone, which receive() will say, too
                 self.is_gone = True
         return not self.is_gone
+
+    def is_dismissed(self) -> bool:
+        """True if the master lives and has hung up nevertheless: it does not want this worker any more.
+
+        The master made the pair of sockets (SO_PEERCRED, unix(7)), and is every worker's parent (template.py).
+        """
+        if not self.is_gone or not hasattr(socket, "SO_PEERCRED"):
+            return False
+        form = struct.Struct("3i")
+        master, _, _ = form.unpack(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
+        return bool(master == os.getppid())
 
     def receive_one(self) -> Message:
         """Wait for the first message (the spec); MasterGone at end of file."""

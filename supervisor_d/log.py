@@ -20,7 +20,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "master.completed": Event("debug", (), "The rest of the master's code is in memory, a second after its start."),
     "master.unconfined": Event("warning", ("reason",), "Workers are root, and nothing confines them; told once."),
     "master.degraded": Event("warning", ("feature", "reason"), "Something this system lacks is done without."),
-    "master.stopped": Event("info", ("exit_code", "duration_s"), "The master exits; the last line of a run."),
+    "master.stopped": Event(
+        "info",
+        ("exit_code", "duration_s"),
+        "The master exits; only application.failed follows, which repeats why no worker could boot.",
+    ),
     "master.failed": Event("error", ("error",), "The master cannot start or go on; exits non-zero after this."),
     "master.faulted": Event(
         "error",

@@ -102,6 +102,19 @@ def test_a_traceback_stands_indented_below_its_event_on_a_console() -> None:
     assert lines[1:] == ["    Traceback:", "      File", "    LookupError: \\x1b[2J"]
 
 
+def test_a_traceback_that_another_event_has_just_shown_is_not_shown_again_on_a_console() -> None:
+    first, second = "Traceback:\n  File\nKeyError: 'A'", "Traceback:\n  File\nKeyError: 'B'"
+    with standard_error() as reader:
+        log = a_log("console")
+        log("application.failed", stage="import", traceback=first)
+        log("request.failed", method="GET", path="/", traceback=first)
+        log("request.failed", method="GET", path="/", traceback=second)
+        log("request.failed", method="GET", path="/", traceback=second)
+        below = [line for line in said(reader).splitlines() if line.startswith("    ")]
+    told = [["    Traceback:", "      File", f"    KeyError: '{which}'"] for which in "AB"]
+    assert below == [*told[0], told[0][-1], *told[1], *told[1]]
+
+
 def test_auto_is_json_where_standard_error_is_no_terminal() -> None:
     with standard_error() as reader:
         a_log("auto")("server.stopped", pid=1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -106,3 +108,24 @@ def test_what_is_no_message_is_a_master_gone(ends: Ends, line: bytes) -> None:
     with pytest.raises(MasterGone):
         pipe.receive_one()
     assert pipe.is_gone
+
+
+FAILS = """
+import sys
+from server_core.life import report_failure
+from server_core.pipe import Pipe
+report_failure(Pipe.from_descriptor(int(sys.argv[1])), "import", "KeyError: 'A'")
+"""
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="needs SO_PEERCRED")
+@pytest.mark.parametrize("is_masters_child", [True, False])
+def test_a_failure_is_written_to_standard_error_only_where_no_master_lives(is_masters_child: bool) -> None:
+    """A master that lives and has hung up stops for another worker's failure. This process made the pair."""
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    between = [] if is_masters_child else ["sh", "-c", '"$@"; exit 0', "sh"]
+    command = [*between, sys.executable, "-c", FAILS, str(ours.fileno())]
+    with ours:
+        done = subprocess.run(command, pass_fds=[ours.fileno()], stderr=subprocess.PIPE, text=True, check=True)
+    assert done.stderr == ("" if is_masters_child else "KeyError: 'A'\n")
