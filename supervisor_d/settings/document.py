@@ -9,8 +9,9 @@ import os
 import stat
 from pathlib import Path
 
+from supervisor_d.settings.elsewhere import suggestion
 from supervisor_d.settings.rows import ROWS
-from supervisor_d.settings.source import Given, Origin, Source, near_misses
+from supervisor_d.settings.source import Given, Origin, Source
 
 NOT_IN_FILES = frozenset(("config",))
 """A file cannot name the file."""
@@ -59,5 +60,5 @@ def accept(content: dict[str, object], path: Path, problems: list[str]) -> dict[
         elif key in NOT_IN_FILES:
             problems.append(f"{key}: cannot be set in a file; give --config or SUPERVISOR_D_CONFIG ({source})")
         else:
-            problems.append(f"{key}: unknown{near_misses(key.replace('_', '-'), names)} ({source})")
+            problems.append(f"{key}: unknown{suggestion(key.replace('_', '-'), names)} ({source})")
     return given

@@ -6,8 +6,10 @@ no counterpart at all is told so only where its name is the first thing that peo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from supervisor_d.settings.source import near_misses
 
 BIND: Final = "--bind HOST:PORT"
 ONE_KIND: Final = "every worker serves ASGI"
@@ -53,7 +55,19 @@ HERE: Final[Mapping[str, str]] = {
 }
 """Flag elsewhere: what does the same here."""
 
+SPELT: Final[Mapping[str, str]] = {flag.replace("_", "-"): flag for flag in HERE}
+"""The same flags, spelt as our settings are."""
+
 
 def hint(flag: str) -> str | None:
     """How to say here what a flag says elsewhere; None if nobody calls anything so."""
     return f"No such option {flag!r}; here: {HERE[flag]}." if flag in HERE else None
+
+
+def suggestion(wrong: str, accepted: Iterable[str]) -> str:
+    """The end of a message about a name that is no setting, in a file, a variable or a Python call; may be empty.
+
+    The name elsewhere first: to someone who wrote `reload = true`, `preload` would be wrong advice.
+    """
+    flag = SPELT.get("--" + wrong.replace("_", "-"))
+    return f"; here: {HERE[flag]}" if flag else near_misses(wrong, accepted)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from server_core.contract import INDEX_VARIABLE, SLOT_VARIABLE
+from supervisor_d.settings.elsewhere import suggestion
 from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row
-from supervisor_d.settings.source import Given, Origin, Source, near_misses
+from supervisor_d.settings.source import Given, Origin, Source
 
 SLOT_VARIABLES: Final = (SLOT_VARIABLE, INDEX_VARIABLE, "SUPERVISOR_D_GENERATION")
 """What workers tell their applications, and one that starts a supervisor-d of its own passes on."""
@@ -49,7 +50,7 @@ def read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[st
 def unknown(variable: str) -> str:
     """The problem with a variable that has our prefix and is no setting; compared without the prefix all share."""
     name = variable.removeprefix(PREFIX).lower().replace("_", "-")
-    return f"{variable}: unknown{near_misses(name, [row.long for row in ROWS.values()])} (env {variable})"
+    return f"{variable}: unknown{suggestion(name, [row.long for row in ROWS.values()])} (env {variable})"
 
 
 def value_of(row: Row, variable: str, text: str) -> str | list[str]:

@@ -19,11 +19,12 @@ from supervisor_d.settings.application_name import name_of
 from supervisor_d.settings.consistency import Host, ThisHost, contradictions
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.document import read_document
+from supervisor_d.settings.elsewhere import suggestion
 from supervisor_d.settings.environment import read_environment, relevant
 from supervisor_d.settings.location import anchored, locate, working_directory
 from supervisor_d.settings.rows import ROWS, Row
 from supervisor_d.settings.search_path import SearchPath, search_path
-from supervisor_d.settings.source import Given, Origin, Source, near_misses
+from supervisor_d.settings.source import Given, Origin, Source
 
 DEFAULT = Source(Origin.DEFAULT)
 NAMED_AFTER_APP = Source(Origin.DEFAULT, "(after the application)")
@@ -122,7 +123,7 @@ def read_flags(flags: Mapping[str, object], origin: Origin, problems: list[str])
     given: dict[str, Given] = {}
     for name, value in flags.items():
         if name not in ROWS:
-            problems.append(f"{name}: unknown{near_misses(name, ROWS)} ({origin.value})")
+            problems.append(f"{name}: unknown{suggestion(name, ROWS)} ({origin.value})")
         elif value is not None and ROWS[name].option.secret and origin is Origin.FLAG:
             problems.append(
                 f"{ROWS[name].long}: is a secret, and every user may read a command line; give it in a --config file "
