@@ -209,7 +209,7 @@ class Performer:
             settings=configuration.location.server,
             directory=configuration.location.directory,
             search=configuration.location.search,
-            terminal=configuration.terms.workers == 1 and has_terminal(),
+            terminal=configuration.terms.workers == 1 and order.index == 0 and has_terminal(),
             template=_template(configuration.settings.daemon),
             index=order.index,
         )

@@ -53,6 +53,10 @@ def test_a_single_worker_in_the_foreground_reads_the_terminal_and_may_stop_in_a_
             assert connection.getresponse().read().decode() == f"{pid} -"
             connection.close()
             assert not [event for event in daemon.events if event["event"] == "worker.hung"]
+            assert daemon.ctl("scale", "2").returncode == 0
+            (second,) = daemon.heard.expect("worker.ready", slot=2)
+            files = [os.readlink(f"/proc/{each}/fd/0") for each in (pid, second["pid"])]
+            assert files == ["/dev/tty", os.devnull]
     finally:
         os.close(ours)
         os.close(theirs)
