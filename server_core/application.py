@@ -17,7 +17,7 @@ from typing import cast
 from server_core.adapters import Application, adapt, kind_of
 from server_core.errors import BootError, Unfit, UsageError, application_traceback
 from server_core.kinds import parse_app
-from server_core.origin import origin_of
+from server_core.module_origin import origin_of
 from server_core.records import dataclass
 
 

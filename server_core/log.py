@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from server_core.journal import is_journal, prioritised
+from server_core.journald import is_journal, prioritised
 from server_core.records import dataclass
 
 PATIENCE_MS: Final = 50
