@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeAlias, cast
 
-from server_core.errors import Unfit
+from server_core.errors import BootError, Unfit
 from server_core.wsgi import WsgiApplication, completed, enter
 
 Scope: TypeAlias = MutableMapping[str, object]
@@ -67,7 +67,8 @@ def _wsgi(found: Callable[..., object], name: str) -> Application:
             continue
         app = completed(cast(WsgiApplication, found))
         return _without_lifespan(cast(Application, wrap(app)))
-    raise Unfit(
+    raise BootError(  # whatever the application is
+        "import",
         "interface: wsgi needs a2wsgi or asgiref, and neither is installed for this Python; "
         "pip install 'supervisor-d[wsgi]' installs a2wsgi",
     )

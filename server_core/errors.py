@@ -44,7 +44,7 @@ class BootError(ServerError):
 
 
 class Unfit(BootError):
-    """What was found by the application's name is none."""
+    """What the application's name leads to is no application; `load()` adds which file it came from."""
 
     def __init__(self, report: str) -> None:
         super().__init__("import", report)
