@@ -1,4 +1,4 @@
-"""Whether a thread waits in a debugger: whoever looks at a program there must not lose it to the hang watch."""
+"""Whether a thread waits in a debugger: the hang watch must not replace a worker that an operator looks at there."""
 
 from __future__ import annotations
 

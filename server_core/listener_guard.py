@@ -1,9 +1,9 @@
-"""Sets a listener right again that another process of the same user has changed. Each worker does, with its beats.
+"""Restores a listener that another process of the same user has changed. Each worker does, with its beats.
 
 Workers hold the very sockets that the master bound, so that what one of them sets holds for all (listener_options).
 Who may set an option may also set it back, and workers beat in any case: no process is woken for it, and no request
 pays. Rejected: a timer in the master, which sleeps while nothing happens; a socket of its own for each worker
-(SO_REUSEPORT), which loses who waits in the queue of a worker that ends.
+(SO_REUSEPORT), which resets the clients in the queue of a worker that ends.
 """
 
 from __future__ import annotations

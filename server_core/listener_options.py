@@ -2,8 +2,8 @@
 
 All processes that hold a listener hold one open file description and one socket (open(2), dup(2)): what one of them
 sets is set for all, and an accepted socket inherits most of it. Any of these can keep clients away or lose their
-responses: SO_RCVLOWAT lets nobody hear them, SO_LINGER of no time resets them with the response on its way, a filter
-drops what they send, a backlog of 0 refuses all but one.
+responses: SO_RCVLOWAT keeps their requests from the worker, SO_LINGER of no time resets them with the response on its
+way, a filter drops what they send, a backlog of 0 has all but one wait.
 """
 
 from __future__ import annotations

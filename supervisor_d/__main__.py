@@ -13,7 +13,8 @@ def main() -> None:
 
     A daemon takes signals before all else. Of PID 1 the kernel drops those for which there is no handler yet, so that a
     container that is stopped while it starts would go on until it is killed; others would end of a SIGHUP. What comes
-    before this line, while the interpreter starts, cannot be kept by Python: only who executes it can block signals.
+    before this line, while the interpreter starts, cannot be kept by Python: the program that executes it can block
+    signals.
 
     Closed standard streams are opened before that, and before ctypes is imported: libffi may keep a descriptor of its
     own library (static trampolines, as of 3.4), which would become standard input.

@@ -1,4 +1,4 @@
-"""Tells whoever supervises the daemon how it is, in the languages there are: sd_notify(3), and s6's descriptor."""
+"""Sends the daemon's state to the service manager: by sd_notify(3), and on the descriptor that s6 and dinit open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from supervisor_d.policy.status import Status
 
 
 class Announcer:
-    """Both of them, as far as they are there; `is_heard` says whether any is."""
+    """Both ways, as far as the service manager has them; `is_heard` says whether it has one."""
 
     def __init__(self, ready_fd: int, source: str, log: Log) -> None:
         """`ready_fd` comes from `source`. Raises ConfigurationError if it cannot be written to."""
@@ -32,7 +32,7 @@ class Announcer:
         return self._notifier is not None or self._ready is not None
 
     def show(self, status: Status) -> None:
-        """Tell what is new in this status."""
+        """Send what is new in this status."""
         if self._notifier is not None:
             self._notifier.show(notice_of(status, self._notifier.notice))
         if self._ready is not None and phase_of(status, Phase.STARTING) is Phase.READY:
@@ -40,7 +40,7 @@ class Announcer:
             self._ready = None
 
     def last_words(self, text: str) -> None:
-        """Tell why the daemon ends, where that can be told."""
+        """Send why the daemon ends, where the protocol can say it."""
         if self._notifier is not None:
             self._notifier.last_words(text)
 

@@ -1,4 +1,5 @@
-"""Tells a supervisor that we are ready, as s6 has it: a newline on a descriptor that it opened, once. Host side.
+"""Reports to a supervisor that the daemon is ready, as s6 has it: a newline on a descriptor that it opened, once. Host
+side.
 
 s6-supervise(8) and dinit open a pipe, name its descriptor (`notification-fd`, `ready-notification`), and wait for a
 newline; what is closed without one was never ready. A number that the supervisor did not open may be one of our own
@@ -35,13 +36,13 @@ class ReadyDescriptor:
             if room.poll(0):
                 os.write(self._number, b"\n")
             else:
-                self._report("its pipe is full, and nobody reads it")
+                self._report("its pipe is full, and is not read")
         except OSError as error:  # EPIPE: its reader is gone
             self._report(str(error.strerror))
         self.close()
 
     def close(self) -> None:
-        """Without a newline, if it was not told: whoever waits sees that it never will be."""
+        """Without a newline, if none was written: the supervisor reads the end of the pipe then."""
         number, self._number = self._number, None
         if number is not None:
             os.close(number)

@@ -7,7 +7,17 @@ from typing import Final
 from server_core.proxy.peers import parse_trusted
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init.plan import Plan
-from supervisor_d.init.upstream import LOCAL, Front, Says, Server, Upstream, servers_of, upstream_of, words_of
+from supervisor_d.init.upstream import (
+    LOCAL,
+    TUNNEL_S,
+    Front,
+    Says,
+    Server,
+    Upstream,
+    servers_of,
+    upstream_of,
+    words_of,
+)
 from supervisor_d.settings.address import TcpAddress, UnixAddress
 from supervisor_d.settings.declaration import Settings
 
@@ -101,16 +111,13 @@ def conf(plan: Plan, group: str = "") -> str:
     return HTTP.format(
         user=user,
         silence=upstream.silence_s,
-        tunnel=max(upstream.tunnel_s, TUNNEL_S),
+        tunnel=max(upstream.tunnel_s, TUNNEL_S),  # here a WebSocket has a time of its own
         fields=fields(upstream),
         prefix=prefix(upstream.prefix),
         reuse="http-reuse safe" if upstream.idle_ms else "option httpclose",
         servers=lines,
     )
 
-
-TUNNEL_S: Final = 3600
-"""At least, where a WebSocket has a time of its own. Chosen."""
 
 PURGES: Final = 12
 """How many times within the time for an idle connection half of those that idle are closed, which is how HAProxy gives

@@ -1,4 +1,4 @@
-"""Which index a worker has: 0 to N-1 within its generation, the same for whoever follows it; pure.
+"""Which index a worker has: 0 to N-1 within its generation, the same for its successor; pure.
 
 A slot is where a process lives, and another one after each reload and recycling. An index is what its application may
 know itself by: it stays with the successor, in a slot of whatever number. So "index 0 runs the scheduler" holds for one
@@ -40,7 +40,7 @@ def surplus(staying: Sequence[Handle], many: int) -> list[Handle]:
 
 
 def _reluctance(handle: Handle) -> tuple[int, int]:
-    """Who keeps an index: one that serves, then one that comes, then a place that is only kept; the lowest slot."""
+    """Order in which they keep an index: serving, then booting, then in back-off or held; the lowest slot first."""
     if handle.ready:
         return 0, handle.slot
     return 2 if handle.state is SlotState.BACKOFF or handle.held else 1, handle.slot

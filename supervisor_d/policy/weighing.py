@@ -47,7 +47,7 @@ class Weighing:
         return min((scale.due for scale in self._scales.values()), default=None)
 
     def due(self, desk: Desk) -> tuple[Slot, ...]:
-        """Whom to weigh now; if no answer comes, the next look is twice as far away as this one was."""
+        """The slots to weigh now; if no answer comes, the next look is twice as far away as this one was."""
         ready = {handle.slot: handle for handle in desk.fleet if handle.ready} if desk.terms.max_memory else {}
         known = {slot: scale for slot, scale in self._scales.items() if slot in ready}
         self._scales = {slot: known.get(slot, _new(desk, handle)) for slot, handle in ready.items()}
@@ -63,7 +63,7 @@ class Weighing:
         return tuple(due)
 
     def note(self, desk: Desk, handle: Handle, size_bytes: int) -> None:
-        """It weighs this much now."""
+        """Keep what a worker weighs now, and when to look at it next."""
         scale = self._scales.get(handle.slot)
         if scale is not None and scale.birth == handle.birth:
             scale.every_s = interval_s(scale, size_bytes, desk.terms.max_memory, desk.now)
