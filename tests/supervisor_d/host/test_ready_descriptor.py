@@ -60,7 +60,7 @@ def test_a_reader_that_is_gone_and_a_full_pipe_are_reported_and_not_waited_for(p
         ready.tell()
         if number == writing:
             os.close(reading)
-    assert failures == ["its pipe is full, and nobody reads it", "Broken pipe"]
+    assert failures == ["its pipe is full, and is not read", "Broken pipe"]
 
 
 def test_what_cannot_be_written_to_is_refused_by_name(pipe: tuple[int, int]) -> None:
