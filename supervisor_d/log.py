@@ -90,7 +90,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "zygote.refused": Event("warning", ("generation", "reason"), "Workers are not forked, but started each by itself."),
     "zygote.killed": Event("warning", ("generation", "pid", "timeout_s"), "A zygote did not end in time: SIGKILL."),
     "zygote.ended": Event("info", ("generation", "pid", "exit_code", "signal"), "A generation's zygote is gone."),
-    "worker.spawned": Event("info", WORKER, "A worker process was started."),
+    "worker.spawned": Event(
+        "info",
+        (*WORKER, "role"),
+        "A worker process was started. With role, template or zygote, it is not one more worker: if it can be forked, "
+        "the worker that follows it in the slot is forked from it.",
+    ),
     "worker.spawn_failed": Event("error", ("slot", "generation", "error", "retry_s"), "No process could be started."),
     "worker.booted": Event("debug", WORKER, "The interpreter is up; the application is being imported."),
     "worker.started": Event("debug", WORKER, "Lifespan start-up is complete."),

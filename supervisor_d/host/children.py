@@ -12,8 +12,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
-from server_core.contract import MESSAGE_LIMIT, WorkerSpec
+from server_core.contract import MESSAGE_LIMIT, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.foreign_children import ForeignChildren
@@ -26,6 +27,9 @@ from supervisor_d.settings.identity import Identity
 from supervisor_d.vocabulary import Generation, Pid, Slot, WorkerExited, WorkerSpawned
 
 Verbs = Mapping[str, Callable[[Mapping[str, object]], None]]
+
+ROLES: Final = {Template.NONE: None, Template.SERVER: "template", Template.APPLICATION: "zygote"}
+"""What the log calls a process by what it is spawned for; nothing if that is to serve."""
 
 
 @dataclass(slots=True)
@@ -116,7 +120,8 @@ class Children:
         finally:
             theirs.close()
         pid = Pid(process.pid)
-        self._raise(Child(slot, Generation(spec.generation), pid, process, pipe, _open_pidfd(pid)))
+        child = Child(slot, Generation(spec.generation), pid, process, pipe, _open_pidfd(pid))
+        self._raise(child, ROLES[spec.template])
 
     def conceive(self, spec: WorkerSpec, others: Verbs | None = None) -> tuple[Pipe, socket.socket]:
         """A new worker's pipe with its spec in it, and the end that it is to get. Raises SpawnError or OSError."""
@@ -147,14 +152,14 @@ class Children:
             self._watcher.watch(child.pidfd, READ, lambda _: self._reap_other(child))
         return child
 
-    def _raise(self, child: Child) -> None:
+    def _raise(self, child: Child, role: str | None = None) -> None:
         """Watch over a process that has just come to be."""
         self._after_start(child.pid)
         self._by_slot[child.slot] = child
         child.pipe.listen()
         if child.pidfd is not None:
             self._watcher.watch(child.pidfd, READ, lambda _: self._reap(child))
-        self._watcher.tell(WorkerSpawned(child.slot, child.pid))
+        self._watcher.tell(WorkerSpawned(child.slot, child.pid, role))
 
     def signal(self, slot: Slot, number: int) -> None:
         """Send a signal to the slot's process; nothing if it has none any more, its exit is being told then."""

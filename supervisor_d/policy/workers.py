@@ -88,7 +88,7 @@ def take_life(desk: Desk, handle: Handle, fact: Life, *, serve: bool, refill: bo
 def spawned(desk: Desk, handle: Handle, fact: WorkerSpawned) -> None:
     handle.move(Cause.SPAWNED, desk.now)
     handle.pid = fact.pid
-    desk.outbox.report_worker("worker.spawned", handle)
+    desk.outbox.report_worker("worker.spawned", handle, **({"role": fact.role} if fact.role else {}))
 
 
 def booted(desk: Desk, handle: Handle) -> None:

@@ -23,6 +23,7 @@ class DeadlineReached:
 class WorkerSpawned:
     slot: Slot
     pid: Pid
+    role: str | None = None  # what it is to be if it is not to serve: template or zygote
 
 
 @dataclass(frozen=True, slots=True)

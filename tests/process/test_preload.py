@@ -83,6 +83,8 @@ def started(daemon: Daemon, workers: int = 2) -> Mapping[str, object]:
     """What was said of the zygote, once all workers are ready."""
     daemon.heard.expect("worker.ready", times=workers)
     (event,) = daemon.heard.expect("zygote.preloaded")
+    roles = [(spawned["pid"], spawned["role"]) for spawned in daemon.heard.named("worker.spawned") if "role" in spawned]
+    assert roles == [(event["pid"], "zygote")]
     return event
 
 

@@ -57,6 +57,8 @@ def started(daemon: Daemon, workers: int = 2) -> int:
     """The first template's pid, once all workers are ready; it has ended then."""
     daemon.heard.expect("worker.ready", times=workers)
     (event,) = daemon.heard.expect("template.prepared")
+    roles = [(spawned["pid"], spawned["role"]) for spawned in daemon.heard.named("worker.spawned") if "role" in spawned]
+    assert roles == [(event["pid"], "template")]
     daemon.heard.expect("template.ended", pid=event["pid"], exit_code=0, signal=None)
     assert isinstance(event["pid"], int)
     return event["pid"]
