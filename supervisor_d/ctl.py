@@ -18,6 +18,7 @@ from server_core.exit_codes import EXIT_USAGE
 from supervisor_d.control import client, discovery, incident_text, render
 from supervisor_d.control.commands import summary_of
 from supervisor_d.control.discovery import Found
+from supervisor_d.control.option_place import PlacedGroup
 from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
 from supervisor_d.control.reader import whole
 from supervisor_d.control.terminal import printable
@@ -79,7 +80,7 @@ def expected(_: click.Context, __: click.Parameter, value: str) -> Trust:
         raise click.BadParameter(str(error)) from None
 
 
-@click.group(short_help="Ask and steer a running daemon.")
+@click.group(cls=PlacedGroup, short_help="Ask and steer a running daemon.")
 @click.option(
     "--socket",
     "socket",

@@ -252,6 +252,13 @@ def test_a_refusal_exits_with_1_and_its_reason_on_standard_error(door: Door) -> 
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "supervisor-d: that many cannot be\n")
 
 
+@pytest.mark.parametrize("option", ["--socket", "--name", "--expect-user"])
+def test_an_option_of_ctl_behind_its_command_is_refused_with_its_place(option: str) -> None:
+    result = CliRunner().invoke(cli, ["ctl", "status", option, "main"], prog_name="supervisor-d")
+    assert result.exit_code == 2
+    assert f"{option} stands before the command: `supervisor-d ctl {option} ... status`." in result.stderr
+
+
 def test_reload_shows_progress_and_exits_with_0_when_committed(door: Door) -> None:
     result, fact = ctl_answered(
         door,
