@@ -194,7 +194,8 @@ def progress(told: Object) -> str:
     known = ("phase", "generation", "replaced", "target")
     if all(key in told for key in known):
         line = f"{painted(text(told, 'phase'), False)}: generation {text(told, 'generation')}"
-        return f"{line}, {text(told, 'replaced')} of {text(told, 'target')} replaced"
+        line += f", {text(told, 'replaced')} of {text(told, 'target')} replaced"
+        return f"{line}, {text(told, 'ready')} ready" if "ready" in told else line
     return " ".join(f"{printable(key)}={fact(value)}" for key, value in told.items())
 
 

@@ -167,6 +167,8 @@ def test_an_event_is_one_line_and_its_traceback_stands_below() -> None:
 
 def test_progress_is_one_line_whatever_it_holds() -> None:
     known = {"phase": "rolling", "generation": 2, "replaced": 1, "target": 4, "ready": 4}
+    assert render.progress(known) == "rolling: generation 2, 1 of 4 replaced, 4 ready"
+    del known["ready"]  # an older daemon does not tell it
     assert render.progress(known) == "rolling: generation 2, 1 of 4 replaced"
     assert render.progress({**known, "phase": "rolling_back"}).startswith("rolling back: generation 2")
     assert render.progress({"phase": "canary"}) == "phase=canary"
