@@ -229,6 +229,9 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str, password: st
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError("ssl_keyfile", f"{key} is not the key of the certificate in {certificate}") from error
         text = Path(key).read_text(encoding="latin-1")
+        if "PRIVATE KEY-----" not in text and key == certificate:
+            wrong = f"{certificate} holds a certificate without its private key; give the key's file"
+            raise TlsError("ssl_keyfile", wrong) from error
         if "PRIVATE KEY-----" not in text:
             raise TlsError("ssl_keyfile", f"{key} holds no private key in PEM") from error
         if "ENCRYPTED" in text:

@@ -8,6 +8,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import Final
 
 from server_core import listener_options
@@ -120,6 +121,19 @@ def bind_patiently(
             select.poll().poll(BUSY_RETRY_MS)  # before the loop runs there is nothing else to attend to
 
 
+def _of_low_ports(address: TcpAddress | UnixAddress) -> str:
+    """What a port that only the privileged may bind needs (ip(7), ip_unprivileged_port_start)."""
+    if isinstance(address, UnixAddress):
+        return ""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except OSError:  # not Linux
+        first = 1024
+    if address.port >= first:
+        return ""
+    return f"; ports below {first} need root or CAP_NET_BIND_SERVICE, or choose another"
+
+
 def _plainly(error: OSError, address: TcpAddress | UnixAddress) -> str:
     if isinstance(address, UnixAddress) and error.errno in (errno.ENOENT, errno.ENOTDIR):
         directory = os.path.dirname(address.path) or "."
@@ -129,7 +143,11 @@ def _plainly(error: OSError, address: TcpAddress | UnixAddress) -> str:
         by = str(error.strerror).partition(unix_path.IN_USE_BY)[2]
         return f"already in use by {by}" if by else "already in use; stop what listens there, or choose another"
     if error.errno == errno.EACCES:
-        return "permission denied"
+        return f"permission denied{_of_low_ports(address)}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            "cannot assign requested address: no interface here has it; choose one of this machine, or 0.0.0.0 or [::]"
+        )
     return (error.strerror or str(error)).lower()
 
 

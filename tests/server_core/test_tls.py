@@ -86,7 +86,7 @@ def test_what_cannot_be_used_is_told_by_its_settings_name(tmp_path: Path) -> Non
         ({"ssl_certfile": garbage}, "ssl_certfile", "holds no certificate"),
         ({"ssl_certfile": broken}, "ssl_certfile", "cannot be used"),
         ({"ssl_keyfile": (localhost().key, other.key)}, "ssl_keyfile", "once for each ssl-certfile"),
-        ({"ssl_keyfile": ()}, "ssl_keyfile", "holds no private key"),
+        ({"ssl_keyfile": ()}, "ssl_keyfile", "holds a certificate without its private key; give the key's file"),
         ({"ssl_ciphers": "NONE-SUCH"}, "ssl_ciphers", "NONE-SUCH"),
         ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs", "needs ssl-ca-certs"),
         ({"ssl_ca_certs": missing[0]}, "ssl_ca_certs", "No such file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -175,8 +176,23 @@ def test_an_address_that_is_given_up_meanwhile_is_taken(opened: Opened, monkeypa
 
 
 def test_an_address_that_is_not_ours_and_a_name_that_is_none_are_refused(opened: Opened) -> None:
-    assert opened.refused("192.0.2.1:80").startswith("192.0.2.1:80: cannot assign requested address (bind, from flag")
+    wrong = "cannot assign requested address: no interface here has it; choose one of this machine, or 0.0.0.0 or [::]"
+    assert opened.refused("192.0.2.1:80") == f"192.0.2.1:80: {wrong} (bind, from flag --bind)"
     assert "no-such-host.invalid:80: " in opened.refused("no-such-host.invalid:80")
+
+
+LOW_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+@pytest.mark.skipif(not LOW_PORT.exists() or int(LOW_PORT.read_text()) < 2, reason="every user may bind any port")
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may; needs setpriv")
+def test_a_low_port_is_refused_with_what_it_needs() -> None:
+    lacking = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    command = [*lacking, sys.executable, "-m", "supervisor_d", "run", "app:app", "--bind", "127.0.0.1:1"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 4
+    needed = f"permission denied; ports below {int(LOW_PORT.read_text())} need root or CAP_NET_BIND_SERVICE"
+    assert f"127.0.0.1:1: {needed}, or choose another (bind, from flag --bind)" in refused.stderr
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o777])
