@@ -63,6 +63,9 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
     """Judge one worker by its last beats."""
     if handle.state not in UP or handle.finished:
         return
+    if handle.distrusted and handle.state is SlotState.DRAINING and handle.trouble is None:
+        handle.alarms.pop(Alarm.LOOK, None)
+        return
     beat_at = Instant(max(handle.beat_at, seen.loop_beat_at))
     silent_s = desk.now - beat_at
     if silent_s < desk.terms.timeout:
@@ -116,6 +119,19 @@ def _clear(desk: Desk, handle: Handle, silent_s: float) -> None:
     handle.alarms.pop(Alarm.RECORD, None)
     handle.fate = Fate.LEFT if handle.state is SlotState.DRAINING else None
     desk.outbox.report_worker("worker.recovered", handle, silent_s=round(silent_s, 3))
+
+
+def distrust(desk: Desk, handle: Handle) -> None:
+    """Its record cannot be true, so that nobody knows when it beat last: silence is counted from now on.
+
+    It has one timeout more to be replaced in, and is judged by the deadline of its drain then. Rejected: to count from
+    the last beat that was sound, which the master has looked at a timeout ago; a worker that serves would be called
+    hung, and killed before its replacement is there, with the requests in it.
+    """
+    handle.distrusted = True
+    if handle.trouble is None and handle.state in UP and not handle.finished:
+        handle.beat_at = desk.now
+        handle.arm(Alarm.LOOK, desk.now + desk.terms.timeout)
 
 
 def excuse(desk: Desk, handle: Handle) -> None:

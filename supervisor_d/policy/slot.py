@@ -98,6 +98,8 @@ class Handle:
     """It has said that it leaves, and closed its listeners."""
     finished: bool = False
     """Its requests are over: its beats do not count any more, as its lifespan shutdown may block its event loop."""
+    distrusted: bool = False
+    """Its record said what cannot be true: that it does not beat may be untrue, too."""
     drained: bool = False
     pipe_closed: bool = False
     held: bool = False
@@ -140,7 +142,7 @@ class Handle:
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
         self.serves = self.has_left = self.finished = self.drained = self.pipe_closed = False
-        self.held = self.extended = self.left_behind = False
+        self.held = self.extended = self.left_behind = self.distrusted = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:

@@ -191,6 +191,7 @@ class Supervisor:
                 self._requests.recycle(handle, fact.reason)
             case RecordRefused():
                 desk.outbox.report_worker("worker.record_refused", handle, fault=fact.fault)
+                liveness.distrust(desk, handle)
                 self._requests.recycle(handle, f"its record cannot be true: {fact.fault}", urgent=True)
             case _:
                 reason = f"memory nearly used up: {fact.used_bytes} of {fact.limit_bytes} bytes"

@@ -40,7 +40,7 @@ class Attack:
 
 ATTACKS: Final = (
     *(
-        Attack(f"{called} in the record", (f"/records/{garbage}",), ("worker.record_refused", "worker.exited"))
+        Attack(f"{called} in the record", (f"/record/{garbage}",), ("worker.record_refused", "worker.exited"))
         for called, garbage in (("0xff", "ff"), ("NaN", NAN), ("1e308", HUGE))
     ),
     Attack("garbage in the table of loads", (f"/loads/{HUGE}", f"/loads/{NAN}", "/loads/ff") * 10),

@@ -72,8 +72,6 @@ async def app(scope, receive, send):
     _, command, *arguments = scope["path"].split("/")
     body = str(os.getpid())
     if command == "record":
-        scribble("worker-", bytes.fromhex(arguments[0]))
-    elif command == "records":
         keep_scribbling(bytes.fromhex(arguments[0]))
     elif command == "loads":
         scribble("loads", bytes.fromhex(arguments[0]))
