@@ -36,7 +36,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "socket.awaited": Event(
         "warning",
         ("address", "pids", "timeout_s"),
-        "Workers whose master is gone hold the address: it is bound when they have ended, or the start fails (exit 4).",
+        "Workers whose master is gone hold the address: it is bound when they end; after this time they are killed.",
+    ),
+    "socket.freed": Event(
+        "warning",
+        ("address", "pids", "how"),
+        "Workers whose master is gone held the address and hung: their listener was shut down, or they were killed.",
     ),
     "socket.backlog_capped": Event(
         "warning", ("backlog", "somaxconn"), "The kernel keeps accept queues shorter than backlog; told once."

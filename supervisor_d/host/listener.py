@@ -17,9 +17,8 @@ from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import ListenerError, StoppedWaiting
 from supervisor_d.host import unix_path
-from supervisor_d.host.predecessor import stop_asked_for, workers_left_at
+from supervisor_d.host.predecessor import Predecessor, stop_asked_for
 from supervisor_d.settings.address import Address, TcpAddress, UnixAddress, parse_address
-from supervisor_d.vocabulary import Instant
 
 BUSY_FOR_S: Final = 1.0
 """How long a busy address is tried: workers of a master that was killed close their listeners as soon as they notice,
@@ -93,30 +92,25 @@ class Listener:
 
 
 def bind_patiently(
-    address: TcpAddress | UnixAddress,
-    binding: Binding,
-    awaited: Callable[[tuple[int, ...]], None] = lambda _: None,
+    address: TcpAddress | UnixAddress, binding: Binding, tell: Callable[..., None] = lambda *_, **__: None
 ) -> list[Listener]:
     """Bind, and for a moment keep trying an address that is still busy; longer while a predecessor's workers hold it.
 
-    `awaited` is told their pids, once. Raises ListenerError, or StoppedWaiting if a signal asks for an end meanwhile.
+    `tell` is called with an event and its facts (Predecessor). Raises ListenerError, or StoppedWaiting if a signal asks
+    for an end meanwhile.
     """
-    started_at = clock.now()
-    give_up_at = started_at + BUSY_FOR_S
-    told = False
+    predecessor = Predecessor(address, binding.patience_s, tell)
+    give_up_at = clock.now() + BUSY_FOR_S
     while True:
         try:
             return _bind_tcp(address, binding) if isinstance(address, TcpAddress) else [_bind_unix(address, binding)]
         except OSError as error:
-            is_late = error.errno == errno.EADDRINUSE and give_up_at <= clock.now() < started_at + binding.patience_s
-            if is_late and (left := workers_left_at(address)):
-                give_up_at = Instant(clock.now() + BUSY_FOR_S)
-                if not told:
-                    awaited(left)
-                told = True
-            if error.errno != errno.EADDRINUSE or clock.now() >= give_up_at:
+            is_busy = error.errno == errno.EADDRINUSE
+            if is_busy and clock.now() >= give_up_at and predecessor.makes_room():
+                give_up_at = clock.now() + BUSY_FOR_S
+            if not is_busy or clock.now() >= give_up_at:
                 raise ListenerError(f"{address}: {_plainly(error, address)} (bind, from {binding.source})") from None
-            if told and stop_asked_for():
+            if predecessor.is_awaited and stop_asked_for():
                 raise StoppedWaiting(f"{address}: stopped while it waited for a predecessor's workers") from None
             select.poll().poll(BUSY_RETRY_MS)  # before the loop runs there is nothing else to attend to
 

@@ -1,21 +1,22 @@
-"""Whether an address is held by workers whose master is gone, and will be free when they have ended. Host side.
+"""Whether an address is held by workers whose master is gone, and how a new master comes by it. Host side.
 
-Such a worker closes its listeners as soon as its event loop turns. One whose loop is blocked, or that is in an
-uninterruptible sleep, holds them until its second thread ends it, graceful-timeout later (server_core/heartbeat.py), or
-until the kernel can end it. A new master waits for that long. Rejected: to shut their listeners down from here
-(pidfd_getfd(2)), which takes the right to trace them (ptrace(2)), and a service seldom has that.
+Such a worker closes its listeners as soon as its event loop turns. One that hangs holds them, and has its listener shut
+down, or is waited for and killed at last (left_listeners.py).
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from supervisor_d import clock
 from supervisor_d.control.place import UNIX_TABLE
+from supervisor_d.host import left_listeners
 from supervisor_d.host.socket_holder import PROCESSES, inodes_of, targets_of
 from supervisor_d.settings.address import TcpAddress, UnixAddress
+from supervisor_d.vocabulary import Instant
 
 WORKER: Final = b"server_core.worker"
 """In the command line of each worker and template (host/interpreter.py)."""
@@ -24,13 +25,66 @@ LISTENS: Final = "0A"
 """TCP_LISTEN in the column st of /proc/net/tcp (proc_net_tcp(5))."""
 STOPS: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 
+KILLED_FOR_S: Final = 2.0
+"""How long those that were killed are waited for; chosen: all but an uninterruptible sleep ends in milliseconds."""
+
+
+class Predecessor:
+    """Those who hold one address, as long as they are workers without a master.
+
+    They have `patience_s` to end; 0: nothing is done about them. `tell` is called with an event and its facts:
+    "socket.awaited" once, "socket.freed" for what was done.
+    """
+
+    def __init__(
+        self, address: TcpAddress | UnixAddress, patience_s: float, tell: Callable[..., None] = lambda *_, **__: None
+    ) -> None:
+        self.is_awaited = False
+        self._address = address
+        self._patience_s = patience_s
+        self._tell = tell
+        self._ends_at = Instant(clock.now() + patience_s)
+        self._killed = False
+
+    def makes_room(self) -> bool:
+        """Have it let go, or wait for it: whether the address is worth another try."""
+        pids = workers_left_at(self._address) if self._patience_s else ()
+        if not pids or (self._killed and clock.now() >= self._ends_at):
+            return False
+        if not self.is_awaited and self._shuts_down(pids):
+            self._say("socket.freed", pids, "shut down")
+        elif clock.now() < self._ends_at:
+            if not self.is_awaited:
+                self._say("socket.awaited", pids)
+            self.is_awaited = True
+        else:
+            self._killed = True
+            self._ends_at = Instant(clock.now() + KILLED_FOR_S)
+            self._say("socket.freed", left_listeners.kill(pids), "killed")
+        return True
+
+    def _shuts_down(self, pids: tuple[int, ...]) -> bool:
+        """Not for an abstract name, which is free only when nobody has the socket any more."""
+        if isinstance(self._address, UnixAddress) and self._address.is_abstract:
+            return False
+        return left_listeners.shut_down(pids, targets_at(self._address))
+
+    def _say(self, event: str, pids: tuple[int, ...], how: str = "") -> None:
+        more = {"how": how} if how else {"timeout_s": self._patience_s}
+        self._tell(event, address=str(self._address), pids=list(pids), **more)
+
+
+def targets_at(address: TcpAddress | UnixAddress) -> frozenset[str]:
+    """What the descriptors of who holds the address are of."""
+    return frozenset(f"socket:[{inode}]" for inode in _inodes(address))
+
 
 def workers_left_at(address: TcpAddress | UnixAddress, processes: Path = PROCESSES) -> tuple[int, ...]:
     """The pids of those that hold the address, if all are workers without a master; nothing otherwise.
 
     A master that lives holds its listeners itself, or, where its descriptors are hidden from us, is a worker's parent.
     """
-    targets = {f"socket:[{inode}]" for inode in _inodes(address)}
+    targets = targets_at(address)
     holders = [
         process for process in processes.glob("[0-9]*") if targets and not targets.isdisjoint(targets_of(process))
     ]

@@ -14,7 +14,6 @@ import errno
 import fcntl
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -118,14 +117,10 @@ class Listeners:
                 if str(address) not in there:
                     unused.append(str(address))
             else:
-                awaited = partial(self._tell_awaited, str(address), binding.patience_s)
-                for listener in bind_patiently(address, binding, awaited):
+                for listener in bind_patiently(address, binding, self._log):
                     self._add(listener, "socket.bound")
         if unused and not binding.is_default:
             self._log("socket.unused", addresses=unused, reason="socket activation (LISTEN_FDS) says where to listen")
-
-    def _tell_awaited(self, address: str, timeout_s: float, pids: tuple[int, ...]) -> None:
-        self._log("socket.awaited", address=address, pids=list(pids), timeout_s=timeout_s)
 
     def _add(self, listener: Listener, event: str) -> None:
         self._open.append(listener)
