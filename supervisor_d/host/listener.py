@@ -238,7 +238,9 @@ def _interface(number: int) -> str:
 
 
 def listen_again(listener: Listener, binding: Binding) -> Listener:
-    """The listener, which was shut down or has lost its socket file, or another in its place. Raises OSError.
+    """The listener, which was shut down or has lost its socket file, or another in its place.
+
+    Raises OSError, EOPNOTSUPP if it will never be possible.
 
     A TCP socket that listens again does so in every process. It keeps its port only if that was asked for by number
     (net/ipv4/inet_connection_sock.c, SOCK_BINDPORT_LOCK), so that it is bound again where the kernel lets it be.
@@ -255,6 +257,9 @@ def listen_again(listener: Listener, binding: Binding) -> Listener:
         raise OSError(errno.EOPNOTSUPP, "a Unix socket that was passed to us has to be made anew by who passed it")
     address = parse_address(listener.address)
     assert isinstance(address, UnixAddress)
+    if address.is_abstract:
+        reason = "an abstract name is free only when no process has its socket: stop the daemon, and start it"
+        raise OSError(errno.EOPNOTSUPP, reason)
     made = _bind_unix(address, binding)
     listener.socket.close()
     return made

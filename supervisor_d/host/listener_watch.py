@@ -8,7 +8,8 @@ because the selectors of Python watch nothing that is not to be read or written.
 What can be mended is mended at once. A TCP socket listens again, in all processes, since all hold the same. A Unix
 socket that was shut down never listens again, and one without its file cannot be reached: another is bound in its
 place, and a reload hands it to workers. If another process has put its socket file there, that file is left
-alone. Until it is mended the daemon is not ready, and tries again each second.
+alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name cannot be bound anew as
+long as a worker has the socket, and an inherited Unix socket not at all: what to do is said.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ class ListenerWatch:
         if self._sockets is None:
             return
         self._watcher.watch(self._sockets.fileno(), READ, self._look_at_sockets)
-        for listener in listeners:
+        for listener in tuple(listeners):
             self._add(listener)
+        self._compare_files()  # a file may have gone before it was watched
 
     def forget(self, listener: Listener) -> None:
         """Stop watching a listener that is about to be closed, perhaps by a shutdown of our own."""
@@ -108,25 +110,31 @@ class ListenerWatch:
         for descriptor, _events in self._sockets.poll(0):
             listener = self._by_descriptor.get(descriptor)
             if listener is not None:
-                self._lose(listener, "it was shut down by a process that holds it")
+                reason = "it was shut down by a process that holds it"
+                self._tell(listener.address, reason)
+                self.forget(listener)  # it would be told for ever
+                if self._may_rebind or listener.what_is_wrong() is None:
+                    self._mend(listener, reason)
 
     def _look_at_files(self, _: int) -> None:
-        """What has changed is looked up: an event may be of a mode, or of a file that was exchanged since."""
         assert self._files is not None
         try:
             os.read(self._files, 65536)
         except BlockingIOError:
             pass
-        for listener in tuple(self._by_descriptor.values()):
-            if listener.path and (wrong := listener.what_is_wrong()) is not None:
-                self._lose(listener, wrong)
+        self._compare_files()
 
-    def _lose(self, listener: Listener, reason: str) -> None:
-        self.forget(listener)
-        self._tell(listener.address, reason)
-        if listener.path and listener.what_is_wrong() is not None and not self._may_rebind:
-            return  # as it was wanted
-        self._mend(listener, reason)
+    def _compare_files(self) -> None:
+        """What has changed is looked up: an event may be of a mode, or of a file that was exchanged since."""
+        for listener in tuple(self._by_descriptor.values()):
+            wrong = listener.what_is_wrong()
+            if wrong is not None:
+                self._tell(listener.address, wrong)
+                if self._may_rebind:
+                    self.forget(listener)
+                    self._mend(listener, wrong)
+            elif self._told.pop(listener.address, None) is not None:  # its file was put back
+                self._say(ListenerRestored(listener.address))
 
     def _mend(self, listener: Listener, reason: str) -> None:
         if self._sockets is None or self._sockets.closed or self._renew is None:
@@ -136,7 +144,8 @@ class ListenerWatch:
         except OSError as error:
             if error.errno != errno.EBADF:  # closed meanwhile: the daemon stops
                 self._tell(listener.address, f"{reason}; it cannot listen again: {error.strerror or error}")
-                self._watcher.at(Instant(clock.now() + RETRY_S), lambda: self._mend(listener, reason))
+                if error.errno != errno.EOPNOTSUPP:
+                    self._watcher.at(Instant(clock.now() + RETRY_S), lambda: self._mend(listener, reason))
             return
         self._add(renewed)
         self._told.pop(listener.address, None)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_d import clock
 from supervisor_d.host.listener import Binding
-from supervisor_d.host.listener_watch import ListenerWatch
+from supervisor_d.host.listener_watch import RETRY_S, ListenerWatch
 from supervisor_d.host.sockets import Listeners
 from supervisor_d.host.watcher import Watcher
 from supervisor_d.settings.address import parse_address
-from supervisor_d.vocabulary import ListenerLost, ListenerRestored, ReloadRequested, Started
+from supervisor_d.vocabulary import Instant, ListenerLost, ListenerRestored, ReloadRequested, Started
 from tests.helpers.facts import DEADLINE_S, Told
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it unasked (epoll, inotify)")
@@ -24,12 +25,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 class Rig:
     """Listeners, what watches them, and what that told."""
 
-    def __init__(self, address: str, *, may_rebind: bool = True) -> None:
+    def __init__(self, address: str, *, may_rebind: bool = True, between: Callable[[], None] = lambda: None) -> None:
         self.watcher = Watcher()
         self.logged: list[tuple[str, dict[str, object]]] = []
         self.watch = ListenerWatch(self.watcher, self.log, may_rebind=may_rebind)
         self.listeners = Listeners(lambda *_, **__: None, self.watch.forget)
         self.listeners.open(Binding([parse_address(address)], "test", 8, 0o660), {})
+        between()
         self.watch.open(self.listeners, self.listeners.renew)
         self.told = Told(self.watcher)
 
@@ -63,8 +65,8 @@ Rigged = Callable[..., Rig]
 def rigged() -> Iterator[Rigged]:
     made: list[Rig] = []
 
-    def make(address: str, *, may_rebind: bool = True) -> Rig:
-        made.append(Rig(address, may_rebind=may_rebind))
+    def make(address: str, *, may_rebind: bool = True, between: Callable[[], None] = lambda: None) -> Rig:
+        made.append(Rig(address, may_rebind=may_rebind, between=between))
         return made[-1]
 
     yield make
@@ -128,6 +130,42 @@ def test_where_that_is_not_wanted_it_is_only_told(rigged: Rigged, tmp_path: Path
     rig.told.expect(ListenerLost)
     assert not (tmp_path / "app.sock").exists()
     assert rig.told.kinds() == ["ListenerLost"]
+
+
+def test_a_listener_that_is_not_bound_anew_is_watched_on_and_found_again(rigged: Rigged, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    rig = rigged(f"unix:{path}", may_rebind=False)
+    for _ in range(2):
+        path.rename(tmp_path / "elsewhere")
+        assert "its file is gone" in rig.told.expect(ListenerLost).reason
+        (tmp_path / "elsewhere").rename(path)
+        rig.told.expect(ListenerRestored)
+    rig.connects()
+    path.unlink()
+    assert "its file is gone" in rig.told.expect(ListenerLost).reason
+    rig.socket.shutdown(socket.SHUT_RDWR)
+    assert "it was shut down" in rig.told.expect(ListenerLost).reason
+    assert rig.told.kinds() == ["ListenerLost", "ListenerRestored"] * 2 + ["ListenerLost"] * 2
+
+
+def test_a_file_that_went_before_it_was_watched_is_noticed_and_bound_anew(rigged: Rigged, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    rig = rigged(f"unix:{path}", between=path.unlink)
+    assert "its file is gone" in rig.told.expect(ListenerLost).reason
+    rig.told.expect(ListenerRestored)
+    rig.connects()
+    path.unlink()  # the new one is watched, too
+    rig.told.expect(ListenerLost)
+
+
+def test_an_abstract_name_that_others_hold_is_told_with_what_to_do_and_not_tried_for_ever(rigged: Rigged) -> None:
+    rig = rigged(f"unix:@supervisor-d-test-{os.getpid()}")
+    rig.socket.shutdown(socket.SHUT_RDWR)
+    assert rig.told.expect(ListenerLost).reason == "it was shut down by a process that holds it"
+    assert "no process has its socket: stop the daemon, and start it" in rig.told.expect(ListenerLost).reason
+    rig.watcher.at(Instant(clock.now() + 2.5 * RETRY_S), lambda: rig.watcher.tell(Started()))
+    rig.told.expect(Started)
+    assert rig.told.kinds() == ["ListenerLost", "ListenerLost", "Started"]
 
 
 def test_a_change_of_mode_is_no_loss(rigged: Rigged, tmp_path: Path) -> None:
