@@ -218,34 +218,38 @@ PATH = Kind("path", "a path", parse_text)
 MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}", is_quoted=True)
 
 
-def at_least(minimum: float) -> Callable[[object], str | None]:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A check that refuses numbers outside of `least` to `most`, both included; 0 is off where it may be."""
+
+    least: float
+    most: float | None = None
+    may_be_off: bool = False
+
+    def __call__(self, value: object) -> str | None:
+        if not isinstance(value, (int, float)) or (self.may_be_off and value == 0):
+            return None
+        if value >= self.least and (self.most is None or value <= self.most):
+            return None
+        return f"must be {self.words(plain)}, not {plain(value)}"
+
+    def words(self, render: Callable[[float], str]) -> str:
+        """What it accepts, with numbers as `render` writes them."""
+        if self.most is not None:
+            return f"from {render(self.least)} to {render(self.most)}"
+        return f"{'0 (off) or ' if self.may_be_off else ''}at least {render(self.least)}"
+
+
+def at_least(minimum: float) -> Bounds:
     """A check that refuses numbers below `minimum`."""
-
-    def check(value: object) -> str | None:
-        if isinstance(value, (int, float)) and value < minimum:
-            return f"must be at least {plain(minimum)}, not {plain(value)}"
-        return None
-
-    return check
+    return Bounds(minimum)
 
 
-def between(minimum: float, maximum: float) -> Callable[[object], str | None]:
+def between(minimum: float, maximum: float) -> Bounds:
     """A check that refuses numbers outside of `minimum` to `maximum`."""
-
-    def check(value: object) -> str | None:
-        if isinstance(value, (int, float)) and not minimum <= value <= maximum:
-            return f"must be from {plain(minimum)} to {plain(maximum)}, not {plain(value)}"
-        return None
-
-    return check
+    return Bounds(minimum, maximum)
 
 
-def off_or_at_least(minimum: float) -> Callable[[object], str | None]:
+def off_or_at_least(minimum: float) -> Bounds:
     """A check that refuses numbers below `minimum`, except 0, which is off."""
-
-    def check(value: object) -> str | None:
-        if isinstance(value, (int, float)) and 0 < value < minimum:
-            return f"must be 0 (off) or at least {plain(minimum)}, not {plain(value)}"
-        return None
-
-    return check
+    return Bounds(minimum, may_be_off=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,20 @@ from supervisor_d.settings.rows import ROWS
 
 DOCS = Path(__file__).parents[1] / "contrib" / "docs"
 ANEW = "run `python -m supervisor_d.settings.reference`"
+
+
+def test_the_settings_page_names_the_least_value_that_is_accepted() -> None:
+    """`250ms`, an example of a length of time, is refused for some of them."""
+    page = pages()["SETTINGS.md"].splitlines()
+    refused = [row for row in ROWS.values() if row.option.check is not None and row.option.check(0.01) is not None]
+    assert {"timeout", "header_timeout", "max_memory", "surge"} <= {row.name for row in refused}
+    for row in refused:
+        (line,) = (line for line in page if line.startswith(f"| `{row.long}` "))
+        (least,) = re.findall(r"; (?:0 \(off\) or )?(?:at least|from) (\S+)", line.split(" | ")[2])
+        value = row.option.read(least)
+        assert isinstance(value, (int, float))
+        assert row.option.check is not None
+        assert row.option.check(value * 0.99) is not None, line
 
 
 @pytest.mark.parametrize("name", sorted(pages()))

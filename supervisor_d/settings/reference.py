@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from server_core.log import EVENTS as SERVER_EVENTS
+from server_core.option import Bounds
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.log import EVENTS, Event
 from supervisor_d.settings.keywords import modules
@@ -58,8 +59,15 @@ def settings_page() -> str:
 
 def settings_line(row: Row) -> str:
     default = f"`{row.render(row.default)}`" if row.render(row.default) else "none"
-    cells = (names(row), default, row.option.kind.accepts, "reload" if row.option.reloads else "restart")
+    cells = (names(row), default, accepts(row), "reload" if row.option.reloads else "restart")
     return f"| {' | '.join(escape(cell) for cell in (*cells, row.option.help))} |"
+
+
+def accepts(row: Row) -> str:
+    """What its kind accepts, and within which bounds where not all of that is."""
+    kind, check = row.option.kind, row.option.check
+    bounds = f"; {check.words(kind.render)}" if isinstance(check, Bounds) and check.least > 0 else ""
+    return f"{kind.accepts}{bounds}"
 
 
 def names(row: Row) -> str:
