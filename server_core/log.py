@@ -214,7 +214,8 @@ def _console() -> Callable[[dict[str, object]], str]:
         elif lines:
             shown = event["event"], lines
         # structlog takes the repr of a text with white space only, and there are escape sequences without any.
-        facts = {name: printable(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
+        known = {name: fact for name, fact in event.items() if fact is not None}
+        facts = {name: printable(fact) if isinstance(fact, str) else fact for name, fact in known.items()}
         facts["timestamp"] = datetime.now().isoformat()
         return "\n    ".join((draw(None, "", facts), *map(printable, lines)))
 

@@ -177,9 +177,10 @@ def events(told: Object, *, colour: bool = False) -> str:
 
 
 def event(told: Object, *, colour: bool = False) -> str:
-    """One event: when, what, its facts; a traceback stands below it."""
+    """One event: when, what, its facts that have a value; a traceback stands below it."""
     hidden = ("timestamp", "event", "level", "logger_pid", *LONG_KEYS)
-    facts = " ".join(f"{printable(key)}={fact(value)}" for key, value in told.items() if key not in hidden)
+    shown_facts = {key: value for key, value in told.items() if key not in hidden and value is not None}
+    facts = " ".join(f"{printable(key)}={fact(value)}" for key, value in shown_facts.items())
     level = text(told, "level")
     name = text(told, "event")
     shown = coloured(name, COLOURS[level]) if colour and level in COLOURS else name

@@ -115,6 +115,16 @@ def test_a_traceback_that_another_event_has_just_shown_is_not_shown_again_on_a_c
     assert below == [*told[0], told[0][-1], *told[1], *told[1]]
 
 
+def test_a_console_shows_no_key_without_a_value() -> None:
+    with standard_error() as reader:
+        a_log("console")("application.failed", stage=None, traceback="boom")
+        a_log("json")("application.failed", stage=None, traceback="boom")
+        lines = said(reader).splitlines()
+    assert "None" not in lines[0]
+    assert lines[1] == "    boom"
+    assert json.loads(lines[2])["stage"] is None
+
+
 def test_auto_is_json_where_standard_error_is_no_terminal() -> None:
     with standard_error() as reader:
         a_log("auto")("server.stopped", pid=1)

@@ -155,6 +155,7 @@ def test_an_event_is_one_line_and_its_traceback_stands_below() -> None:
         "level": "error",
         "slot": 1,
         "reason": "two words",
+        "exit_code": None,
         "traceback": "Traceback:\n  boom\x1b\n",
     }
     assert render.events({"events": [told]}).splitlines() == [
