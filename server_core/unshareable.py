@@ -16,6 +16,7 @@ from typing import Final
 SELF: Final = Path("/proc/self")
 SQLITE: Final = b"SQLite format 3\0"
 """How a database begins (sqlite.org, "Database File Format", 1.3)."""
+ENDED: Final = "ended, and not waited for"
 
 
 def files(own: frozenset[int]) -> list[str]:
@@ -55,9 +56,15 @@ def processes() -> list[str]:
 
 
 def _command(pid: str) -> str:
+    """The command line. A process has none for a moment of execve(2), in which the one that started it runs again
+    already: its name then (proc_pid_comm(5))."""
+    process = Path(f"/proc/{pid}")
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        text = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        status = process.joinpath("stat").read_text(errors="replace")
     except OSError:  # it has ended meanwhile
-        words = []
-    text = b" ".join(words).decode("utf-8", "replace").strip()
-    return (text[:60] + "...") if len(text) > 63 else text or "ended, and not waited for"
+        return ENDED
+    name, _, rest = status.partition("(")[2].rpartition(")")
+    if rest.split()[0] in "ZX":
+        return ENDED
+    return (text[:60] + "...") if len(text) > 63 else text or name
