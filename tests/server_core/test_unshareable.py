@@ -35,9 +35,9 @@ def shell(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     [
         (("any", "-s", "x y"), "(any -s x y)"),
         (("any", "-s", "x" * 80), "(any -s " + "x" * 53 + "...)"),
-        (("",), "(sh)"),
+        ((" ",), "(sh)"),
     ],
-    ids=["short", "long", "none"],
+    ids=["short", "long", "blank"],
 )
 def test_a_child_is_named_by_its_command_line_or_without_one_by_its_name(words: tuple[str, ...], told: str) -> None:
     with shell(*words) as child:
