@@ -6,6 +6,7 @@ down, or is waited for and killed at last (left_listeners.py).
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from supervisor_d.vocabulary import Instant
 
 WORKER: Final = b"server_core.worker"
 """In the command line of each worker and template (host/interpreter.py)."""
-MASTERS: Final = (b"supervisor_d", b"supervisor-d")
+INTERPRETERS: Final = (b"python", b"pypy")
+MASTERS: Final = frozenset((b"supervisor_d", b"supervisor-d"))
 LISTENS: Final = "0A"
 """TCP_LISTEN in the column st of /proc/net/tcp (proc_net_tcp(5))."""
 STOPS: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
@@ -125,5 +127,12 @@ def _has_master(process: Path, processes: Path) -> bool:
         parent = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1]
     except (OSError, IndexError):  # it has ended
         return False
-    command = _command(processes / parent)
-    return any(name in command for name in MASTERS) and WORKER not in command
+    return _is_master(_command(processes / parent))
+
+
+def _is_master(command: bytes) -> bool:
+    """Whether an interpreter runs the daemon by this command line. A shell, an init or supervisord that starts it names
+    it, too, and orphans are the children of such a PID 1."""
+    program, *words = (os.path.basename(word) for word in command.split(b"\0"))
+    names = {word.partition(b".")[0] for word in words}  # supervisor-d.pex
+    return program.startswith(INTERPRETERS) and not MASTERS.isdisjoint(names) and WORKER not in command
