@@ -32,6 +32,11 @@ http {{
         default upgrade;
         ''      '{connection}';
     }}
+    # A client of HTTP/1.0 may send no Host, and then nginx would send none: in HTTP/1.1 that is refused.
+    map $http_host $sent_host {{
+        default $http_host;
+        ''      localhost;
+    }}
 {maps}    server {{
         listen 80;
         client_max_body_size {body};
@@ -39,7 +44,7 @@ http {{
 {underscores}        location {prefix}/ {{
 {path}            proxy_pass {scheme}://app{rest};
             proxy_http_version 1.1;
-{tls}            proxy_set_header Host $http_host;
+{tls}            proxy_set_header Host $sent_host;
             proxy_set_header Connection $connection_upgrade;
             proxy_set_header Upgrade $http_upgrade;
             # Set whatever the client sent, or removed: a field that nginx hands on is the client's own word.
