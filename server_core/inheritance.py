@@ -16,7 +16,8 @@ a coroutine that calls os.fork() and does not end the child can come to that.
 os.register_at_fork() is what does it. Programs that are executed need none of it: execve(2) resets handlers and closes
 descriptors (PEP 446). A fork by C code that does not call PyOS_AfterFork_Child() goes unseen; no Python can run there.
 A child needs a descriptor for that (to list those that are open, for the empty epoll instance), and a process that
-forks may have none left. So it holds the null device twice in reserve, and the child closes one of the two.
+forks may have none left. So it holds the null device twice in reserve, and the child closes one of the two. Where the
+limit (RLIMIT_NOFILE) was lowered below the numbers in use, the child lifts it for that moment, as far as it may.
 
 Rejected: MADV_WIPEONFORK and close-on-fork flags, which Linux has for memory only.
 """
@@ -26,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -117,10 +119,11 @@ class Belongings:
             with contextlib.suppress(BufferError):
                 memory.close()
         os.close(self._reserve.pop())  # room for one, whatever else is open
-        if sys.platform == "linux":
-            with select.epoll() as empty:
-                _replace(self._epolls(), empty.fileno())
-        _replace([*self._descriptors, *self._sockets()], self._reserve[0])
+        with _every_number():
+            _replace([*self._descriptors, *self._sockets()], self._reserve[0])
+            if sys.platform == "linux":
+                with select.epoll() as empty:
+                    _replace(self._epolls(), empty.fileno())
         self.close()
         if self._loop is not None and self._loop_thread == threading.get_ident() and not self._loop.is_closed():
             self._loop.call_soon(self._end)
@@ -139,6 +142,17 @@ class Belongings:
     def _end(self) -> None:
         self._log("fork.returned", pid=os.getpid(), worker_pid=os.getppid())
         os._exit(EXIT_INTERNAL)
+
+
+@contextlib.contextmanager
+def _every_number() -> Iterator[None]:
+    """Any number may be a descriptor's meanwhile: the application may have lowered the limit below those in use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _open_descriptors() -> list[int]:

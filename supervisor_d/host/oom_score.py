@@ -7,6 +7,7 @@ before; where it may not, or where somebody else has decided already, all of the
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,8 @@ class OomScore:
     def restore(self) -> None:
         """Have our own score as it was before protect()."""
         if self.workers is not None:
-            self._own.write_text(str(self.workers))  # a process may always make itself a likelier victim
+            with contextlib.suppress(OSError):  # a process may always make itself a likelier victim; /proc may be gone
+                self._own.write_text(str(self.workers))
 
     def expose(self, pid: int) -> None:
         """Give a worker the score that we had."""

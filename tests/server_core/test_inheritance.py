@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers.worker import ROOT
 
 FORKING = """
-import contextlib, json, os, resource, select, socket
+import contextlib, json, os, resource, select, socket, sys
 from server_core.inheritance import Belongings, withhold
 
 listener = socket.create_server(("127.0.0.1", 0))
@@ -22,14 +24,17 @@ belongings.add_poller(poller)
 withhold(belongings)
 poller.register(listener)
 reading, writing = os.pipe()
-resource.setrlimit(resource.RLIMIT_NOFILE, (writing + 10, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+limit = writing + 10 if sys.argv[1] == "full" else 3
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 fillers = []
 with contextlib.suppress(OSError):
     while True:
         fillers.append(os.dup(writing))
-assert fillers
+assert bool(fillers) == (sys.argv[1] == "full")
 if os.fork() == 0:
-    os.close(fillers.pop())
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (limit, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     watched = "tfd:" in open(f"/proc/self/fdinfo/{poller.fileno()}").read()
     files = {
         name: os.readlink(f"/proc/self/fd/{sock.fileno()}")
@@ -41,9 +46,10 @@ os.wait()
 """
 
 
-def test_a_child_has_nothing_of_its_worker_even_where_no_descriptor_is_left() -> None:
+@pytest.mark.parametrize("which", ["full", "lowered"])
+def test_a_child_has_nothing_of_its_worker_even_where_no_descriptor_is_left(which: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", FORKING], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+        [sys.executable, "-c", FORKING, which], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
     )
     assert ended.stderr == ""
     null = "/dev/null"

@@ -23,6 +23,20 @@ def test_the_score_is_lowered_unless_somebody_has_already(
     assert (own.read_text(), score.workers) == (after, workers)
 
 
+def test_the_score_is_given_back_and_nothing_fails_where_it_cannot_be(tmp_path: Path) -> None:
+    place = tmp_path / "self"
+    place.mkdir()
+    own = place / "oom_score_adj"
+    own.write_text("5")
+    score = OomScore(own)
+    score.protect()
+    score.restore()
+    assert own.read_text() == "5"
+    own.unlink()
+    place.rmdir()
+    score.restore()
+
+
 @pytest.mark.parametrize("content", [None, "nonsense"])
 def test_where_there_is_no_score_nothing_is_done(tmp_path: Path, content: str | None) -> None:
     own = tmp_path / "oom_score_adj"
