@@ -5,7 +5,11 @@ with an event loop of its own. Neither touches a signal, nor the garbage collect
 forks inherit: those are the program's. So there may be several at once, and one after the other.
 
 The loop that runs it is the program's, and so are its tasks: what the program cancels is not the server's, which is not
-among asyncio.all_tasks() (own_tasks). An exception of the start is raised where the block begins.
+among asyncio.all_tasks() (own_tasks). But one task that waits for it is: asyncio.run() cancels what a program left
+behind, waits for that, and closes the loop. A server whose block did not end by then (Ctrl-C, an exception in another
+task) would be left half-way: no lifespan shutdown, and its sockets and their files still there.
+
+An exception of the start is raised where the block begins.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ class EmbeddedServer:
         self._addresses: tuple[str, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._service: Service | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -76,6 +82,7 @@ class EmbeddedServer:
         self._loop = asyncio.get_running_loop()
         begun: asyncio.Future[None] = self._loop.create_future()
         self._task = own_tasks.begin(self._live(self._loop, begun), self._loop)
+        self._keeper = asyncio.Task(self._keep(self._task), loop=self._loop, name="server_core.serve")
         try:
             await asyncio.wait({begun, self._task}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:  # cancelled: it must not be left half begun
@@ -120,10 +127,33 @@ class EmbeddedServer:
             raise RuntimeError("serve: a server can be entered once; call server_core.serve() again for another one")
 
     async def _finish(self) -> None:
+        """End it, and wait until it has ended, however often this is cancelled: each time hurries the end.
+
+        The block must not end before the server. It would serve on with nobody to stop it, on ports that the program
+        takes for free.
+        """
         assert self._task is not None
+        assert self._keeper is not None
         self._end()
-        await asyncio.wait({self._task})
+        cancelled: asyncio.CancelledError | None = None
+        while not self._keeper.done():
+            try:
+                await asyncio.wait({self._keeper})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                if self._service is not None:
+                    self._service.cut_short()
+        if cancelled is not None:
+            raise cancelled
         self._task.result()
+
+    async def _keep(self, server: asyncio.Task[None]) -> None:
+        """Lasts as long as the server; cancelled, it ends the server first."""
+        while not server.done():
+            try:
+                await asyncio.wait({server})
+            except asyncio.CancelledError:
+                self._end()
 
     def _end(self) -> None:
         self._is_asked_to_end = True
@@ -156,7 +186,7 @@ class EmbeddedServer:
             for place in self._places:
                 listeners.append(stack.enter_context(contextlib.closing(open_listener(place))))
                 stack.enter_context(unlinked_afterwards(place.uds))
-            service = self._service(self._application())
+            self._service = service = self._made(self._application())
             server = await service.boot(ending, lambda: None, lambda: None)
             if server is not None:
                 for listener in listeners:
@@ -177,7 +207,7 @@ class EmbeddedServer:
             return adapt(self._app, reprlib.repr(self._app), settings.interface)
         return load(settings.app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
 
-    def _service(self, app: Application) -> Service:
+    def _made(self, app: Application) -> Service:
         return Service(
             app,
             self._settings,

@@ -22,6 +22,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
+from server_core import own_tasks
 from server_core.adapters import Application, AsgiMessage, Scope
 from server_core.errors import BootError, application_traceback
 from server_core.http.extensions import NOTHING
@@ -142,7 +143,7 @@ class Lifespan:
         """Return when the application has started, or does without lifespan; BootError if it could not start."""
         if self._mode == "off":
             return
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = own_tasks.begin(self._run(), asyncio.get_running_loop())
         try:
             while self._at in (State.CALLED, State.STARTING):
                 self._moved.clear()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import server_core
+from server_core import loops
 from server_core.errors import BootError, ListenerError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +80,69 @@ def test_twenty_servers_in_one_loop_leave_it_as_it_was() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(scenario())
+
+
+class Slow(App):
+    """Answers no request before it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        if scope["type"] == "http":
+            self.lives.append("request")
+            self.asked.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.lives.append("cancelled")
+        await super().__call__(scope, receive, send)
+
+
+@pytest.mark.parametrize("how", ["forgotten", "raises", "cancelled twice"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_ends_the_program_ends_the_server_in_order(
+    how: str, loop: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ctrl-C is one: asyncio.run() cancels the main task, and then whatever is left, in any order."""
+    _, factory = loops.choose(loop)
+    factory().close()  # libuv keeps descriptors from its first loop on
+    app, opened = Slow(), descriptors()
+
+    async def serve(up: asyncio.Event) -> None:
+        async with server_core.serve(app, bind=f"unix:{tmp_path}/s", log_level="error"):
+            up.set()
+            await asyncio.Event().wait()
+
+    async def main(client: socket.socket) -> None:
+        up = asyncio.Event()
+        task = asyncio.create_task(serve(up))
+        await up.wait()
+        if how == "forgotten":
+            return
+        client.connect(f"{tmp_path}/s")
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await app.asked.wait()
+        if how == "raises":
+            raise ZeroDivisionError
+        for _ in range(2):
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.01)
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert not (tmp_path / "s").exists()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    runner = asyncio.Runner(loop_factory=factory)
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(ZeroDivisionError), runner:
+        runner.run(main(client))
+    requests = [] if how == "forgotten" else ["request", "cancelled"]
+    assert app.lives == ["startup", *requests, "shutdown"]
+    assert not (tmp_path / "s").exists()
+    gc.collect()
+    assert descriptors() == opened
+    assert caplog.messages == []  # "Task was destroyed but it is pending!"
 
 
 def test_in_threads_several_serve_at_once() -> None:
