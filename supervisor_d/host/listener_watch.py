@@ -10,6 +10,10 @@ socket that was shut down never listens again, and one without its file cannot b
 place, and a reload hands it to workers. If another process has put its socket file there, that file is left
 alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name cannot be bound anew as
 long as a worker has the socket, and an inherited Unix socket not at all: what to do is said.
+
+A file can also be lost by what leads to it: a directory that is renamed, a symlink that leads elsewhere. Of these the
+file's own inode knows nothing, so each of them is watched, too; for its own name only, so that the entries of /run and
+/tmp wake nobody. What is mounted over a directory is not noticed: no event tells of it.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import Final
 
 from supervisor_d import clock
 from supervisor_d.host.listener import Listener
+from supervisor_d.host.unix_path import way_to
 from supervisor_d.host.watcher import READ, Watcher
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Fact, Instant, ListenerLost, ListenerRestored, Origin, ReloadRequested
@@ -86,23 +91,25 @@ class ListenerWatch:
         self._by_descriptor[listener.socket.fileno()] = listener
         self._sockets.register(listener.socket.fileno(), 0)
         if listener.path:
-            self._add_file(listener.path)
+            self._add_file(listener.path, "this socket file is removed")
+            for place in way_to(listener.path):
+                self._add_file(place, "this is renamed, or leads elsewhere")
 
-    def _add_file(self, path: str) -> None:
+    def _add_file(self, path: str, change: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if self._files is None:
             descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             if descriptor < 0:  # EMFILE: too many instances of this user; a shutdown is noticed all the same
-                self._miss(path)
+                self._miss(path, change)
                 return
             self._files = descriptor
             self._watcher.watch(descriptor, READ, self._look_at_files)
         events = IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
         if libc.inotify_add_watch(self._files, os.fsencode(path), events) < 0:  # ENOSPC; ENOENT: it is gone already
-            self._miss(path)
+            self._miss(path, change)
 
-    def _miss(self, path: str) -> None:
-        reason = f"{path}: {os.strerror(ctypes.get_errno())}; it is not noticed if this socket file is removed"
+    def _miss(self, path: str, change: str) -> None:
+        reason = f"{path}: {os.strerror(ctypes.get_errno())}; it is not noticed if {change}"
         self._log("master.degraded", feature="inotify", reason=reason)
 
     def _look_at_sockets(self, _: int) -> None:

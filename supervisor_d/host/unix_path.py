@@ -29,6 +29,26 @@ from supervisor_d.host.socket_holder import holder_of_name
 IN_USE_BY = "in use by "
 """What EADDRINUSE says here, before who it is."""
 
+WAY_MAX = 64
+"""Directories and symlinks that lead to a socket; chosen: Linux follows 40 symlinks (path_resolution(7))."""
+
+
+def way_to(path: str) -> tuple[str, ...]:
+    """The directories and symlinks by which a path is found, but for the root; what is missing ends the way."""
+    found: dict[str, None] = {}
+    waiting = [os.path.dirname(path)]
+    while waiting and len(found) < WAY_MAX:
+        place = waiting.pop()
+        if place in ("", "/", *found):
+            continue
+        found[place] = None
+        waiting.append(os.path.dirname(place))
+        try:
+            waiting.append(os.path.join(os.path.dirname(place), os.readlink(place)))
+        except OSError:  # EINVAL: no symlink. ENOENT: it is gone
+            continue
+    return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

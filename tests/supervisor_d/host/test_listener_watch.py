@@ -124,6 +124,37 @@ def test_a_socket_file_that_is_gone_is_bound_anew(rigged: Rigged, tmp_path: Path
     rig.connects()
 
 
+@pytest.mark.parametrize("way", ["run/app", "run/current", "run/app/.."], ids=["directory", "symlink", "dots"])
+@pytest.mark.parametrize("change", ["its own", "above"])
+def test_a_directory_that_is_renamed_takes_its_socket_out_of_reach(
+    rigged: Rigged, tmp_path: Path, way: str, change: str
+) -> None:
+    """The socket's file is as it was, and no client finds it."""
+    (tmp_path / "run/app").mkdir(parents=True)
+    (tmp_path / "run/current").symlink_to("app")
+    rig = rigged(f"unix:{tmp_path}/{way}/app.sock")
+    place = tmp_path / ("run" if change == "above" or way.endswith("..") else way)
+    place.rename(tmp_path / "elsewhere")
+    assert "its file is gone" in rig.told.expect(ListenerLost).reason
+    assert "cannot listen again" in rig.told.expect(ListenerLost).reason
+    (tmp_path / way).mkdir(parents=True, exist_ok=True)
+    rig.told.expect(ListenerRestored)
+    rig.connects()
+
+
+def test_a_symlink_that_leads_elsewhere_takes_the_socket_out_of_reach(rigged: Rigged, tmp_path: Path) -> None:
+    for release in ("1", "2"):
+        (tmp_path / release / "run").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("1")
+    rig = rigged(f"unix:{tmp_path}/current/run/app.sock")
+    (tmp_path / "next").symlink_to("2")
+    (tmp_path / "next").rename(tmp_path / "current")
+    rig.told.expect(ListenerLost)
+    rig.told.expect(ListenerRestored)
+    assert (tmp_path / "2/run/app.sock").is_socket()
+    rig.connects()
+
+
 def test_where_that_is_not_wanted_it_is_only_told(rigged: Rigged, tmp_path: Path) -> None:
     rig = rigged(f"unix:{tmp_path}/app.sock", may_rebind=False)
     os.unlink(tmp_path / "app.sock")
