@@ -4,6 +4,9 @@ Several workers write to one place. A file is opened with O_APPEND, so that a wr
 behind everybody else's (write(2)). A pipe keeps writes together only up to PIPE_BUF (pipe(7)), so that it gets as many
 whole lines at a time as fit into that. What cannot be written now is kept, within a bound, and tried again at the
 next flush; what is over the bound is lost, and counted.
+
+In the journal each line begins with the priority of information: a format may begin with what a client sent, and the
+journal would believe a priority there (server_core.journald).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import stat
 from typing import Final
 
 from server_core.access.file import open_for_append
+from server_core.journald import is_journal, prioritised
 from server_core.log import Log
 
 BATCH_LINES: Final = 128
@@ -45,6 +49,7 @@ class Sink:
         self._has_failed = False
         self._lost = 0
         self._fd = -1
+        self._is_journal = False
         self._open()
 
     def add(self, line: str) -> None:
@@ -57,7 +62,10 @@ class Sink:
     def flush(self) -> None:
         """Write what is collected, as far as it can be written without waiting."""
         if self.lines or self._kept:
-            data = self._kept + "".join(self.lines).encode("utf-8", "backslashreplace")
+            text = "".join(self.lines)
+            if self._is_journal and text:
+                text = prioritised(text[:-1], "info") + "\n"
+            data = self._kept + text.encode("utf-8", "backslashreplace")
             self.lines.clear()
             self._keep(self._write(data))
 
@@ -91,6 +99,7 @@ class Sink:
             self._waits = True
             self._room = select.poll()
             self._room.register(self._fd, select.POLLOUT)
+            self._is_journal = is_journal(self._fd, os.environ)
             if os.isatty(self._fd):
                 self.batch_lines = 1  # somebody is looking
 

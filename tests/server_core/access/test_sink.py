@@ -42,6 +42,32 @@ def test_lines_are_written_when_there_are_enough_and_at_a_flush(tmp_path: Path) 
     assert path.read_bytes().endswith(b"last\n")
 
 
+def test_no_line_has_a_priority_in_the_journal_that_a_client_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sd-daemon(3): the journal believes `<0>` at the beginning of a line, and writes it to every terminal."""
+    reader, writer = os.pipe()
+    told, held = os.fstat(writer), os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        monkeypatch.setenv("JOURNAL_STREAM", f"{told.st_dev}:{told.st_ino}")
+        sink = Sink("-", Heard())
+        for line in ("<0>one\n", "two\n", "\u00e9" + "<0>" * 16_000 + "\n"):
+            sink.add(line)
+        sink.flush()
+        sink.flush()
+        sink.add("<3>three\n")
+        sink.close()
+    finally:
+        os.dup2(held, 1)
+        os.close(held)
+        os.close(writer)
+    lines = drained(reader).splitlines()
+    assert lines[:2] == [b"<6><0>one", b"<6>two"]
+    assert lines[-1] == b"<6><3>three"
+    assert all(line.startswith(b"<6>") and len(line) < 48 << 10 for line in lines), "or the journal cuts it anew"
+    assert b"".join(line[3:] for line in lines[2:-1]) == b"\xc3\xa9" + b"<0>" * 16_000
+    os.close(reader)
+
+
 def test_reopen_moves_to_a_new_file_and_loses_nothing(tmp_path: Path) -> None:
     path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
     sink = Sink(str(path), Heard())
