@@ -48,6 +48,7 @@ from supervisor_d.host.watcher import Watcher
 from supervisor_d.late_imports import AFTER_S, import_late
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
+from supervisor_d.policy.status import SlotState, Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.address import parse_address
 from supervisor_d.settings.identity import identity_of, own_identity
@@ -186,6 +187,7 @@ class Daemon:
     def view(self) -> View:
         """This moment, for the reading commands."""
         now = clock.now()
+        status = self._policy.status(now)
         return View(
             name=self._settings.daemon.name,
             version=__version__,
@@ -194,7 +196,7 @@ class Daemon:
             started_at=self.started_at,
             now=now,
             wall=clock.wall(),
-            status=self._policy.status(now),
+            status=status,
             figures=self._figures(),
             retired=self._scoreboard.retired,
             rss_bytes=self._observer.rss_bytes(),
@@ -206,19 +208,20 @@ class Daemon:
             events=tuple(self._journal.ring),
             event_counts=dict(self._journal.counts),
             incidents=tuple(self._incidents),
-            template=self._forking(Template.SERVER),
-            preload=self._forking(Template.APPLICATION),
+            template=self._forking(Template.SERVER, status),
+            preload=self._forking(Template.APPLICATION, status),
         )
 
-    def _forking(self, kind: Template) -> Forking | None:
+    def _forking(self, kind: Template, status: Status) -> Forking | None:
         number = self._generations.newest_number
+        ready = {slot.slot for slot in status.slots if slot.state is SlotState.READY and slot.generation == number}
         home = self._nursery.home(number)
         if home is None and kind is Template.APPLICATION and self._generations[number].settings.daemon.preload:
             return Forking(number, None, None)
         if home is None or home.kind is not kind:
             return None
         pid = home.template.pid if home.template is not None else None
-        forked = [child.pid for child in self._children if child.generation == number and child.process is None]
+        forked = [child.pid for child in self._children if child.slot in ready and child.process is None]
         return Forking(number, pid, home.refusal, partial(saved_bytes, pid, forked))
 
     def _capacity(self) -> Capacity:

@@ -49,6 +49,10 @@ def test_few_boot_at_a_time_and_ctl_and_term_are_obeyed_before_they_have(tmp_pat
         slots = status["slots"]
         assert isinstance(slots, list)
         assert len(slots) == 1 + BIRTHS
+        if template == "--template":  # a look at the memory of who boots waits for its lock, and holds the master up
+            forking = status["template"]
+            assert isinstance(forking, dict)
+            assert forking["saved_bytes"] is None
         assert daemon.get() == (200, "served")
         gate.touch()
         daemon.heard.expect("worker.ready", times=WANTED)

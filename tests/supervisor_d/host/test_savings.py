@@ -67,6 +67,13 @@ def test_many_are_estimated_from_the_first(family: Family) -> None:
     assert many > once
 
 
+def test_no_more_are_looked_at_than_there_is_time_for(family: Family) -> None:
+    gone = 2**22 + 1
+    assert saved_bytes(None, [gone, *family.children], budget_s=0.0) is None
+    assert saved_bytes(None, [*family.children, gone], budget_s=0.0) is not None
+    assert saved_bytes(None, [gone, *family.children], budget_s=3600.0) is not None
+
+
 def test_nobody_to_look_at_is_nothing_known() -> None:
     assert saved_bytes(os.getpid(), []) is None
     assert anonymous_bytes(2**22 + 1) is None
