@@ -6,7 +6,8 @@ its listener is shut down from here, with a copy of its descriptor (pidfd_getfd(
 clients in its accept queue, which no other worker would serve either. Where that is not allowed, since it takes the
 right to trace the worker (ptrace(2)), and for an abstract name, it has its time to end, and is killed then.
 
-Only what we have made is touched: a socket made by our user (its inode's owner), a process of our user. Rejected: to
+Only those are touched who hold a socket that our user has made (the owner of its inode), whatever user they are
+themselves: workers may have another than their master. Anybody's process could have their command line. Rejected: to
 take the socket over with its queue, because the worker holds it as well, and accepts from it once it goes on.
 """
 
@@ -34,22 +35,32 @@ def shut_down(pids: Iterable[int], targets: Collection[str]) -> bool:
     for pid in pids:
         for descriptor in tuple(_copies(pid, targets)):
             with socket.socket(fileno=descriptor) as listener:
-                ours = os.fstat(descriptor).st_uid == os.geteuid()
-                if ours and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     listener.shutdown(socket.SHUT_RDWR)
                     done = True
     return done
 
 
-def kill(pids: Iterable[int]) -> tuple[int, ...]:
-    """Send SIGKILL to those that are of our user; which they are."""
+def kill(pids: Iterable[int], targets: Collection[str]) -> tuple[int, ...]:
+    """Send SIGKILL to those that hold one of `targets`; whom it was sent to."""
     killed = []
     for pid in pids:
-        with contextlib.suppress(OSError):  # it has ended, or is not ours
-            if (PROCESSES / str(pid)).stat().st_uid == os.geteuid():
+        with contextlib.suppress(OSError):  # it has ended, or we may not
+            if _made_by_us(pid, targets):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
     return tuple(killed)
+
+
+def _made_by_us(pid: int, targets: Collection[str]) -> list[int]:
+    """Its descriptors that are one of `targets`, and made by our user. Raises OSError if it may not be looked at."""
+    place = PROCESSES / str(pid) / "fd"
+    found = []
+    for entry in os.listdir(place):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.readlink(place / entry) in targets and os.stat(place / entry).st_uid == os.geteuid():
+                found.append(int(entry))
+    return found
 
 
 def _copies(pid: int, targets: Collection[str]) -> Iterator[int]:
@@ -59,12 +70,9 @@ def _copies(pid: int, targets: Collection[str]) -> Iterator[int]:
     except OSError:  # it has ended
         return
     try:
-        entries = os.listdir(PROCESSES / str(pid) / "fd")
-        for entry in entries:
-            with contextlib.suppress(OSError):  # closed meanwhile, or EPERM
-                if os.readlink(PROCESSES / str(pid) / "fd" / entry) in targets:
-                    yield _copy(process, int(entry))
-    except OSError:  # EACCES, or it has ended
+        for number in _made_by_us(pid, targets):
+            yield _copy(process, number)
+    except OSError:  # EPERM, EACCES, or it has ended
         return
     finally:
         os.close(process)

@@ -62,7 +62,9 @@ class Predecessor:
         else:
             self._killed = True
             self._ends_at = Instant(clock.now() + KILLED_FOR_S)
-            self._say("socket.freed", left_listeners.kill(pids), "killed")
+            if not (killed := left_listeners.kill(pids, targets_at(self._address))):
+                return False
+            self._say("socket.freed", killed, "killed")
         return True
 
     def _shuts_down(self, pids: tuple[int, ...]) -> bool:
