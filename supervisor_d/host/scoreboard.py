@@ -25,7 +25,7 @@ from server_core.contract import (
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.host.record_check import Known, check_figures, check_in_flight
-from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
+from supervisor_d.host.worker_record import WorkerRecord, anonymous_file, store
 from supervisor_d.vocabulary import Generation, Slot
 
 COUNTERS = tuple(
@@ -69,10 +69,10 @@ class Scoreboard:
         record = WorkerRecord(f"worker-{slot}")
         self._forget(slot)
         self._entries[slot] = Entry(record, generation, clock.now(), Figures())
-        os.pwrite(self.loads_fd, LOAD.pack(0, 0.0), load_offset(slot))
+        store(self.loads_fd, LOAD.pack(0, 0.0), load_offset(slot))
         if slot > self._highest:
             self._highest = slot
-        os.pwrite(self.loads_fd, LOAD.pack(self._highest, 0.0), load_offset(Slot(0)))
+        store(self.loads_fd, LOAD.pack(self._highest, 0.0), load_offset(Slot(0)))
         return record.fd
 
     def figures(self, slot: Slot) -> Figures:
@@ -115,7 +115,7 @@ class Scoreboard:
         latency = [self.retired.latency[bucket] + gone.latency[bucket] for bucket in range(len(LATENCY_BOUNDS_S) + 1)]
         self.retired = Figures._make([*retired, tuple(latency)])
         self._forget(slot)
-        os.pwrite(self.loads_fd, LOAD.pack(0, 0.0), load_offset(slot))
+        store(self.loads_fd, LOAD.pack(0, 0.0), load_offset(slot))
 
     def close(self) -> None:
         for slot in tuple(self._entries):

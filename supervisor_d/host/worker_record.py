@@ -11,6 +11,7 @@ What a worker stored is not believed here; record_check.py judges it.
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import sys
 from typing import Final
@@ -51,6 +52,21 @@ def anonymous_file(name: str, size: int) -> int:
     return fd
 
 
+def store(fd: int, data: bytes, offset: int) -> None:
+    """Write into a file that anonymous_file() made, whatever a worker has done to the descriptor. Raises OSError.
+
+    Its flags are those of all processes that inherited it (fcntl(2), F_SETFL): with O_APPEND pwrite(2) writes behind
+    the end, whatever the offset (its BUGS), and the seal forbids that. A map does not go by them; it is not used
+    always, since it takes a descriptor (mmap duplicates it) and three more system calls. Rejected: to take the flag
+    back, which a thread of the worker sets again meanwhile.
+    """
+    try:
+        os.pwrite(fd, data, offset)
+    except PermissionError:
+        with mmap.mmap(fd, 0) as memory:
+            memory[offset : offset + len(data)] = data
+
+
 class WorkerRecord:
     """Owns the master's descriptor of one worker's file; `fd` is inherited by that worker."""
 
@@ -68,7 +84,7 @@ class WorkerRecord:
 
     def blank_stacks(self) -> None:
         """Empty the place for stacks. The worker writes where the offset stands, which its descriptor shares."""
-        os.pwrite(self.fd, BLANK_STACKS, STACKS_OFFSET)
+        store(self.fd, BLANK_STACKS, STACKS_OFFSET)
         os.lseek(self.fd, STACKS_OFFSET, os.SEEK_SET)
 
     def stacks(self) -> str:

@@ -45,6 +45,7 @@ ATTACKS: Final = (
     ),
     Attack("garbage in the table of loads", (f"/loads/{HUGE}", f"/loads/{NAN}", "/loads/ff") * 10),
     Attack("ftruncate of what is shared", ("/cut",)),
+    Attack("O_APPEND for what is shared", ("/append",)),
     Attack("a flood of words to the master", ("/flood",), ("worker.detached", "worker.ready")),
     Attack("shutdown of the listener", ("/deafen",), ("socket.lost", "socket.restored")),
     *(

@@ -37,6 +37,10 @@ def cut(name):
                 told.append(errno.errorcode[error.errno])
     return " ".join(told)
 
+def append(name):
+    for fd in descriptors(name):
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+
 def listeners():
     for fd in map(int, os.listdir("/proc/self/fd")):
         with contextlib.suppress(OSError):
@@ -77,6 +81,9 @@ async def app(scope, receive, send):
         scribble("loads", bytes.fromhex(arguments[0]))
     elif command == "cut":
         body = cut("worker-") + " " + cut("loads")
+    elif command == "append":
+        append("worker-")
+        append("loads")
     elif command == "flood":
         for fd in map(int, os.listdir("/proc/self/fd")):
             try:

@@ -45,6 +45,20 @@ def test_no_worker_can_cut_off_what_it_shares_with_others_or_hold_what_is_theirs
     assert daemon.pids() == before
 
 
+def test_no_worker_can_keep_the_daemon_from_writing_to_what_they_share(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    with running("--workers", "2", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        assert daemon.get("/append")[0] == 200
+        with daemon.listening() as heard:
+            assert daemon.ctl("reload").returncode == 0
+            heard.expect("worker.exited", times=2)
+        assert daemon.status()["workers"] == {"target": 2, "ready": 2}
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not [event for event in daemon.events if event["event"] == "master.faulted"]
+
+
 @pytest.mark.parametrize("garbage", ["ff", "00", NAN, HUGE, "01"])
 def test_garbage_in_the_table_of_loads_loses_no_request(daemon: Daemon, garbage: str) -> None:
     before = daemon.pids()

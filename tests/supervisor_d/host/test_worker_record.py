@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from server_core.contract import RECORD_FILE_BYTES, STACKS_BYTES
-from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
+from supervisor_d.host.worker_record import WorkerRecord, anonymous_file, store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="files are sealed on Linux only")
 
@@ -35,6 +35,17 @@ def test_no_seal_can_be_added(record: WorkerRecord) -> None:
     with pytest.raises(OSError, match=r".") as refused:
         fcntl.fcntl(record.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
     assert refused.value.errno == errno.EPERM
+
+
+def test_a_worker_that_has_all_writes_appended_keeps_none_of_ours_out(record: WorkerRecord) -> None:
+    os.write(record.fd, b"Thread 1\n")
+    worker = os.dup(record.fd)  # shares the flags, too
+    fcntl.fcntl(worker, fcntl.F_SETFL, os.O_APPEND)
+    record.blank_stacks()
+    assert record.stacks() == ""
+    store(record.fd, b"12345", 16)
+    assert os.pread(record.fd, 7, 15) == b"\x0012345\0"
+    os.close(worker)
 
 
 def test_an_anonymous_file_has_the_size_that_was_asked_for_and_no_memory_yet() -> None:
