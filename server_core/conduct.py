@@ -32,7 +32,7 @@ import socket
 from functools import partial
 
 from server_core import departure
-from server_core.contract import Message, WorkerSpec
+from server_core.contract import ListenerSpec, Message, WorkerSpec
 from server_core.errors import BootError, application_traceback, cause_of
 from server_core.heartbeat import ThreadBeat
 from server_core.listener_guard import ListenerGuard
@@ -65,6 +65,8 @@ class Worker:
         self._ending: asyncio.Future[Ending] | None = None
         self._server: Server | None = None
         self._guard: ListenerGuard | None = None
+        self._later: list[tuple[ListenerSpec, socket.socket]] = []
+        """Listeners that were bound while this worker booted."""
 
     async def run(self, loop: asyncio.AbstractEventLoop, sockets: list[socket.socket], terminated: bool) -> None:
         """Boot, serve and end; BootError if the application cannot boot."""
@@ -83,6 +85,8 @@ class Worker:
                 for sock in sockets:
                     self._server.listen(sock)
                 self._guard = ListenerGuard(self._spec.listeners, sockets, self._log)
+                while self._later:
+                    self._listen(*self._later.pop(0))
                 self._thread.watch(self._server.in_flight)
                 self._phase = Phase.WAITING
                 self._pipe.send("ready")
@@ -125,6 +129,26 @@ class Worker:
         elif self._phase is not Phase.ENDING and self._ending is not None and not self._ending.done():
             self._ending.set_exception(BootError("lifespan", application_traceback(error)))
 
+    def _take_on(self, message: Message) -> None:
+        """Own the listener that came with the message."""
+        fd, options = self._pipe.descriptor(), message.fields.get("options")
+        if fd is None:
+            if self._phase is Phase.SERVING:
+                self.recycle("no descriptor was left for a listener that was bound anew")
+            return
+        known = {str(name): str(value) for name, value in options.items()} if isinstance(options, dict) else {}
+        self._listen(ListenerSpec(fd, str(message.fields.get("address")), known), socket.socket(fileno=fd))
+
+    def _listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
+        """Accept from it as from the others; those stay, since clients may wait in their queues."""
+        if self._phase is Phase.ENDING:
+            sock.close()
+        elif self._server is None or self._guard is None:
+            self._later.append((spec, sock))
+        else:
+            self._server.listen(sock)
+            self._guard.add(spec, sock)
+
     def _leave(self, ending: Ending) -> None:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
@@ -161,6 +185,8 @@ class Worker:
             )
         elif message.verb == "hurry":
             self._service.cut_short()
+        elif message.verb == "listen":
+            self._take_on(message)
         elif self._server is None or self._phase is Phase.ENDING:
             return  # an order that crossed our own end
         elif message.verb == "serve":

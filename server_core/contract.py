@@ -40,6 +40,8 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                                                    requests first, then the lifespan shutdown. Nothing else does:
                                                    SIGTERM, which a whole process group may get, is no haste
                        reopen                      reopen log files
+                       listen {address, options}   accept from this listener, too: it was bound in the place of the
+                                                   one of this address; with its descriptor (SCM_RIGHTS)
                        fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
                                                    worker's pipe, its spec already in it, and its record
 

@@ -28,11 +28,15 @@ class ListenerGuard:
 
     def __init__(self, specs: Iterable[ListenerSpec], sockets: Iterable[socket.socket], log: Log) -> None:
         self._log = log
-        self._guarded = [
-            (spec.address, sock, self._wanted(spec, sock)) for spec, sock in zip(specs, sockets, strict=True)
-        ]
+        self._guarded: list[tuple[str, socket.socket, Mapping[str, str]]] = []
+        for spec, sock in zip(specs, sockets, strict=True):
+            self.add(spec, sock)
         self._beats = self._served = 0
         self._told: set[tuple[str, str]] = set()
+
+    def add(self, spec: ListenerSpec, sock: socket.socket) -> None:
+        """Look after this one, too."""
+        self._guarded.append((spec.address, sock, self._wanted(spec, sock)))
 
     @staticmethod
     def _wanted(spec: ListenerSpec, sock: socket.socket) -> Mapping[str, str]:

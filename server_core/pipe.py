@@ -6,8 +6,15 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
+from typing import Final
 
 from server_core.contract import MESSAGE_LIMIT, Message, decode, encode
+
+DESCRIPTOR: Final = struct.Struct("=i")
+ROOM: Final = socket.CMSG_LEN(DESCRIPTOR.size)
+"""For the one descriptor that comes with a message (unix(7), SCM_RIGHTS)."""
+CLOSED_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""Descriptors that come are closed to programs from the first (recvmsg(2)); macOS has none, where none are sent."""
 
 
 class MasterGone(Exception):
@@ -25,6 +32,7 @@ class Pipe:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._buffer = b""
+        self._descriptors: list[int] = []
         self.is_gone = False
         sock.setblocking(True)
         sock.set_inheritable(False)  # a child of the application must not keep the master from seeing us go
@@ -90,15 +98,23 @@ class Pipe:
         *lines, self._buffer = self._buffer.split(b"\n")
         return [self._decoded(line) for line in lines]
 
+    def descriptor(self) -> int | None:
+        """The descriptor that came with the message heard last, owned by the caller; None if there was none free."""
+        return self._descriptors.pop(0) if self._descriptors else None
+
     def _fill(self, flags: int) -> None:
         try:
-            data = self._sock.recv(MESSAGE_LIMIT, flags)
+            # Not socket.recv_fds(), which drops the flags (CPython 3.11 to 3.13), and so would wait.
+            data, parts, _, _ = self._sock.recvmsg(MESSAGE_LIMIT, ROOM, flags | CLOSED_ON_EXEC)
         except ConnectionError:  # ECONNRESET: it went with messages of ours unread
-            data = b""
+            data, parts = b"", []
         if not data:
             self.is_gone = True
             raise MasterGone("the pipe is closed")
         self._buffer += data
+        for level, kind, numbers in parts:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._descriptors.append(DESCRIPTOR.unpack_from(numbers)[0])
 
     def _decoded(self, line: bytes) -> Message:
         try:

@@ -5,6 +5,7 @@ Length: every part is made, opened and closed here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import signal
@@ -34,6 +35,7 @@ from supervisor_d.host.event_ring import Journal
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.incidents import Incidents
 from supervisor_d.host.interpreter import worker_environment
+from supervisor_d.host.listener import Listener
 from supervisor_d.host.listener_watch import ListenerWatch
 from supervisor_d.host.nursery import Nursery
 from supervisor_d.host.observer import Observer
@@ -145,7 +147,7 @@ class Daemon:
         self._closers += (self._nursery.finish, self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
-        self._listener_watch.open(self._listeners, self._listeners.renew)
+        self._listener_watch.open(self._listeners, self._renew)
         self._open_door()
         self._open_admin()
         daemon = self._settings.daemon
@@ -168,6 +170,15 @@ class Daemon:
         performer = Performer(self._equipment())
         performer.hand_over_access_log()
         self.master = Master(self._policy, self._watcher, performer, self._barrier, show=show)
+
+    def _renew(self, listener: Listener) -> Listener:
+        """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""
+        renewed = self._listeners.renew(listener)
+        if renewed is not listener:
+            with contextlib.suppress(OSError):  # ETOOMANYREFS (unix(7)): the reload that follows brings it to workers
+                self._children.take_on(renewed.spec)
+                self._nursery.take_on(renewed.spec)
+        return renewed
 
     def _give_up(self, reason: str) -> None:
         self._watcher.tell(MasterFailing(reason))

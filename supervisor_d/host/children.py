@@ -7,6 +7,7 @@ only this module reaps.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,11 +15,11 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from server_core.contract import MESSAGE_LIMIT, Template, WorkerSpec
+from server_core.contract import MESSAGE_LIMIT, ListenerSpec, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.foreign_children import ForeignChildren
-from supervisor_d.host.heartbeat import Pipe, WorkerListener, socket_pair
+from supervisor_d.host.heartbeat import Pipe, WorkerListener, hand_over, socket_pair
 from supervisor_d.host.interpreter import worker_command
 from supervisor_d.host.launching import start
 from supervisor_d.host.watcher import READ, Watcher
@@ -46,6 +47,10 @@ class Child:
     is_kill_ordered: bool = False
     is_leaving: bool = False
     """Whether it was sent a signal that ends it."""
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Children:
@@ -183,6 +188,11 @@ class Children:
         child = self._by_slot.get(slot)
         if child is not None:
             child.is_leaving = True
+
+    def take_on(self, listener: ListenerSpec) -> None:
+        """Have every worker that there is accept from a listener that was bound anew. Raises OSError."""
+        for child in self:
+            hand_over(listener, child.pipe)
 
     def reap_all(self) -> None:
         """Reap every process that has ended, ours or not: as PID 1 strangers are left to us, and orphans are."""

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from server_core.contract import MESSAGE_LIMIT, Message, decode
+from server_core.contract import MESSAGE_LIMIT, ListenerSpec, Message, decode, encode
 from supervisor_d import clock
 from supervisor_d.host.watcher import READ, Deadline, Watcher
 from supervisor_d.vocabulary import (
@@ -87,6 +87,12 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)  # macOS has no SOCK_SEQPACKET here
     ours.setblocking(False)
     return ours, theirs
+
+
+def hand_over(listener: ListenerSpec, pipe: Pipe) -> None:
+    """Have a worker accept from a listener that was bound after it was started. Raises OSError."""
+    fields = {"address": listener.address, "options": dict(listener.options)}
+    pipe.send(encode("listen", fields), (listener.fd,))
 
 
 class Listener(Protocol):

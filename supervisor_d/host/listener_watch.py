@@ -7,7 +7,8 @@ because the selectors of Python watch nothing that is not to be read or written.
 
 What can be mended is mended at once. A TCP socket listens again, in all processes, since all hold the same. A Unix
 socket that was shut down never listens again, and one without its file cannot be reached: another is bound in its
-place, and a reload hands it to workers. If another process has put its socket file there, that file is left
+place and handed to the workers that there are, whose code may not boot any more. A reload follows, so that new ones
+do without the old socket. If another process has put its socket file there, that file is left
 alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name cannot be bound anew as
 long as a worker has the socket, and an inherited Unix socket not at all: what to do is said.
 

@@ -24,15 +24,12 @@ Host side: no judgement but this.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from server_core.contract import Message, Template, WorkerSpec, encode
+from server_core.contract import ListenerSpec, Message, Template, WorkerSpec, encode
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Child, Children, outcome
@@ -115,6 +112,11 @@ class Nursery:
                 return True
         return False
 
+    def take_on(self, listener: ListenerSpec) -> None:
+        """Have all who are born from now on accept from a listener that was bound anew. Raises OSError."""
+        for home in self._homes.values():
+            home.take_on(listener)
+
     def tidy(self) -> None:
         """Dismiss every template whose generation can have no births, and has no workers any more."""
         needed = {child.generation for child in self._children}
@@ -152,7 +154,7 @@ class Nursery:
 
     def _expire(self, home: Home, template: Child) -> None:
         self._log(home.events["killed"], generation=home.generation, pid=template.pid, timeout_s=DISMISSAL_S)
-        _kill(template)
+        template.kill()
 
     def _spawn_first(self, home: Home, spec: WorkerSpec) -> None:
         slot = Slot(spec.slot)
@@ -160,7 +162,7 @@ class Nursery:
             "preloaded": lambda _: self._promote(home, spec),
             "unforkable": lambda fields: self._refuse(home, str(fields.get("reason"))),
         }
-        home.candidate, home.began_at = slot, clock.now()
+        home.candidate, home.began_at, home.lacking = slot, clock.now(), {}
         try:
             self._children.spawn(spec, verbs)
         except BaseException:  # cleans up and raises it again, whatever it is
@@ -211,8 +213,9 @@ class Nursery:
                 self._watcher.tell(SpawnFailed(Slot(spec.slot), str(error)))
 
     def _fork(self, home: Home, template: Child, spec: WorkerSpec) -> None:
-        pipe, theirs = self._children.conceive(replace(spec, template=Template.NONE))
-        home.forks[Slot(spec.slot)] = Fork(spec, pipe)
+        pipe, theirs = self._children.conceive(home.forked(spec))
+        home.complete(pipe)
+        home.forks[Slot(spec.slot)] = Fork(home.renewed(spec), pipe)
         self._children.births += 1
         template.pipe.send(encode("fork", {"slot": spec.slot}), (theirs.fileno(), spec.record_fd))
         theirs.close()
@@ -243,7 +246,7 @@ class Nursery:
     def end(self, home: Home) -> None:
         """End a template at once; its death is heard of later, and births under way begin anew then."""
         if home.template is not None:
-            _kill(home.template)
+            home.template.kill()
 
     def _bereave(self, home: Home, pid: Pid, code: int) -> None:
         """A template has ended. What it had said is heard; births left undone begin anew if they are still wanted."""
@@ -292,8 +295,3 @@ class TemplateListener:
     def hung_up(self, _: str) -> None:
         """It ends, or speaks another language: it is of no use. One that was dismissed has its time."""
         self._nursery.end(self._home)
-
-
-def _kill(template: Child) -> None:
-    with contextlib.suppress(ProcessLookupError):  # a zombie already: reaping it is next
-        os.kill(template.pid, signal.SIGKILL)

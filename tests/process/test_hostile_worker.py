@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -122,6 +123,29 @@ def get_by_unix(path: Path, target: str) -> bytes:
         while data := client.recv(65536):
             answer += data
         return answer
+
+
+@pytest.mark.parametrize("how", ["--template", "--preload"])
+def test_a_unix_listener_that_is_bound_anew_is_served_though_the_reload_fails(tmp_path: Path, how: str) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    path = tmp_path / "app.sock"
+    with running("--workers", "2", how, bind=f"unix:{path}", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        (tmp_path / "app.py").write_text("1 / 0\n")
+        with daemon.listening() as heard:
+            path.unlink()
+            heard.expect("socket.restored")
+            heard.expect("reload.rolled_back")
+        for _ in range(5):
+            assert get_by_unix(path, "/").startswith(b"HTTP/1.1 200 ")
+        (tmp_path / "app.py").write_text(APP)
+        with daemon.listening() as heard:
+            for pid in daemon.pids().values():
+                os.kill(pid, signal.SIGKILL)
+            heard.expect("worker.ready", times=2)
+        for _ in range(5):
+            assert get_by_unix(path, "/").startswith(b"HTTP/1.1 200 ")
+        assert not [event for event in daemon.events if event["event"] == "worker.detached"]
 
 
 @pytest.mark.parametrize("how", ["/deafen", "unlink"])

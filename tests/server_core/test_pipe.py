@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -48,6 +49,19 @@ def test_what_is_too_long_for_one_message_loses_its_beginning(text: str) -> None
         assert message.verb == "held"
         assert decode(theirs.recv(MESSAGE_LIMIT)).fields == {"reason": "later"}
     pipe.close()
+
+
+def test_a_descriptor_that_comes_with_a_message_is_kept_and_closed_to_programs(ends: Ends) -> None:
+    pipe, master = ends
+    with socket.create_server(("127.0.0.1", 0)) as sent:
+        socket.send_fds(master, [b"listen {}\n"], [sent.fileno()])
+        assert pipe.receive() == [Message("listen", {})]
+        fd = pipe.descriptor()
+        assert fd is not None
+        assert not os.get_inheritable(fd)
+        with socket.socket(fileno=fd) as same:
+            assert same.getsockname() == sent.getsockname()
+    assert pipe.descriptor() is None
 
 
 @pytest.mark.parametrize("more", [0, 1])
