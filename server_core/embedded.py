@@ -165,14 +165,19 @@ class EmbeddedServer:
         try:
             _, factory = loops.choose(self._settings.loop)
             with asyncio.Runner(loop_factory=factory) as runner:
-                self._loop = runner.get_loop()
-                begun: asyncio.Future[None] = self._loop.create_future()
+                self._loop = loop = runner.get_loop()
+                begun: asyncio.Future[None] = loop.create_future()
                 begun.add_done_callback(lambda _: self._has_begun.set())
-                runner.run(self._live(self._loop, begun))
+                loops.complete(loop, own_tasks.begin(self._live(loop, begun), loop), self._exit_attempted)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._failure = error
         finally:
             self._has_begun.set()
+
+    def _exit_attempted(self, error: BaseException) -> None:
+        """The application stopped the thread's loop, or called sys.exit() outside a request: requests end in order."""
+        self._failure = error
+        self._end()
 
     async def _live(self, loop: asyncio.AbstractEventLoop, begun: asyncio.Future[None]) -> None:
         """Boot, serve until asked to stop, end; nothing of that where that was asked before."""

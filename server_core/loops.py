@@ -55,12 +55,13 @@ def run(
         _tell_the_main_thread(loop)
         task = own_tasks.begin(main(loop), loop)
         try:
-            return _complete(loop, task, on_exit)
+            return complete(loop, task, on_exit)
         finally:
             loop.set_task_factory(None)  # the application's could fail the runner, which has tasks to make, too
 
 
-def _complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], on_exit: Callable[[BaseException], None]) -> T:
+def complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T], on_exit: Callable[[BaseException], None]) -> T:
+    """Run the loop until the task is done, and have its result, however often the application ends the loop."""
     while True:
         try:
             return loop.run_until_complete(task)

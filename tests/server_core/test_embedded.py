@@ -48,8 +48,8 @@ def facts() -> tuple[object, ...]:
     return handlers, wake_up, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def asked(address: str) -> bytes:
-    with urllib.request.urlopen(f"http://{address}/") as response:
+def asked(address: str, path: str = "") -> bytes:
+    with urllib.request.urlopen(f"http://{address}/{path}") as response:
         body: bytes = response.read()
         return body
 
@@ -195,6 +195,42 @@ def test_a_server_that_is_asked_to_stop_first_never_serves() -> None:
         assert not server.started
         assert server.addresses == ()
     assert app.lives == []
+
+
+class Ender(App):
+    """Does to the event loop what its paths say, half a request before it answers."""
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        loop = asyncio.get_running_loop()
+        match scope.get("path"):
+            case "/cancel":
+                for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                    task.cancel()
+            case "/exit":
+                loop.call_soon(sys.exit, "out of a callback")
+            case "/stop":
+                loop.stop()
+        if scope["type"] == "http":
+            turned = loop.create_future()
+            loop.call_later(0.1, turned.set_result, None)
+            await turned
+        await super().__call__(scope, receive, send)
+
+
+def test_an_application_that_cancels_all_tasks_does_not_end_the_server_in_a_thread() -> None:
+    with server_core.serve(Ender(), bind="127.0.0.1:0", lifespan="off", log_level="error") as server:
+        for path in ("cancel", ""):
+            assert asked(server.addresses[0], path) == b"here"
+        assert server.started
+
+
+@pytest.mark.parametrize(("path", "told"), [("exit", SystemExit), ("stop", loops.LoopStopped)])
+def test_an_application_that_ends_the_loop_of_a_thread_loses_no_request(path: str, told: type[BaseException]) -> None:
+    app, answers = Ender(), []
+    with pytest.raises(told), server_core.serve(app, bind="127.0.0.1:0", log_level="error") as server:
+        answers.append(asked(server.addresses[0], path))
+    assert answers == [b"here"]
+    assert app.lives == ["startup", "shutdown"]
 
 
 def test_what_is_wrong_is_raised_where_the_block_begins(tmp_path: Path) -> None:
