@@ -66,10 +66,17 @@ def parse_callable(text: str) -> str:
     return stripped
 
 
+USUAL_APPS: Final = ("app", "application", "asgi_app", "api")
+"""What applications are called; `main.app` without a colon is one of a module, hardly a module of a package."""
+
+
 def meant_app(text: str) -> str:
-    """What was probably meant, for the two usual slips: a file's name, and no attribute."""
+    """What was probably meant, for the three usual slips: a file's name, no attribute, and a dot for the colon."""
     file, _, attribute = text.partition(":")
     module = file.removesuffix(".py").strip("./").replace("/", ".")
+    owner, _, last = module.rpartition(".")
+    if owner and not attribute and last in USUAL_APPS and "/" not in file and not file.endswith(".py"):
+        module, attribute = owner, last
     names = (*module.split("."), *(attribute or "app").split("."))
     return f"; did you mean {module}:{attribute or 'app'}?" if all(map(str.isidentifier, names)) else ""
 
