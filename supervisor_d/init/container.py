@@ -47,7 +47,7 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER {user}:{user}
 EXPOSE {port} {admin}
 # Ready: a worker serves and no stop was asked for. The control socket needs no place on a disk.
-HEALTHCHECK --interval=10s --timeout=5s --start-period={start}s CMD ["supervisor-d", "ctl", "health", "--ready"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period={start}s CMD [{health}]
 # As PID 1 it reaps, obeys SIGTERM within {stop} s, and exits with the truth.
 ENTRYPOINT ["supervisor-d"]
 CMD {command}
@@ -100,6 +100,7 @@ class Image:
     stop_s: float
     boot_s: float
     workers: int
+    control_socket: str = ""
 
     @property
     def grace_s(self) -> int:
@@ -110,6 +111,7 @@ class Image:
 def image_of(plan: Plan) -> Image:
     """The plan in a container; ConfigurationError for what cannot be in one."""
     daemon = plan.settings.daemon
+    refuse_what_a_host_gives(daemon)
     arguments = [inside(text, plan.directory) for text in plan.arguments]
     addresses = daemon.bind
     if addresses == DaemonSettings().bind:
@@ -127,7 +129,23 @@ def image_of(plan: Plan) -> Image:
         stop_s=plan.stop_s,
         boot_s=plan.boot_s,
         workers=daemon.workers,
+        control_socket=daemon.control_socket,
     )
+
+
+def refuse_what_a_host_gives(daemon: DaemonSettings) -> None:
+    """Refuse what a start in a container would fail for: another user, and descriptors that nothing opens there."""
+    wrong = {
+        f"{name}: must be left out in a container, all of which runs as {IMAGE_USER} (USER in the image), not {given}"
+        for name, given in (("user", daemon.user), ("group", daemon.group))
+        if given
+    }
+    if daemon.ready_fd != DaemonSettings().ready_fd:
+        wrong.add(f"ready-fd: must be off in a container, where nothing opens descriptor {daemon.ready_fd}")
+    if handed := [text for text in daemon.bind if text.startswith("fd://")]:
+        wrong.add(f"bind: must be an address in a container, where nothing passes a socket, not {', '.join(handed)}")
+    if wrong:
+        raise ConfigurationError(*sorted(wrong))
 
 
 def inside(text: str, directory: str) -> str:
@@ -151,8 +169,14 @@ def port_of(addresses: tuple[str, ...], setting: str) -> int:
 
 
 def dockerfile(image: Image, python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> str:
-    """The image's recipe, upon the Python of this version."""
+    """The image's recipe, upon the Python of this version. Raises ConfigurationError: its health check asks ctl."""
+    if image.control_socket == "off":
+        raise ConfigurationError(
+            "control-socket: must not be off in an image, whose health check asks it; leave it out"
+        )
+    chosen = ["--socket", image.control_socket] if image.control_socket else []
     return DOCKERFILE.format(
+        health=", ".join(map(json.dumps, ("supervisor-d", "ctl", *chosen, "health", "--ready"))),
         python=python,
         user=IMAGE_USER,
         port=image.port,

@@ -48,7 +48,21 @@ def test_a_container_serves_to_the_outside_and_is_probed_there() -> None:
     assert (made.port, made.admin_port) == (80, 81)
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1:80", "unix:/run/x.sock", "0.0.0.0:0", "fd://3"])
+def test_what_only_a_host_can_give_is_refused_by_name() -> None:
+    given = {"user": "root", "group": "root", "bind": ["0.0.0.0:80", "fd://3"]}
+    with pytest.raises(ConfigurationError) as refused, Path("/dev/null").open("w") as null:
+        image(**given, ready_fd=str(null.fileno()))
+    assert [line.partition(":")[0] for line in refused.value.problems] == ["bind", "group", "ready-fd", "user"]
+
+
+def test_the_health_check_of_an_image_asks_where_the_daemon_is_asked() -> None:
+    assert '"ctl", "health"' in dockerfile(image())
+    assert '"ctl", "--socket", "@shop", "health"' in dockerfile(image(control_socket="@shop"))
+    with pytest.raises(ConfigurationError, match="control-socket: must not be off in an image"):
+        dockerfile(image(control_socket="off"))
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:80", "unix:/run/x.sock", "0.0.0.0:0"])
 def test_a_container_that_nobody_could_reach_is_refused(bind: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"reached from outside the container, not .*; give --bind 0.0.0.0:8000"
