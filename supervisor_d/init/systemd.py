@@ -16,6 +16,7 @@ from supervisor_d.init.grants import CREDENTIALS, Grants, absolute, directory_of
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.upstream import is_for_all
 from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
+from supervisor_d.settings.declaration import DaemonSettings
 
 STOP_MARGIN_S: Final = 5
 """What systemd waits longer than the daemon's own budget for a stop. Chosen; a busy machine starts processes late."""
@@ -128,6 +129,8 @@ def service(
     In a template the plan's texts are a unit's own, with specifiers such as %i.
     """
     quoted = str if is_template else word
+    if (ready_fd := plan.settings.daemon.ready_fd) != DaemonSettings().ready_fd:
+        raise ConfigurationError(f"ready-fd: must be off under systemd, which is told by Type=notify, not {ready_fd}")
     grants = grants_of(plan, front_group)
     head = SERVICE.format(
         origin=origin,

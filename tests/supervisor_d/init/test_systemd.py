@@ -90,6 +90,11 @@ def test_a_word_stays_one_word_and_means_itself(text: str, quoted: str) -> None:
     assert systemd.word(text) == quoted
 
 
+def test_a_descriptor_that_systemd_does_not_open_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"ready-fd: must be off under systemd, .*, not 5"):
+        systemd.service(plan(ready_fd="5"))
+
+
 def test_systemd_waits_longer_than_the_daemon_takes() -> None:
     told = directives(systemd.service(dataclasses.replace(plan(), stop_s=48.5, boot_s=60)))
     assert told["TimeoutStopSec"] == ["54"]
