@@ -53,10 +53,10 @@ def test_a_pool_answers_and_ends_with_the_worker(method: str | None, workers: st
 
 
 AT_WORK = """
-import asyncio, os
+import asyncio, multiprocessing, os
 from concurrent.futures import ProcessPoolExecutor
 
-pool = ProcessPoolExecutor(1, initializer=INITIALIZER)
+pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=INITIALIZER)
 
 def work():
     with open("gate") as gate:
