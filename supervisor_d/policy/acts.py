@@ -46,7 +46,7 @@ def spawn(desk: Desk, handle: Handle, generation: Generation) -> None:
 def welcome(desk: Desk, handle: Handle, *, serve: bool) -> None:
     """The worker is ready: watch its beats, and let it serve unless it only has to prove that it could."""
     handle.ready_at = handle.beat_at = desk.now
-    handle.arm(Alarm.LOOK, desk.now + desk.terms.timeout)
+    handle.arm(Alarm.LOOK, desk.now + desk.terms.silence_s)
     if desk.terms.max_age:
         early = AGE_JITTER * share(desk.seed, handle.slot, handle.birth)
         handle.arm(Alarm.AGE, desk.now + desk.terms.max_age * (1 - early))

@@ -54,9 +54,13 @@ class Fleet:
         """How many workers serve, of one generation or of all."""
         return sum(handle.ready and generation in (None, handle.generation) for handle in self)
 
-    def watched(self) -> tuple[Slot, ...]:
-        """The slots whose beats count."""
-        return tuple(handle.slot for handle in self if handle.state in UP and not handle.finished)
+    def watched(self, generation: Generation | None = None) -> tuple[Slot, ...]:
+        """The slots whose beats count; those of one generation, if it is given."""
+        return tuple(
+            handle.slot
+            for handle in self
+            if handle.state in UP and not handle.finished and generation in (None, handle.generation)
+        )
 
     def is_empty(self) -> bool:
         return all(handle.state is SlotState.EMPTY for handle in self)

@@ -5,6 +5,8 @@ real last beat, and nearly always the next look is simply later. A silence that 
 limit: its cgroup was throttled, the machine was suspended, or other processes had the CPUs. The kernel counts the last
 for each worker by itself. Rejected: to excuse all if many are late, for a deploy can hang all of them; and the
 machine's pressure (/proc/pressure/cpu), which a hung worker's busy neighbour would raise, too.
+
+With a timeout of 0 the limit is infinite: no look is armed, and nothing wakes the master for one.
 """
 
 from __future__ import annotations
@@ -59,6 +61,14 @@ def look(desk: Desk) -> None:
         desk.outbox.add(ObserveWorkers(desk.fleet.watched()))
 
 
+def look_anew(desk: Desk) -> None:
+    """Look at the generation of these terms now, so that its next look is due by them.
+
+    The old generation keeps the look that it has, under a timeout of 0 none: it has the drain's deadline.
+    """
+    desk.outbox.add(ObserveWorkers(desk.fleet.watched(desk.generation)))
+
+
 def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
     """Judge one worker by its last beats."""
     if handle.state not in UP or handle.finished:
@@ -68,7 +78,7 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
         return
     beat_at = Instant(max(handle.beat_at, seen.loop_beat_at))
     silent_s = desk.now - beat_at
-    if silent_s < desk.terms.timeout:
+    if silent_s < desk.terms.silence_s:
         _note_fresh(desk, handle, seen, beat_at)
         return
     trouble = handle.trouble
@@ -82,8 +92,8 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
     suspended_s = seen.suspended_s - handle.baseline.suspended_s
     starved_s = seen.starved_s - handle.baseline.starved_s
     # While its cgroup is throttled a thread waits for a CPU, too: the one is part of the other.
-    extension_s = min(max(throttled_s, starved_s) + suspended_s, EXTENSION_MAX * desk.terms.timeout)
-    if silent_s < desk.terms.timeout + extension_s:
+    extension_s = min(max(throttled_s, starved_s) + suspended_s, EXTENSION_MAX * desk.terms.silence_s)
+    if silent_s < desk.terms.silence_s + extension_s:
         if not handle.extended:
             desk.outbox.report_worker(
                 "worker.timeout_extended",
@@ -93,7 +103,7 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
                 starved_s=round(starved_s, 3),
             )
         handle.extended = True
-        handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout + extension_s)
+        handle.arm(Alarm.LOOK, beat_at + desk.terms.silence_s + extension_s)
         return
     _suspect(desk, handle, _classify(desk, seen), beat_at)
 
@@ -103,7 +113,7 @@ def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant)
     handle.beat_at = beat_at
     handle.baseline = seen
     handle.extended = False
-    handle.arm(Alarm.LOOK, beat_at + desk.terms.timeout)
+    handle.arm(Alarm.LOOK, beat_at + desk.terms.silence_s)
     if handle.trouble is None:
         return
     _clear(desk, handle, silent_s)
@@ -150,7 +160,7 @@ def _classify(desk: Desk, seen: Observation) -> str:
     """What kind of silence it is: by the other thread's beat, and by what the kernel says."""
     if seen.process_state is ProcessState.STOPPED:
         return "process_stopped"
-    if desk.now - seen.thread_beat_at < desk.terms.timeout / 2:
+    if desk.now - seen.thread_beat_at < desk.terms.silence_s / 2:
         return "loop_blocked"
     return "interpreter_held"
 
@@ -158,7 +168,7 @@ def _classify(desk: Desk, seen: Observation) -> str:
 def _suspect(desk: Desk, handle: Handle, kind: str, beat_at: Instant) -> None:
     silent_s = desk.now - beat_at
     handle.beat_at = beat_at
-    kill_at = Instant(desk.now + hard_after_s(desk.terms.timeout))
+    kill_at = Instant(desk.now + hard_after_s(desk.terms.silence_s))
     handle.trouble = Trouble(kind, handle.reason, beat_at, kill_at)
     reason = f"{kind}: silent for {silent_s:.1f} s"
     desk.outbox.report_worker("worker.suspected", handle, kind=kind, silent_s=round(silent_s, 3))

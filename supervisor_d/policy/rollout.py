@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 from typing import Final, Literal
 
-from supervisor_d.policy import acts, staffing
+from supervisor_d.policy import acts, liveness, staffing
 from supervisor_d.policy.desk import Desk, Sizing, sizing_of
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
@@ -241,7 +241,10 @@ class Rollout:
     def _commit(self, desk: Desk) -> None:
         assert self.sizing is not None, "only what was prepared is committed"
         self.sizing.before = desk.sizing.count
+        before = desk.terms
         desk.generation, desk.terms, desk.sizing = self.generation, self.terms, self.sizing
+        if desk.terms.timeout != before.timeout:
+            liveness.look_anew(desk)  # it became ready under the terms before, which may watch no worker
 
     def replaced(self, desk: Desk) -> int:
         """How much of the target the new generation serves; nothing counts before ROLLING."""

@@ -7,6 +7,7 @@ process is set anew at each spawn, and `birth` tells one process of a slot from 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Final
@@ -146,7 +147,10 @@ class Handle:
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:
-        self.alarms[alarm] = Instant(at)
+        """Have it come at this instant, whatever it was armed for before; never at an infinite one."""
+        self.alarms.pop(alarm, None)
+        if at < math.inf:
+            self.alarms[alarm] = Instant(at)
 
     @property
     def alive(self) -> bool:

@@ -108,8 +108,9 @@ class DaemonSettings:
         30.0,
         kind=SECONDS,
         section="timeouts",
-        check=at_least(1),
-        help="Longest silence of a worker's event loop before it is taken for hung, recorded and replaced.",
+        check=off_or_at_least(1),
+        help="Longest silence of a worker's event loop before it is taken for hung, recorded and replaced; 0 is no "
+        "limit: no hang is noticed.",
     )
     boot_timeout: float = option(
         60.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from supervisor_d.settings.capacity import usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.kinds import AUTO, WORKERS_MAX
@@ -45,6 +47,7 @@ def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) ->
     daemon, server = settings.daemon, settings.server
     cpus = usable_cpus().count
     workers = cpus if daemon.workers == AUTO else daemon.workers
+    beat_s = (daemon.timeout or math.inf) / BEATS_PER_TIMEOUT
     return Terms(
         workers=workers,
         max_workers=max(workers, most_workers(cpus) if daemon.max_workers == AUTO else daemon.max_workers),
@@ -54,8 +57,8 @@ def terms(settings: Settings, *, pid1: bool, is_memory_limited: bool = False) ->
         boot_timeout=daemon.boot_timeout,
         graceful_timeout=server.graceful_timeout,
         shutdown_delay=daemon.shutdown_delay,
-        beat_s=min(BEAT_MAX_S, daemon.timeout / BEATS_PER_TIMEOUT),
-        watch_s=min(WATCH_MAX_S, daemon.timeout / BEATS_PER_TIMEOUT),
+        beat_s=min(BEAT_MAX_S, beat_s),
+        watch_s=min(WATCH_MAX_S, beat_s),
         soak=daemon.soak,
         surge=daemon.surge,
         park=daemon.park,

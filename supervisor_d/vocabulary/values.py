@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import NewType
 
 from server_core.contract import TERMINATE_GRACE_S as TERMINATE_GRACE_S
@@ -101,3 +102,8 @@ class Terms:
     memory_limited: bool = False
     """Our cgroup, or one above it, has a memory limit."""
     exit_when_failed: bool = False
+
+    @property
+    def silence_s(self) -> float:
+        """The longest that a worker's event loop may be silent; infinite where `timeout` is off."""
+        return self.timeout or math.inf

@@ -32,11 +32,11 @@ def test_refused_settings_exit_with_2(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_run_from_python_raises_the_exit_code_and_names_an_unknown_keyword(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        supervisor_d.run("main:app", worker=4, timeout=0)
+        supervisor_d.run("main:app", worker=4, timeout=0.5)
     assert caught.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
         "supervisor-d: worker: unknown; did you mean workers or max_workers? (argument)",
-        "supervisor-d: timeout: must be at least 1, not 0 (argument timeout)",
+        "supervisor-d: timeout: must be 0 (off) or at least 1, not 0.5 (argument timeout)",
     ]
 
 

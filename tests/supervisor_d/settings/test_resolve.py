@@ -215,12 +215,12 @@ def test_a_bad_value_names_its_setting_its_bounds_itself_and_its_source(tmp_path
 
 
 def test_all_problems_are_told_at_once() -> None:
-    problems = refused({"workers": "many", "timeout": "0"}, {"SUPERVISOR_D_SURGE": "x", "SUPERVISOR_D_TIMOUT": "1"})
+    problems = refused({"workers": "many", "timeout": "0.5"}, {"SUPERVISOR_D_SURGE": "x", "SUPERVISOR_D_TIMOUT": "1"})
     assert problems == (
         "SUPERVISOR_D_TIMOUT: unknown; did you mean timeout? (env SUPERVISOR_D_TIMOUT)",
         "surge: must be a whole number, not 'x' (env SUPERVISOR_D_SURGE)",
         "workers: must be a whole number of at least 1, or auto, not 'many' (flag --workers)",
-        "timeout: must be at least 1, not 0 (flag --timeout)",
+        "timeout: must be 0 (off) or at least 1, not 0.5 (flag --timeout)",
         "app: must be given, as module:attribute, such as main:app",
     )
 

@@ -71,7 +71,7 @@ def test_only_auto_with_a_choice_is_fitted_into_memory() -> None:
 
 @pytest.mark.parametrize(
     ("timeout", "beat_s", "watch_s"),
-    [(600.0, 1.0, 10.0), (30.0, 1.0, 7.5), (4.0, 1.0, 1.0), (3.0, 0.75, 0.75), (1.0, 0.25, 0.25)],
+    [(0.0, 1.0, 10.0), (600.0, 1.0, 10.0), (30.0, 1.0, 7.5), (4.0, 1.0, 1.0), (3.0, 0.75, 0.75), (1.0, 0.25, 0.25)],
 )
 def test_a_timeout_holds_four_beats_and_four_looks_at_them(timeout: float, beat_s: float, watch_s: float) -> None:
     made = terms(Settings(daemon=DaemonSettings(timeout=timeout), server=ServerSettings()), pid1=False)
