@@ -26,13 +26,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from server_core.contract import Figures, InFlight
-from server_core.debugger import is_debugged
+from server_core.debugger import be_spared, is_debugged, stops_threads
 from server_core.exit_codes import EXIT_INTERNAL
 from server_core.scoreboard import Scoreboard
 from server_core.server import ServerFigures
 
-_start_thread, _new_poll = _thread.start_new_thread, select.poll
-"""As they are before the application is imported. gevent and eventlet replace both, and a thread of theirs would be the
+_start_thread, _new_lock, _new_poll = _thread.start_new_thread, _thread.allocate_lock, select.poll
+"""As they are before the application is imported. gevent and eventlet replace them, and a thread of theirs would be the
 loop's own; they also make new locks for those of threading, which a Thread of that would be caught between."""
 
 SILENT_BEATS: Final = 2
@@ -137,12 +137,21 @@ class ThreadBeat:
         self._pipe_fd = pipe_fd
         self._loop_thread = _thread.get_ident()
         """That which made this: the loop will run there."""
+        self._is_exposed = _new_lock()
+        """Held as long as a debugger may stop the thread."""
+        self._is_exposed.acquire()
 
     def start(self) -> None:
         _start_thread(self._run, ())
 
     def watch(self, in_flight: Callable[[], list[InFlight]]) -> None:
-        """From now on tell these requests while the loop is silent; called from this thread."""
+        """From now on tell these requests while the loop is silent; called from this thread.
+
+        Where the application has loaded a debugger, this waits until that cannot stop the thread any more: one beat,
+        for the thread does not rest longer before.
+        """
+        if stops_threads():
+            self._is_exposed.acquire(timeout=SILENT_BEATS * self._beat_s)
         self._in_flight = in_flight
 
     def _run(self) -> None:
@@ -162,11 +171,13 @@ class ThreadBeat:
     def beat(self, now: float) -> float:
         """One beat of the thread, which calls it; how long it may rest until its next one."""
         self._scoreboard.beat_thread(now)
+        if self._is_exposed.locked() and be_spared():
+            self._is_exposed.release()
         beat_at = self._scoreboard.loop_beat_at()
         if not beat_at:
             return self._beat_s  # no loop yet
         if now - beat_at <= SILENT_BEATS * self._beat_s:
-            return self._watch_s
+            return self._beat_s if self._in_flight is None else self._watch_s
         if is_debugged(self._loop_thread):
             self._scoreboard.beat_loop(now)  # it is stopped on purpose, and by a person: that is no hang
             return self._beat_s

@@ -5,10 +5,15 @@ from __future__ import annotations
 import http.client
 import os
 import select
+import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.daemon import DEADLINE_S, running
+from tests.helpers.debug_adapter import DebugAdapter
 
 APP = """
 import os
@@ -22,6 +27,19 @@ async def app(scope, receive, send):
         breakpoint()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": f"{os.getpid()} {answer}".encode()})
+"""
+
+DEBUGPY = """
+import os
+import debugpy
+address = debugpy.listen(("127.0.0.1", 0))
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/break":
+        debugpy.breakpoint()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": f"{os.getpid()} {address[1]}".encode()})
 """
 
 CONTROLLED = """
@@ -60,3 +78,29 @@ def test_a_single_worker_in_the_foreground_reads_the_terminal_and_may_stop_in_a_
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+@pytest.mark.skipif(find_spec("debugpy") is None, reason="debugpy is not installed")
+def test_a_worker_that_an_attached_debugger_has_stopped_is_not_taken_for_hung(tmp_path: Path) -> None:
+    """At a breakpoint debugpy stops all threads that it knows, so that none may be left that could beat."""
+    (tmp_path / "app.py").write_text(DEBUGPY)
+    with running("--workers", "1", "--timeout", "1", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        answer = daemon.get()[1]
+        connection = http.client.HTTPConnection(*daemon.address(), timeout=DEADLINE_S)
+        with DebugAdapter(int(answer.split()[1])) as debugger:
+            connection.request("GET", "/break")
+            debugger.expect(type="event", event="stopped")
+            closed = select.poll()
+            closed.register(connection.sock, select.POLLIN)
+            assert closed.poll(3000) == []  # as above
+            debugger.order("continue", threadId=1)
+            assert connection.getresponse().read().decode() == answer
+            connection.close()
+        with daemon.listening() as heard:
+            daemon.signal(signal.SIGHUP)  # the new worker listens at a port of its own
+            heard.expect("reload.committed")
+        assert daemon.get()[1].split()[1] != answer.split()[1]
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not [event for event in daemon.events if event["event"] in ("worker.suspected", "worker.crashed")]
