@@ -54,6 +54,10 @@ Stacks.  On STACKS_SIGNAL the worker's faulthandler writes the stacks of all thr
 code holds the interpreter. It is installed before `booted` is sent, never sooner. The master sets the place: both share
 the offset of record_fd, and nothing but stacks is written by write(2) there.
 
+Certificates.  tls_fds are sealed copies of the files that the settings of TLS name, in the order of tls_files.py, as
+the master has verified them for this generation; none: the worker reads the files themselves. A worker reads the
+copies before it imports the application, and closes them. The programs and processes that it starts do not get them.
+
 Record.  record_fd is a file of RECORD_FILE_BYTES that only this worker and the master hold; it cannot be made shorter
 or longer. loads_fd is a table that all workers share, and that the master does not read; it may hold anything.
 """
@@ -132,6 +136,12 @@ class WorkerSpec:
     search: Search = Search()
     terminal: bool = False
     """Whether its standard input is to be the terminal that the master was started from."""
+    tls_fds: tuple[int, ...] = ()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Everything that a worker inherits besides its pipe."""
+        return *(listener.fd for listener in self.listeners), self.record_fd, self.loads_fd, *self.tls_fds
 
     def as_message(self) -> bytes:
         return encode("spec", dataclasses.asdict(self))
@@ -143,12 +153,14 @@ class WorkerSpec:
         listeners, settings = values.pop("listeners"), values.pop("settings")
         template = Template(str(values.pop("template", Template.NONE)))
         search = Search.from_field(values.pop("search", {}))
-        if not isinstance(listeners, list) or not isinstance(settings, dict):
-            raise TypeError("spec: listeners must be a list and settings an object")
+        tls_fds = values.pop("tls_fds", [])
+        if not isinstance(listeners, list) or not isinstance(settings, dict) or not isinstance(tls_fds, list):
+            raise TypeError("spec: listeners and tls_fds must be lists and settings an object")
         return WorkerSpec(
             listeners=tuple(ListenerSpec(**listener) for listener in listeners),
             template=template,
             search=search,
+            tls_fds=tuple(tls_fds),
             settings=ServerSettings(**{name: _tupled(value) for name, value in settings.items()}),  # type: ignore[arg-type]  # checked by name, as below
             **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
         )

@@ -13,7 +13,7 @@ import socket
 import sys
 from dataclasses import replace
 
-from server_core import loops, signal_stack, template
+from server_core import loops, passed_certificates, signal_stack, template
 from server_core.access import log as access_log
 from server_core.adapters import Application
 from server_core.conduct import Worker
@@ -45,6 +45,7 @@ from server_core.scoreboard import Scoreboard
 from server_core.service import Service, import_application
 from server_core.shedding import shed
 from server_core.standard_streams import take_terminal
+from server_core.tls_contexts import Contexts
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -83,19 +84,38 @@ def _let_stacks_be_told(spec: WorkerSpec) -> None:
     try:
         os.set_inheritable(spec.record_fd, False)
         os.set_inheritable(spec.loads_fd, False)
+        for copy in spec.tls_fds:
+            os.set_inheritable(copy, False)
     except OSError as error:
-        raise ContractError(f"spec: no descriptor {spec.record_fd} or {spec.loads_fd}: {error}") from error
+        wanted = ", ".join(map(str, (spec.record_fd, spec.loads_fd, *spec.tls_fds)))
+        raise ContractError(f"spec: no descriptor {wanted}: one of them is not open: {error}") from error
     faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
     faulthandler.register(STACKS_SIGNAL, file=spec.record_fd, all_threads=True, chain=False)
     signal_stack.widen()
 
 
-def _withhold(spec: WorkerSpec, pipe: Pipe, log: Log) -> Belongings:
+def _withhold(spec: WorkerSpec, pipe: Pipe, log: Log, *others: int) -> Belongings:
     """Let no process that the application forks have what is this one's."""
-    own = (pipe.fileno(), spec.record_fd, spec.loads_fd)
+    own = (pipe.fileno(), spec.record_fd, spec.loads_fd, *others)
     belongings = Belongings(log, (listener.fd for listener in spec.listeners), own, _forget_stacks)
     withhold(belongings)
     return belongings
+
+
+def _settle(
+    spec: WorkerSpec, pipe: Pipe, log: Log, scoreboard: Scoreboard, loads: Loads | None
+) -> tuple[Belongings, Contexts | None]:
+    """What is withheld as long as this worker lives, and its certificates, the copies closed.
+
+    In this order, because a process that is forked meanwhile (by a thread of an application that was to be forked, and
+    can not be) must never have what is not a copy any more replaced.
+    """
+    certificates = passed_certificates.read(spec)
+    belongings = _withhold(spec, pipe, log)
+    belongings.add_memory(scoreboard, loads)
+    for copy in spec.tls_fds:
+        os.close(copy)
+    return belongings, certificates
 
 
 def _forget_stacks() -> None:
@@ -163,7 +183,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
 def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) -> int:
     """Import what the workers are to share, and fork them; the exit code of whichever process this is in the end."""
     signals.admit()
-    _withhold(spec, pipe, log)
+    _withhold(spec, pipe, log, *spec.tls_fds)
     pipe.send("booted")
     loops.choose(spec.settings.loop)  # imports it, once for all
     app = None
@@ -200,8 +220,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     _, factory = loops.choose(settings.loop)
     scoreboard = Scoreboard.shared(spec.record_fd)
     loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
-    belongings = _withhold(spec, pipe, log)
-    belongings.add_memory(scoreboard, loads)
+    belongings, certificates = _settle(spec, pipe, log, scoreboard, loads)
     thread = _second_thread(spec, pipe, scoreboard)
     signals.admit()
     if spec.template is Template.NONE:
@@ -225,6 +244,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
         slot=spec.slot,
         on_max_requests=recycle,
         loads=loads,
+        certificates=certificates,
     )
     worker = Worker(spec, pipe, service, thread, log)
     run = belongings.of_loop(lambda loop: worker.run(loop, sockets, signals.terminated))

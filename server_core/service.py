@@ -33,6 +33,7 @@ from server_core.scoreboard import Scoreboard
 from server_core.server import Server
 from server_core.settings import ServerSettings
 from server_core.tls import load as load_tls
+from server_core.tls_contexts import Contexts
 
 LIFESPAN_SHARE: Final = 0.2
 LIFESPAN_SHARE_MAX_S: Final = 5.0
@@ -88,7 +89,8 @@ class Ending:
 class Service:
     """Boots, serves and ends one application. Every method is for the loop's thread.
 
-    Raises UsageError if the certificates cannot be used.
+    `certificates` is what the files of TLS hold, if they have been read already. Raises UsageError if they cannot be
+    used.
     """
 
     def __init__(
@@ -103,10 +105,11 @@ class Service:
         slot: int | None = None,
         on_max_requests: Callable[[str], None] | None = None,
         loads: Loads | None = None,
+        certificates: Contexts | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
-        self._tls = load_tls(settings)
+        self._tls = load_tls(settings, certificates)
         self.draining = Draining()
         self._extensions = {NAME: self.draining}
         self._lifespan = Lifespan(app, settings.lifespan, name=settings.app, log=log, extensions=self._extensions)

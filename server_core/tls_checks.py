@@ -1,14 +1,17 @@
 """What is wrong with the TLS settings, and what soon will be, for those that do not serve TLS themselves.
 
-Here the module of TLS is imported in functions: `ssl` takes 1 MB, and most masters never need it.
+Here the module of TLS is imported in functions: `ssl` takes 1 MB, and most masters never need it. Without `copies`
+(tls_files.py) the files are read where the settings name them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from server_core.settings import ServerSettings
+from server_core.tls_files import TlsFiles
 
 if TYPE_CHECKING:
     from server_core.certificates import Expiry
@@ -23,24 +26,24 @@ def mentions_tls(settings: ServerSettings) -> bool:
 
 def load_tls() -> None:
     """Have what the two below need in memory before it is needed, as code on the disk may be another by then."""
-    from server_core import tls  # in functions, because ssl takes 1 MB and most masters never need it
+    from server_core import tls_contexts  # in functions, because ssl takes 1 MB and most masters never need it
 
-    tls.load_late_imports()
+    tls_contexts.load_late_imports()
 
 
-def tls_problem(settings: ServerSettings) -> tuple[str, str] | None:
+def tls_problem(settings: ServerSettings, copies: Sequence[int] = ()) -> tuple[str, str] | None:
     """The TLS setting that cannot be used on this machine and what is wrong with it, or None. Reads the files."""
     if not mentions_tls(settings):
         return None
-    from server_core import tls  # as above
+    from server_core import tls_contexts  # as above
 
-    return tls.problem(settings)
+    return tls_contexts.problem(settings, TlsFiles.of(settings, copies))
 
 
-def tls_expiries(settings: ServerSettings, now: float) -> list[Expiry]:
+def tls_expiries(settings: ServerSettings, now: float, copies: Sequence[int] = ()) -> list[Expiry]:
     """The certificates that have expired at `now`, in seconds since the epoch, or do within two weeks."""
     if not mentions_tls(settings):
         return []
-    from server_core import tls  # as above
+    from server_core import tls_contexts  # as above
 
-    return tls.ending(settings, now)
+    return tls_contexts.ending(settings, now, TlsFiles.of(settings, copies))

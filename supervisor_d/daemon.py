@@ -102,7 +102,7 @@ class Daemon:
         self._watcher = Watcher(self._barrier)
         self._listener_watch = ListenerWatch(self._watcher, journal, may_rebind=self._settings.daemon.unix_rebind)
         self._listeners = Listeners(journal, self._listener_watch.forget)
-        self._generations = Generations(resolved)
+        self._generations = Generations(resolved, self._identity)
         self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))
         self._cgroup = Cgroup()
         self._oom_kills = OomKills(self._cgroup)
@@ -128,7 +128,7 @@ class Daemon:
         self._incidents = Incidents(self._scoreboard, journal)
         self._signals = Signals(self._watcher, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
-        self._closers: list[Callable[[], object]] = [self._watcher.close]
+        self._closers: list[Callable[[], object]] = [self._watcher.close, self._generations.close]
 
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
@@ -162,7 +162,8 @@ class Daemon:
         )
         if linked := links(self._resolved.environ):
             self._journal("environment.links_ignored", variables=sorted(linked))
-        for expiry in tls_expiries(self._generations[FIRST].location.server, clock.wall()):
+        first = self._generations[FIRST]
+        for expiry in tls_expiries(first.location.server, clock.wall(), first.tls.descriptors):
             self._journal(expiry.event, **expiry.facts)
         self._watcher.tell(Started())
         self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)

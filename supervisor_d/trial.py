@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 
 from server_core import contract
 from server_core.contract import Message, WorkerSpec
@@ -22,9 +23,10 @@ from supervisor_d.errors import BootError, SpawnError
 from supervisor_d.host.heartbeat import socket_pair
 from supervisor_d.host.interpreter import worker_command, worker_environment
 from supervisor_d.host.launching import start
+from supervisor_d.host.tls_copies import copy_tls
 from supervisor_d.host.worker_record import WorkerRecord, anonymous_file
-from supervisor_d.settings.declaration import DaemonSettings, Settings
-from supervisor_d.settings.identity import identity_of
+from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.identity import Identity, identity_of
 from supervisor_d.settings.location import Location
 from supervisor_d.vocabulary import Instant, Terms
 
@@ -50,12 +52,15 @@ def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
         record = stack.enter_context(contextlib.closing(WorkerRecord("worker-check")))
         loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
         stack.callback(os.close, loads_fd)
+        identity = identity_of(settings.daemon.user, settings.daemon.group)
+        tls = stack.enter_context(contextlib.closing(copy_tls(location.server, identity)))
         began = clock.now()
-        process = spawn(theirs, (record.fd, loads_fd), settings.daemon, location)
+        told = spec(settings.daemon.name, terms, location, (record.fd, loads_fd, *tls.descriptors))
+        process = spawn(theirs, told, identity)
         stack.callback(put_away, process)
         theirs.close()
         worker = Conversation(process, ours, record)
-        worker.say(spec(settings.daemon.name, terms, location, record.fd, loads_fd).as_message())
+        worker.say(told.as_message())
         worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({plain(terms.boot_timeout)} s)")
         booted = clock.now()
         worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
@@ -130,7 +135,9 @@ class Conversation:
             raise BootError(f"the worker did not stop in order: {ending(code)}")
 
 
-def spec(name: str, terms: Terms, location: Location, record_fd: int, loads_fd: int) -> WorkerSpec:
+def spec(name: str, terms: Terms, location: Location, descriptors: Sequence[int]) -> WorkerSpec:
+    """What the worker is told; `descriptors` are the record's, the loads' and those of the copies of TLS files."""
+    record_fd, loads_fd, *tls_fds = descriptors
     return WorkerSpec(
         slot=SLOT,
         generation=1,
@@ -143,17 +150,16 @@ def spec(name: str, terms: Terms, location: Location, record_fd: int, loads_fd: 
         settings=location.server,
         directory=location.directory,
         search=location.search,
+        tls_fds=tuple(tls_fds),
     )
 
 
-def spawn(
-    pipe: socket.socket, more: tuple[int, ...], daemon: DaemonSettings, location: Location
-) -> subprocess.Popen[bytes]:
+def spawn(pipe: socket.socket, told: WorkerSpec, identity: Identity | None) -> subprocess.Popen[bytes]:
     """A worker with every signal blocked until it has handlers, as the contract has it."""
-    identity = identity_of(daemon.user, daemon.group)
     try:
-        environ = {**worker_environment(os.environ), **location.search.as_variable()}
-        return start(worker_command(pipe.fileno()), (pipe.fileno(), *more), environ, identity, location.directory)
+        environ = {**worker_environment(os.environ), **told.search.as_variable()}
+        descriptors = (pipe.fileno(), *told.descriptors)
+        return start(worker_command(pipe.fileno()), descriptors, environ, identity, told.directory)
     except OSError as error:
         raise SpawnError(f"no worker could be started: {error.strerror}") from None
 

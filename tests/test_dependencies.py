@@ -43,6 +43,7 @@ SHARED = (
     "server_core.few_collections",
     "server_core.proxy.peers",
     "server_core.tls_checks",
+    "server_core.tls_files",
 )
 """What the daemon may use of the server core; the peers' rule, so that `init` judges who is believed as workers do."""
 

@@ -113,12 +113,11 @@ class Children:
         `others` are called for what it says besides the policy's facts.
         """
         slot = Slot(spec.slot)
-        descriptors = (*(listener.fd for listener in spec.listeners), spec.record_fd, spec.loads_fd)
         pipe, theirs = self.conceive(spec, others)
         try:
             command = self._command(theirs.fileno())
             environ = {**self._environ, **spec.search.as_variable()}
-            process = start(command, (theirs.fileno(), *descriptors), environ, self._identity, spec.directory)
+            process = start(command, (theirs.fileno(), *spec.descriptors), environ, self._identity, spec.directory)
         except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup
+from supervisor_d.host.tls_copies import TlsCopies, copy_tls
 from supervisor_d.log import Log
 from supervisor_d.settings.capacity import Explanation, usable_cpus
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
+from supervisor_d.settings.identity import Identity
 from supervisor_d.settings.location import Location, locate
 from supervisor_d.settings.resolve import Resolved, build
 from supervisor_d.settings.rows import ROWS
@@ -32,15 +34,16 @@ class Configuration:
     capacity: Explanation
     """The CPUs that `workers = auto` counted."""
     location: Location
+    tls: TlsCopies
+    """What its workers read in place of the files that the settings of TLS name; closed when it is forgotten."""
 
 
-def configure(resolved: Resolved, settings: Settings) -> Configuration:
-    """What holds now: CPUs and limits are those of this moment, and so are new at each reload."""
+def configure(resolved: Resolved, settings: Settings, identity: Identity | None) -> Configuration:
+    """What holds now: CPUs, limits and certificates are those of this moment, and so are new at each reload."""
     is_limited = Cgroup().memory() is not None
     agreed = terms(settings, pid1=os.getpid() == 1, is_memory_limited=is_limited)
-    return Configuration(
-        resolved, settings, agreed, usable_cpus(), locate(settings, resolved.start, searched=resolved.searched)
-    )
+    location = locate(settings, resolved.start, searched=resolved.searched)
+    return Configuration(resolved, settings, agreed, usable_cpus(), location, copy_tls(location.server, identity))
 
 
 def applicable(old: Settings, new: Settings) -> Settings:
@@ -49,10 +52,11 @@ def applicable(old: Settings, new: Settings) -> Settings:
 
 
 class Generations:
-    """Configurations by generation, from the first one's on."""
+    """Configurations by generation, from the first one's on; `identity` is what workers are, None: what we are."""
 
-    def __init__(self, resolved: Resolved) -> None:
-        self._by_number = {FIRST: configure(resolved, resolved.settings)}
+    def __init__(self, resolved: Resolved, identity: Identity | None = None) -> None:
+        self._identity = identity
+        self._by_number = {FIRST: configure(resolved, resolved.settings, identity)}
         self._first = resolved
 
     def __getitem__(self, generation: Generation) -> Configuration:
@@ -89,7 +93,7 @@ class Generations:
         resolved = self._by_number[newest].resolved.reread()
         for number in set(self._by_number) - {newest, *needed}:
             self.discard(number)
-        prepared = configure(resolved, applicable(serving, resolved.settings))
+        prepared = configure(resolved, applicable(serving, resolved.settings), self._identity)
         self._by_number[generation] = prepared
         return GenerationPrepared(generation, prepared.terms, difference(serving, resolved.settings))
 
@@ -109,4 +113,11 @@ class Generations:
 
     def discard(self, generation: Generation) -> None:
         """Forget a generation that was rolled back; nothing if it is not known."""
-        self._by_number.pop(generation, None)
+        forgotten = self._by_number.pop(generation, None)
+        if forgotten is not None:
+            forgotten.tls.close()
+
+    def close(self) -> None:
+        """Give up what the generations hold, and know them still."""
+        for known in self._by_number.values():
+            known.tls.close()

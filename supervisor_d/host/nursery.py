@@ -17,8 +17,9 @@ replaced at all, they are replaced again. A zygote always stays, since no other 
 
 A template that can have no further births is dismissed: its pipe is hung up, and it ends in order, with what libraries
 registered for that (atexit). It is killed if it does not end in time, or does not answer. A zygote ends after its
-workers, at the stop, too: what the application made at import and undoes at exit (a manager's process, a temporary
-directory) is theirs as well. One that dies is missed only at the next birth.
+workers, at the stop, too: what the application made at import and undoes at exit (a temporary directory) is theirs as
+well. (A process that the import started, as a manager does, makes it no zygote: server_core/unshareable.py.) One that
+dies is missed only at the next birth.
 Host side: no judgement but this.
 """
 

@@ -171,7 +171,8 @@ class Performer:
         try:
             self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
             self.hand_over_access_log()
-            for expiry in tls_expiries(self._with.generations.newest.location.server, clock.wall()):
+            newest = self._with.generations.newest
+            for expiry in tls_expiries(newest.location.server, clock.wall(), newest.tls.descriptors):
                 self._with.log(expiry.event, **expiry.facts)
         except REFUSALS as error:
             self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
@@ -212,6 +213,7 @@ class Performer:
             terminal=configuration.terms.workers == 1 and order.index == 0 and has_terminal(),
             template=_template(configuration.settings.daemon),
             index=order.index,
+            tls_fds=configuration.tls.descriptors,
         )
 
     def _signal(self, slot: Slot, number: int) -> None:

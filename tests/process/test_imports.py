@@ -23,7 +23,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 OF_WORKERS = {"asyncio", "concurrent.futures", "uvloop", "httptools", "websockets", "server_core.server", "app"}
 OF_CONSOLES = {"structlog", "logging"}
 OF_OTHER_COMMANDS = {"supervisor_d.ctl", "supervisor_d.control.client", "supervisor_d.init.group", "supervisor_d.check"}
-OF_TLS = {"ssl", "server_core.tls"}
+OF_TLS = {"ssl", "server_core.tls", "server_core.tls_contexts"}
 OF_FILES = {"tomllib"}
 
 

@@ -45,6 +45,7 @@ SPEC = WorkerSpec(
     watch_s=7.5,
     settings=ServerSettings(app="main:app", keep_alive=1.5, health_path="/ü"),
     template=Template.SERVER,
+    tls_fds=(9, 10),
 )
 
 
@@ -64,6 +65,7 @@ def test_a_spec_crosses_the_pipe_unchanged() -> None:
         {"listeners": [], "settings": {"unknown": 1}},
         {**decode(SPEC.as_message()).fields, "tempo": 1},
         {**decode(SPEC.as_message()).fields, "template": "of doom"},
+        {**decode(SPEC.as_message()).fields, "tls_fds": 9},
     ],
 )
 def test_a_spec_that_differs_from_what_is_declared_is_refused(fields: dict[str, object]) -> None:

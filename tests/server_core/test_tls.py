@@ -19,7 +19,8 @@ import pytest
 
 from server_core.http.exchange import Message, Receive, Send
 from server_core.settings import ServerSettings
-from server_core.tls import TlsError, ending, load, problem
+from server_core.tls import load
+from server_core.tls_contexts import TlsError, ending, problem
 from tests.helpers.certificates import Authority, Pair, authority, localhost
 from tests.helpers.http import DEADLINE_S, GET, Client, Served, reply, run, serving, until
 from tests.helpers.websocket import TEXT, close_frame, frame, handshake, next_close, next_frame

@@ -49,7 +49,7 @@ class Nursery:
         self.oom_killed = False
         environ = {**os.environ, "PYTHONPATH": os.getcwd()}
         self.children = Children(self.watcher, self.log, environ, self.before_exit_is_told, self.command)
-        self.files = [os.memfd_create("scoreboard"), os.memfd_create("stacks"), os.memfd_create("listener")]
+        self.files = [os.memfd_create(name) for name in ("scoreboard", "stacks", "listener", "key")]
 
     def command(self, pipe_fd: int) -> list[str]:
         return [sys.executable, "-c", PRELUDE + self.program, str(pipe_fd)]
@@ -74,6 +74,7 @@ class Nursery:
             beat_s=1.0,
             watch_s=7.5,
             settings=ServerSettings(app=app),
+            tls_fds=(self.files[3],),
         )
 
     def close(self) -> None:
@@ -106,7 +107,8 @@ def test_a_worker_is_told_its_spec_and_inherits_exactly_its_descriptors(nursery:
     nursery.spawn(
         """
 here = sorted(fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}"))
-expected = sorted({0, 1, 2, pipe.fileno(), spec["record_fd"], spec["loads_fd"], spec["listeners"][0]["fd"]})
+named = (spec["record_fd"], spec["loads_fd"], spec["listeners"][0]["fd"], *spec["tls_fds"])
+expected = sorted({0, 1, 2, pipe.fileno(), *named})
 say("recycle", reason=json.dumps([here == expected, spec["slot"], spec["generation"], spec["settings"]["app"],
     os.readlink("/proc/self/fd/0")]))
 signal.pause()
