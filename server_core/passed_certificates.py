@@ -11,7 +11,7 @@ from server_core.tls_files import TlsFiles
 def read(spec: WorkerSpec) -> Contexts | None:
     """What the copies hold; None if there are none, and files must be read where the settings name them.
 
-    Closes nothing. Raises TlsError (UsageError) if they cannot be used, ContractError if there is not one for each file.
+    Closes nothing. TlsError (UsageError) if they cannot be used, ContractError if there is not one for each file.
     """
     if not spec.tls_fds:
         return None
