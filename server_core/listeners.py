@@ -30,7 +30,7 @@ from server_core.arrival import Arrival
 from server_core.crowd import Crowd
 from server_core.listener_options import ACCEPT_TIMEOUT
 from server_core.loads import Loads, pause_s, share
-from server_core.peer import address_of_all, unmapped
+from server_core.peer import IPV6_PARTS, address_of_all, unmapped
 from server_core.server_loop import ServerLoop
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
@@ -254,7 +254,7 @@ class Listeners:
             return Taken.GONE if error.errno in _GONE else Taken.NOBODY
         self._retry_s = RETRY_MIN_S
         os.set_blocking(fd, False)
-        if listener.family == socket.AF_INET6:
+        if len(peer) == IPV6_PARTS:
             peer = unmapped(peer)
         coroutine = self._adopt(fd, peer, self._sockets.get(listener))
         if coroutine is not None:

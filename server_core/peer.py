@@ -70,6 +70,9 @@ def reset_on_close(fd: int) -> None:
 
 _MAPPED: Final = "::ffff:"
 
+IPV6_PARTS: Final = 4
+"""Of a socket's name: host, port, flow, scope. socket.family says the same, by way of an enum: 1 us for each accept."""
+
 
 def unmapped(name: object) -> object:
     """A socket's name, with an IPv4 address where it is one that is written as IPv6 (RFC 4291 section 2.5.5.2).
@@ -83,9 +86,9 @@ def unmapped(name: object) -> object:
 
 def address(name: object) -> Address | None:
     """Host and port of a socket's name, unmapped; None for a Unix socket without one, (path, None) for one with."""
-    name = unmapped(name)
     if isinstance(name, tuple):
-        return str(name[0]), int(name[1])
+        host, port = (unmapped(name) if len(name) == IPV6_PARTS else name)[:2]  # type: ignore[index]  # a tuple, too
+        return str(host), int(port)
     return (name, None) if isinstance(name, str) and name else None
 
 
