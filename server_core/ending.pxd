@@ -1,10 +1,8 @@
-from server_core.traffic cimport Traffic
-
 cdef class Ending:
     cdef bint _is_lost
     cdef double _longest_until
     cdef long long _seen_bytes
-    cdef Traffic _server
+    cdef object _server
     cdef object _timer
     cdef object _transport
     cdef readonly bint is_tls

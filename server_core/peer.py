@@ -86,9 +86,9 @@ def unmapped(name: object) -> object:
 
 def address(name: object) -> Address | None:
     """Host and port of a socket's name, unmapped; None for a Unix socket without one, (path, None) for one with."""
+    name = unmapped(name)
     if isinstance(name, tuple):
-        host, port = (unmapped(name) if len(name) == IPV6_PARTS else name)[:2]  # type: ignore[index]  # a tuple, too
-        return str(host), int(port)
+        return str(name[0]), int(name[1])
     return (name, None) if isinstance(name, str) and name else None
 
 
