@@ -33,9 +33,13 @@ http {{
         ''      '{connection}';
     }}
     # A client of HTTP/1.0 may send no Host, and then nginx would send none: in HTTP/1.1 that is refused.
+    map $server_protocol $host_if_none {{
+        default  '';
+        HTTP/1.0 localhost;
+    }}
     map $http_host $sent_host {{
         default $http_host;
-        ''      localhost;
+        ''      $host_if_none;
     }}
 {maps}    server {{
         listen 80;

@@ -36,12 +36,17 @@ LOOPS_OF_ASYNCIO = frozenset(
 
 BEFORE_REQUESTS = "registered when the worker starts, before there is a request"
 THE_MAIN_TASK = "made by the main task or one of its own, in which no request runs"
+THE_PROGRAM = "called by the program that the server is embedded in, in whose context its requests are to begin"
 THE_BEAT = "begun by the main task, and by nothing but itself after that"
 EXCEPTIONS = {
     ("alone", "Alone.run", "add_signal_handler"): BEFORE_REQUESTS,
     ("notice", "Notice._take_wake_up", "add_reader"): THE_BEAT,
     ("conduct", "Worker.run", "add_reader"): BEFORE_REQUESTS,
     ("departure", "watch", "Thread"): THE_MAIN_TASK,
+    ("embedded", "EmbeddedServer.__aenter__", "Task"): THE_PROGRAM,
+    ("embedded", "EmbeddedServer.__enter__", "Thread"): THE_PROGRAM,
+    ("embedded", "EmbeddedServer._run", "add_done_callback"): BEFORE_REQUESTS,
+    ("embedded", "EmbeddedServer.stop", "call_soon_threadsafe"): "ends the server, and begins nothing",
     ("heartbeat", "LoopBeat._beat", "call_later"): THE_BEAT,
     (
         "inheritance",
@@ -49,7 +54,6 @@ EXCEPTIONS = {
         "call_soon",
     ): "in a process that the application forked, which serves no request",
     ("loops", "_tell_the_main_thread", "add_signal_handler"): "of a signal that there is none: nothing is registered",
-    ("lifespan", "Lifespan.startup", "create_task"): THE_MAIN_TASK,
     ("own_tasks", "begin", "Task"): "the main task itself, and what it begins",
     ("probe", "probe", "Task"): THE_MAIN_TASK,
 }
