@@ -1,8 +1,9 @@
 """`python -m tests`: everything a change must pass, in the order in which it fails fastest.
 
-The suite runs twice: on the modules as they are, and, where there is a C compiler, with the way of a request compiled
-in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words on the command line are pytest's; with
---plain as the first, the suite is all that runs, and on the modules as they are: for another interpreter.
+The suite runs on the modules as they are. Where there is a C compiler, its tests of serving run once more with the way
+of a request compiled in this tree (contrib/backend/compiling.py), which is how a wheel has it. Words on the command
+line are pytest's; with --plain as the first, the suite is all that runs, on the modules as they are: for another
+interpreter.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ STEPS: Final = (
 )
 
 PLAIN: Final = "--plain"
+
+SERVING: Final = ("conformance", "frameworks", "process", "server_core", "test_compiled.py")
+"""Of tests/: what runs on compiled modules, too. Nothing of the daemon is compiled: its tests would say the same."""
 
 BACKEND: Final = Path(__file__).parents[1] / "contrib" / "backend" / "compiling.py"
 
@@ -66,7 +70,7 @@ def main() -> int:
     print("== compiled", flush=True)
     try:
         code = subprocess.run([sys.executable, str(BACKEND)], check=False).returncode
-        return code or run(*STEPS[-1], *words)
+        return code or run(*STEPS[-1], *(words or [f"tests/{name}" for name in SERVING]))
     finally:
         compiling.clean()
 

@@ -55,6 +55,7 @@ def asked(address: str, path: str = "") -> bytes:
 
 
 def descriptors() -> set[str]:
+    gc.collect()  # what earlier tests have left is closed before it is counted, and not in between
     return {name for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")}
 
 
@@ -140,20 +141,20 @@ def test_what_ends_the_program_ends_the_server_in_order(
     requests = [] if how == "forgotten" else ["request", "cancelled"]
     assert app.lives == ["startup", *requests, "shutdown"]
     assert not (tmp_path / "s").exists()
-    gc.collect()
     assert descriptors() == opened
     assert caplog.messages == []  # "Task was destroyed but it is pending!"
 
 
 def test_in_threads_several_serve_at_once() -> None:
-    app, before, opened = App(), facts(), descriptors()
+    app, before, opened, threads = App(), facts(), descriptors(), threading.enumerate()
     for _ in range(2):
         with server_core.serve(app, bind="127.0.0.1:0", log_level="error", loop="asyncio") as one:
             other = server_core.serve(app, bind="127.0.0.1:0", log_level="error", loop="asyncio")
             with other:
                 assert [asked(server.addresses[0]) for server in (one, other)] == [b"here", b"here"]
             assert facts() == before
-    assert (descriptors(), threading.active_count()) == (opened, 1)
+    assert descriptors() == opened
+    assert set(threading.enumerate()) <= set(threads)
     assert app.lives.count("shutdown") == 4
 
 
