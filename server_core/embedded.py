@@ -129,7 +129,7 @@ class EmbeddedServer:
     async def _finish(self) -> None:
         """End it, and wait until it has ended, however often this is cancelled: each time hurries the end.
 
-        The block must not end before the server. It would serve on with nobody to stop it, on ports that the program
+        The block must not end before the server. It would serve on with no way to stop it, on ports that the program
         takes for free.
         """
         assert self._task is not None

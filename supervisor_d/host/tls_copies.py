@@ -1,4 +1,4 @@
-"""The files of TLS as the workers of one generation read them: copies in memory that nobody can change. Host side.
+"""The files of TLS as the workers of one generation read them: copies in memory that no process can change. Host side.
 
 A certificate and its key are two files, and whatever renews them writes one after the other. Between the two, and for
 as long as a renewal that failed half-way stays as it is, the pair on the disk is of no use: a worker that crashed then

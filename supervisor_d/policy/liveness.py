@@ -132,7 +132,7 @@ def _clear(desk: Desk, handle: Handle, silent_s: float) -> None:
 
 
 def distrust(desk: Desk, handle: Handle) -> None:
-    """Its record cannot be true, so that nobody knows when it beat last: silence is counted from now on.
+    """Its record cannot be true, so that its last beat is not known: silence is counted from now on.
 
     It has one timeout more to be replaced in, and is judged by the deadline of its drain then. Rejected: to count from
     the last beat that was sound, which the master has looked at a timeout ago; a worker that serves would be called

@@ -3,7 +3,7 @@
 A look is a walk through a process's smaps, milliseconds for the kernel, so that one every second for ever would be paid
 by those that never grow. The next look at a worker is the soonest of these, and at least a second away:
 
-    twice the interval before           a new worker is looked at soon: nobody knows yet how it grows
+    twice the interval before           a new worker is looked at soon: how it grows is not known yet
     half the time to the limit          as fast as it has grown since the look before
     30 s times the share that is left   near the limit little growth is enough
 
