@@ -17,9 +17,9 @@ import atexit
 import os
 import sys
 import threading
-import traceback
 from typing import Final
 
+from server_core import stacks
 from server_core.contract import TRACEBACK_LIMIT
 from server_core.exit_codes import EXIT_OK
 from server_core.pipe import Pipe
@@ -86,10 +86,9 @@ def _lives(pid: int) -> bool:
 def _told(children: list[str]) -> str:
     """What an incident shows: the child processes, then the stacks of those threads and of the main one, innermost call
     last."""
-    frames = sys._current_frames()
     told = [f"waits for process {child}\n" for child in children]
+    calls = stacks.of_threads()
     for thread in _holding():
-        if thread.ident in frames:
-            stack = "".join(traceback.format_stack(frames[thread.ident]))
-            told.append(f"Thread {thread.name}:\n{stack}")
+        if thread.ident in calls:
+            told.append(f"Thread {thread.name}:\n{''.join(calls[thread.ident].format())}")
     return "\n".join(told)[-TRACEBACK_LIMIT:]

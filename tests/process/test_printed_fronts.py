@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ FORGED: Final = (
     'Forwarded: for=6.6.6.2;proto=wss;host="evil.example"\r\nX-Request-ID: evil-id\r\n'
     "X_Forwarded_For: 6.6.6.3\r\nX-Forwarded_Proto: wss\r\nX_Forwarded-Host: evil.example\r\nX_Request_ID: evil-id\r\n"
 )
-EVIL: Final = ("6.6.6", "wss", "evil", "6666")
+EVIL: Final = re.compile(r"6\.6\.6|wss|evil|(?<![0-9a-f-])6666(?![0-9a-f-])")
+"""The last one not within an id, of which every digit is a matter of chance."""
 
 XF: Final = "x-forwarded-for,x-forwarded-proto,x-forwarded-host,x-forwarded-port"
 
@@ -154,7 +156,7 @@ def serving(case: Case, place: Path) -> Iterator[tuple[Daemon, tuple[str, ...]]]
 
 def check(case: Case, told: Mapping[str, object], port: int) -> None:
     text = json.dumps(told)
-    assert not [word for word in EVIL if word in text], f"the client's own word: {text}"
+    assert not EVIL.findall(text), f"the client's own word: {text}"
     client, headers = told["client"], told["headers"]
     assert isinstance(client, list)
     assert isinstance(headers, dict)
