@@ -15,7 +15,7 @@ import traceback
 from typing import Final
 
 _THREAD: Final = re.compile(r"(?:Current thread|Thread) 0x([0-9a-f]+)")
-_FRAME: Final = re.compile(r'  File "(.*)", line (\d+) in (.*)')
+_FRAME: Final = '  File "'
 
 
 def of_threads() -> dict[int, traceback.StackSummary]:
@@ -29,9 +29,10 @@ def of_threads() -> dict[int, traceback.StackSummary]:
     for line in _text().splitlines():
         if thread := _THREAD.match(line):
             calls = stacks.setdefault(int(thread[1], 16), [])
-        elif call := _FRAME.fullmatch(line):
-            number = int(call[2])
-            calls.append(traceback.FrameSummary(call[1], number, call[3], lookup_line=False))
+        elif line.startswith(_FRAME):
+            file, _, rest = line.removeprefix(_FRAME).rpartition('", line ')
+            number, _, name = rest.partition(" in ")
+            calls.append(traceback.FrameSummary(file, int(number), name, lookup_line=False))
     return {thread: traceback.StackSummary.from_list(calls[::-1]) for thread, calls in stacks.items()}
 
 

@@ -213,7 +213,9 @@ class Exchange(Call):
         if more:
             self._outlet.respond(self, data, True)
             self.phase = following
-            await self._room()
+            # Asked here, for a coroutine for each part costs more than the part.
+            if not self.gone and self._outlet.is_full():
+                await self._room()
             return
         self._outlet.respond(self, data, last is not COMPLETE)
         self.phase = last
@@ -259,7 +261,8 @@ class Exchange(Call):
             finally:
                 part.close()
         if self.phase is not COMPLETE:
-            await self._room()
+            if not self.gone and self._outlet.is_full():
+                await self._room()
         elif self._waiters:
             self.wake()
 
@@ -285,7 +288,8 @@ class Exchange(Call):
         self.phase = following
 
     async def _room(self) -> None:
-        """Return when the client has taken enough of what was written."""
+        """Return when the client has taken enough of what was written: the outlet has just said that it is full."""
+        await self.wait(self._outlet.future())
         while not self.gone and self._outlet.is_full():
             await self.wait(self._outlet.future())
 
