@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
-    from server_core.embedded import EmbeddedServer
     from server_core.keywords import ServerKeywords
+    from server_core.standalone.embedded import EmbeddedServer
 
 __version__ = "0.1.0"
 
@@ -31,10 +31,10 @@ def run(
     handlers that they had before.
     """
     # Imported when called: a program that only imports this package, as a worker does, must not pay for the rest.
-    from server_core.alone import run as serve
-    from server_core.arguments import settings_from
-    from server_core.binding import Place
-    from server_core.process import handlers_kept
+    from server_core.runtime.early_signals import handlers_kept
+    from server_core.standalone.arguments import settings_from
+    from server_core.standalone.bind import Place
+    from server_core.standalone.runner import run as serve
 
     named = settings_from({**settings, "app": app if isinstance(app, str) else None})
     with handlers_kept():
@@ -52,8 +52,8 @@ def serve(
 
     Raises UsageError for a setting; the block raises ListenerError or BootError when it begins.
     """
-    from server_core.arguments import settings_from
-    from server_core.embedded import EmbeddedServer
+    from server_core.standalone.arguments import settings_from
+    from server_core.standalone.embedded import EmbeddedServer
 
     return EmbeddedServer(app, settings_from({**settings, "app": app if isinstance(app, str) else None}), bind)
 

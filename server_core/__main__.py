@@ -9,11 +9,11 @@ import click
 from click.core import ParameterSource
 
 from server_core import __version__
-from server_core.arguments import DEFAULTS, OPTIONS, settings_from
-from server_core.binding import Place
 from server_core.errors import BootError, ServerError
 from server_core.exit_codes import EXIT_OK
-from server_core.process import finish_streams
+from server_core.runtime.early_signals import finish_streams
+from server_core.standalone.arguments import DEFAULTS, OPTIONS, settings_from
+from server_core.standalone.bind import Place
 
 PLACE_OPTIONS = (
     click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address or name to listen on."),
@@ -88,7 +88,7 @@ def tell_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 
 def serve(app: str, host: str, port: int, uds: str | None, fd: int | None, **settings: object) -> int:
     """Serve until stopped; whatever went wrong is the last thing printed."""
-    from server_core.alone import run  # here: --help has no need of it
+    from server_core.standalone.runner import run  # here: --help has no need of it
 
     try:
         run(None, settings_from({**settings, "app": app}), Place(host, port, uds, fd))

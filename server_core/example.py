@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import parse_qs
 
-from server_core.adapters import AsgiMessage, Receive, Scope, Send
+from server_core.asgi.adapters import AsgiMessage, Receive, Scope, Send
 
 SECONDS_MAX: Final = 3600.0
 CHUNKS_MAX: Final = 10_000

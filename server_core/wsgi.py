@@ -19,8 +19,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, TypeAlias
 
-from server_core.http.call import Call
-from server_core.http.disconnect import ClientDisconnected
+from server_core.asgi.call import Call
+from server_core.asgi.errors import ClientDisconnected
 
 Message: TypeAlias = MutableMapping[str, object]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

@@ -27,7 +27,7 @@ def run(app: str, **settings: Unpack[Keywords]) -> None:
     from supervisor_d.settings.source import Origin
 
     main = getattr(sys.modules["__main__"], "__spec__", None)
-    if main is not None and main.name == "server_core.worker":
+    if main is not None and main.name == "server_core.worker.__main__":
         raise RuntimeError(
             "supervisor_d.run() was called while a worker imported the application; "
             'put the call under `if __name__ == "__main__":`'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from server_core.few_collections import few_collections
+from server_core.runtime.gc_thresholds import few_collections
 from supervisor_d.host import standard_streams
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from server_core.option import parse_seconds, plain
-from server_core.tls_checks import tls_expiries
+from server_core.settings.option import parse_seconds, plain
+from server_core.tls.checks import tls_expiries
 from supervisor_d import clock
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s

@@ -12,9 +12,9 @@ import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from server_core.contract import Figures, Template
+from server_core.contract.spec import Figures, Template
 from server_core.exit_codes import EXIT_BOOT_FAILED
-from server_core.tls_checks import load_tls, tls_expiries
+from server_core.tls.checks import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.announcer import Announcer
 from supervisor_d.binding import binding_of

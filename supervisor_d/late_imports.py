@@ -15,7 +15,7 @@ import importlib
 from typing import Final
 
 LATE: Final = (
-    "server_core.access.format",  # by a reload that finds an access log format in the file
+    "server_core.access_log.format",  # by a reload that finds an access log format in the file
     "supervisor_d.control.protocol",  # with h11, by the first caller
     "supervisor_d.host.processes",  # with psutil, by the first look at a worker
 )

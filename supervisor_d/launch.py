@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from server_core.few_collections import few_collections
+from server_core.runtime.gc_thresholds import few_collections
 from supervisor_d.errors import ConfigurationError, SupervisorError
 from supervisor_d.host import standard_streams
 from supervisor_d.host.signal_source import THIS_PROCESS

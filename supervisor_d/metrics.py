@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from server_core.contract import LATENCY_BOUNDS_S, Figures
+from server_core.contract.spec import LATENCY_BOUNDS_S, Figures
 from server_core.records import dataclass
 from supervisor_d.control.view import View, beat_age_s
 from supervisor_d.policy.status import DaemonState, SlotState

@@ -14,10 +14,10 @@ import socket
 import subprocess
 from collections.abc import Sequence
 
-from server_core import contract
-from server_core.contract import Message, WorkerSpec
-from server_core.option import plain
+from server_core.contract import spec as contract
+from server_core.contract.spec import Message, WorkerSpec
 from server_core.records import dataclass
+from server_core.settings.option import plain
 from supervisor_d import clock
 from supervisor_d.errors import BootError, SpawnError
 from supervisor_d.host.heartbeat import socket_pair

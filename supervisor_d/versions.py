@@ -20,7 +20,7 @@ def versions() -> str:
 
 def form() -> str:
     """In which of its two forms the way of a request is installed: contrib/backend/compiling.py."""
-    spec = find_spec("server_core.connection")  # found, and not loaded: a master has no use for it
+    spec = find_spec("server_core.http1.connection")  # found, and not loaded: a master has no use for it
     is_source = spec is not None and str(spec.origin).endswith(tuple(SOURCE_SUFFIXES))
     return "plain Python" if is_source else "compiled"
 

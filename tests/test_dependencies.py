@@ -32,18 +32,14 @@ FUNCTION_LENGTH = 40
 SHARED = (
     "server_core.contract",
     "server_core.settings",
-    "server_core.option",
     "server_core.exit_codes",
     "server_core.log",
     "server_core.keywords",
     "server_core.records",
-    "server_core.search",
-    "server_core.listener_options",
-    "server_core.syn_filter",
-    "server_core.few_collections",
-    "server_core.proxy.peers",
-    "server_core.tls_checks",
-    "server_core.tls_files",
+    "server_core.runtime.gc_thresholds",
+    "server_core.proxy.trusted_peers",
+    "server_core.tls.checks",
+    "server_core.tls.files",
 )
 """What the daemon may use of the server core; the peers' rule, so that `init` judges who is believed as workers do."""
 
@@ -55,9 +51,14 @@ KNOWN_TO_POLICY = (
     *("server_core.exit_codes", "server_core.records"),
 )
 
-WIRES = ("server_core.http",)
-WITH_AN_EVENT_LOOP = ("server_core.http.call", "server_core.http.disconnect", "server_core.http.exchange")
-"""In server_core.http everything is a wire's, and never waits, but what runs the application and knows its errors."""
+PURE = (
+    *("server_core.http", "server_core.http1.reader", "server_core.http1.chunked", "server_core.http1.request_line"),
+    *("server_core.http1.field_names", "server_core.http1.header_parser", "server_core.http1.httptools_parser"),
+    *("server_core.http1.h11_parser", "server_core.http1.writer", "server_core.http1.response_head"),
+    *("server_core.http1.response_fields", "server_core.asgi.extensions", "server_core.asgi.file_range"),
+    *("server_core.asgi.response_states", "server_core.asgi.scope"),
+)
+"""What parses, formats and judges, and never waits."""
 
 BANNED_IN_TESTS = ("time.sleep", "asyncio.sleep", "unittest.mock", "mock")
 
@@ -88,7 +89,7 @@ def refusal(importer: str, imported: str) -> str | None:
 def refusal_in_the_server(importer: str, imported: str) -> str | None:
     if is_in(imported, "supervisor_d"):
         return "the server core never imports the daemon"
-    if is_in(importer, *WIRES) and not is_in(importer, *WITH_AN_EVENT_LOOP) and is_in(imported, "asyncio"):
+    if is_in(importer, *PURE) and is_in(imported, "asyncio"):
         return "a wire never waits"
     return None
 
@@ -114,7 +115,7 @@ def test_a_module_imports_only_what_it_may(path: Path) -> None:
 
 def test_the_design_names_what_the_daemon_may_use_of_the_server_core() -> None:
     design = (ROOT / "contrib" / "docs" / "DESIGN.md").read_text(encoding="utf-8")
-    found = re.search(r"`supervisor_d` imports only\s+`server_core\.\{([a-z_,]+)\}`,\s+and `([a-z.]+)`", design)
+    found = re.search(r"`supervisor_d` imports only\s+`server_core\.\{([a-z_,.]+)\}`,\s+and `([a-z_.]+)`", design)
     assert found is not None
     assert {f"server_core.{name}" for name in (*found[1].split(","), found[2])} == set(SHARED)
 
@@ -132,7 +133,7 @@ def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
     [
         ("server_core.worker", "supervisor_d.log"),
         ("supervisor_d.host.children", "supervisor_d.policy.slot"),
-        ("supervisor_d.host.children", "server_core.server"),
+        ("supervisor_d.host.children", "server_core.server.server"),
         ("supervisor_d.policy.slot", "supervisor_d.host.children"),
         ("supervisor_d.policy.slot", "supervisor_d.control.view"),
         ("supervisor_d.policy.slot", "supervisor_d.clock"),
@@ -141,7 +142,7 @@ def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
         ("supervisor_d.control.view", "supervisor_d.policy.supervisor"),
         ("supervisor_d.vocabulary.facts", "supervisor_d.errors"),
         ("supervisor_d.launch", "supervisor_d.cli.main"),
-        ("server_core.http.h1_h11", "asyncio"),
+        ("server_core.http1.h11_parser", "asyncio"),
     ],
 )
 def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> None:
@@ -151,7 +152,7 @@ def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> Non
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
-        ("server_core.http.exchange", "asyncio"),
+        ("server_core.asgi.http_exchange", "asyncio"),
         ("supervisor_d.control.view", "supervisor_d.policy.status.Status"),
         ("supervisor_d.master", "supervisor_d.policy.supervisor"),
         ("supervisor_d.policy.slot", "collections.abc.Mapping"),

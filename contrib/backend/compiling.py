@@ -40,7 +40,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CYTHON: Final = "cython>=3.1"
 VARIABLE: Final = "SUPERVISOR_D_COMPILE"
 
-INLINE: Final = {Path("server_core/system_calls.pxd")}
+INLINE: Final = {Path("server_core/transport/syscalls.pxd")}
 """Holds code, which is compiled where it is called; its module is for those that are not compiled."""
 
 

@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from server_core.http.h1_heads import Defaults
-from server_core.http.scope import build
-from server_core.http.wire import Head
+from server_core.asgi.scope import build
+from server_core.http.message import Head
+from server_core.http1.response_head import Defaults
 
 if TYPE_CHECKING:
-    from server_core.connection import Connection
-    from server_core.http.h1_writer import H1Writer
+    from server_core.http1.connection import Connection
+    from server_core.http1.writer import H1Writer
 
 STATE_KEY: Final = "request_id"
 """Where an application finds it: scope["state"]["request_id"]."""

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-from server_core.websocket.offers import agree
+from server_core.websocket.extension_offers import agree
 
 WINDOW_BITS: Final = 12
 MEM_LEVEL: Final = 5

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
+from server_core.asgi.response_states import ResponseError
 from server_core.http.grammar import TOKEN
-from server_core.http.h1_heads import Defaults
-from server_core.http.phases import ResponseError
-from server_core.http.response import learn_line
-from server_core.http.wire import Fields, Head, Refused
+from server_core.http.message import Fields, Head, Refused
+from server_core.http1.response_fields import learn_line
+from server_core.http1.response_head import Defaults
 
 VERSION: Final = b"13"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3

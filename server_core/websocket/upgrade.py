@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from server_core.draining import NAME
-from server_core.ending import LOST, OPEN
-from server_core.http.disconnect import ClientDisconnected
-from server_core.http.wire import Head, Refused
-from server_core.websocket.channel import Channel
+from server_core.asgi.draining import NAME
+from server_core.asgi.errors import ClientDisconnected
+from server_core.asgi.websocket_session import Session
+from server_core.http.message import Head, Refused
+from server_core.transport.closing import LOST, OPEN
+from server_core.websocket.codec import Machine
+from server_core.websocket.connection import Channel
 from server_core.websocket.deflate import Deflate, negotiate
 from server_core.websocket.handshake import Offer, acceptance, read_offer
-from server_core.websocket.machine import Machine
-from server_core.websocket.session import Session
 
 if TYPE_CHECKING:
-    from server_core.connection import Connection
-    from server_core.server import Server
+    from server_core.http1.connection import Connection
+    from server_core.server.server import Server
 
 ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
 """2.5: `reason` in websocket.disconnect. A send() behind the end raises, as 2.4 has it."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from server_core.contract import SLOTS_MAX
+from server_core.contract.spec import SLOTS_MAX
 from supervisor_d import metrics
 from supervisor_d.control.command import Asked, Call, Command, Field
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply

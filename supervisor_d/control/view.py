@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 
-from server_core.contract import Figures, ListenerSpec
+from server_core.contract.spec import Figures, ListenerSpec
 from server_core.records import dataclass
 from supervisor_d.policy.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
 from supervisor_d.settings.identity import Identity

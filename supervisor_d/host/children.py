@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from server_core.contract import MESSAGE_LIMIT, ListenerSpec, Template, WorkerSpec
+from server_core.contract.spec import MESSAGE_LIMIT, ListenerSpec, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.foreign_children import ForeignChildren
@@ -218,7 +218,10 @@ class Children:
         self._log("process.reaped", pid=pid, exit_code=exit_code, signal=name)
 
     def abandon(self) -> None:
-        """Hang up on every worker; each drains by itself then (contract.py, "EOF"). For a master that goes down."""
+        """Hang up on every worker; each drains by itself then (contract/spec.py, "EOF").
+
+        For a master that goes down.
+        """
         for child in self:
             _mark_reaped(child, 0)  # not ours to wait for any more
             self._forget(child)

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from server_core.contract import MESSAGE_LIMIT, ListenerSpec, Message, decode, encode
+from server_core.contract.spec import MESSAGE_LIMIT, ListenerSpec, Message, decode, encode
 from supervisor_d import clock
 from supervisor_d.host.watcher import READ, Deadline, Watcher
 from supervisor_d.vocabulary import (

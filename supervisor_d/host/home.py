@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final
 
-from server_core.contract import ListenerSpec, Template, WorkerSpec
+from server_core.contract.spec import ListenerSpec, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.host.children import Child
 from supervisor_d.host.heartbeat import Pipe, hand_over

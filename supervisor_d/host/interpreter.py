@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from server_core.search import BEGIN
+from server_core.contract.search import BEGIN
 from supervisor_d.settings.environment import SLOT_VARIABLES
 from supervisor_d.settings.rows import SECRET_VARIABLES
 
@@ -41,7 +41,7 @@ SUPERVISORS_OWN: Final = (
 
 
 def worker_command(pipe_fd: int) -> list[str]:
-    """The argument vector of a worker that finds its pipe at this descriptor (contract.py, "Spawning")."""
+    """The argument vector of a worker that finds its pipe at this descriptor (contract/spec.py, "Spawning")."""
     return [sys.executable, "-P", *interpreter_flags(), "-c", BEGIN, "server_core.worker", str(pipe_fd)]
 
 
@@ -63,7 +63,7 @@ def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of a worker: what is the master's alone, and what is secret, is left out.
 
     The slot, too, which there is where a worker's application starts a daemon: it is the slot of that worker, and each
-    worker sets its own (server_core/life.py).
+    worker sets its own (server_core/worker/bootstrap.py).
     """
     left_out = SECRET_VARIABLES.union(SUPERVISORS_OWN, SLOT_VARIABLES)
     return {name: value for name, value in environ.items() if name not in left_out}

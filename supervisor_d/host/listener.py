@@ -11,8 +11,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Final
 
-from server_core import listener_options
-from server_core.contract import ListenerSpec
+from server_core.contract import listener_options
+from server_core.contract.spec import ListenerSpec
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.errors import ListenerError, StoppedWaiting

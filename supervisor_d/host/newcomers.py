@@ -26,7 +26,7 @@ import struct
 import sys
 from typing import Final
 
-from server_core.syn_filter import DROP_SYN, INSTRUCTION
+from server_core.contract.syn_filter import DROP_SYN, INSTRUCTION
 
 SO_ATTACH_FILTER: Final = 26
 """asm-generic/socket.h; the socket module has no name for it. The other values are on architectures without wheels."""

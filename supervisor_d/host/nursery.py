@@ -1,4 +1,4 @@
-"""Where workers come from: spawned each by itself, or forked from their generation's template (server_core/template).
+"""Where workers come from: spawned each by itself, or forked from their generation's template.
 
 A generation with a template has a home. Its first worker is spawned like any other, and told to say, once it has
 imported what all are to share, whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot
@@ -18,8 +18,9 @@ replaced at all, they are replaced again. A zygote always stays, since no other 
 A template that can have no further births is dismissed: its pipe is hung up, and it ends in order, with what libraries
 registered for that (atexit). It is killed if it does not end in time, or does not answer. A zygote ends after its
 workers, at the stop, too: what the application made at import and undoes at exit (a temporary directory) is theirs as
-well. (A process that the import started, as a manager does, makes it no zygote: server_core/unshareable.py.) One that
-dies is missed only at the next birth.
+well. (A process that the import started, as a manager does, makes it no zygote:
+server_core/worker/prefork/unshareable.py.) One that dies is missed only at the next birth.
+The template's own side is server_core/worker/prefork/template.py.
 Host side: no judgement but this.
 """
 
@@ -30,7 +31,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from server_core.contract import ListenerSpec, Message, Template, WorkerSpec, encode
+from server_core.contract.spec import ListenerSpec, Message, Template, WorkerSpec, encode
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Child, Children, outcome
@@ -46,7 +47,7 @@ CALLED_OFF: Final = "called off before it began"
 DISMISSAL_S: Final = 2.0
 """What a dismissed template has for its end, as a worker after SIGTERM (contract.TERMINATE_GRACE_S). Chosen."""
 VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
-"""What a process says to its nursery, and the policy does not hear (contract.py)."""
+"""What a process says to its nursery, and the policy does not hear (contract/spec.py)."""
 
 
 class Nursery:

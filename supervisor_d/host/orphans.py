@@ -9,7 +9,7 @@ each would be none for a worker.
 
 Two kinds of unknown children are not told. A script that executes the daemon may have started processes before
 (`exporter & exec supervisor-d ...`): what is there at the start is no worker's. And a worker that serves may have a
-program whose parent has ended (`tool &` in a shell): its environment names the slot of that worker (contract.py).
+program whose parent has ended (`tool &` in a shell): its environment names the slot of that worker (contract/spec.py).
 
 While a template forks, the new worker is a child that the master does not know yet, so the look waits until it does.
 """
@@ -21,7 +21,7 @@ import signal
 from collections.abc import Set
 from typing import Final
 
-from server_core.contract import SLOT_VARIABLE
+from server_core.contract.spec import SLOT_VARIABLE
 from supervisor_d import clock
 from supervisor_d.host.children import Children
 from supervisor_d.host.descendants import Process, children_of, descendants_of, is_there, variable_of

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
-from server_core.contract import STACKS_SIGNAL, Template, WorkerSpec, encode
+from server_core.contract.spec import STACKS_SIGNAL, Template, WorkerSpec, encode
 from server_core.records import dataclass
-from server_core.tls_checks import tls_expiries
+from server_core.tls.checks import tls_expiries
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.children import Children

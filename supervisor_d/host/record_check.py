@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from server_core.contract import Figures, InFlight
+from server_core.contract.spec import Figures, InFlight
 from server_core.records import dataclass
 
 REQUESTS_PER_S: Final = 1_000_000

@@ -4,8 +4,8 @@ A figure that is being written while it is read may be one of the two values, ne
 eight-byte words. What cannot be true all the same is not passed on (record_check.py), and told once of each worker.
 
 The table of loads is the one file that all workers share: each tells the others how many connections it has
-(server_core/loads.py). What it holds decides only how long a worker waits before it accepts, 5 ms at most; the
-master does not read it.
+(server_core/listen/fair_accept.py). What it holds decides only how long a worker waits before it accepts, 5 ms at most;
+the master does not read it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from server_core.contract import (
+from server_core.contract.spec import (
     LATENCY_BOUNDS_S,
     LOAD,
     LOADS_BYTES,

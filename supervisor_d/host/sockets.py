@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from server_core.contract import ListenerSpec
+from server_core.contract.spec import ListenerSpec
 from supervisor_d.errors import ListenerError
 from supervisor_d.host import newcomers, standard_streams
 from supervisor_d.host.activation import chosen, passed_sockets

@@ -1,7 +1,7 @@
 """The master takes over the orphans among its descendants. Host side.
 
-Workers that a template forks become its children by that (server_core/template), and so does what a worker leaves
-behind (host/orphans).
+Workers that a template forks become its children by that (server_core/worker/prefork/template), and so does what a
+worker leaves behind (host/orphans).
 """
 
 from __future__ import annotations

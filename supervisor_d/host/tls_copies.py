@@ -3,8 +3,8 @@
 A certificate and its key are two files, and whatever renews them writes one after the other. Between the two, and for
 as long as a renewal that failed half-way stays as it is, the pair on the disk is of no use: a worker that crashed then
 could not be replaced. So the master copies the files once for a generation, verifies the copies, and passes these on
-(contract.py, "Certificates"). What was verified is what is served, even if the disk changes in between. A reload is
-what renews them. A password is not among them: it is a setting, and passed on with these.
+(contract/spec.py, "Certificates"). What was verified is what is served, even if the disk changes in between. A reload
+is what renews them. A password is not among them: it is a setting, and passed on with these.
 
 Each copy is a memfd (memfd_create(2)), sealed against every change, and its only reader by mode is the user that
 workers are. It has no name in any directory, so that other processes cannot open it at all, but those that may trace
@@ -21,9 +21,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from server_core.settings import ServerSettings
-from server_core.tls_checks import tls_problem
-from server_core.tls_files import COPIES, tls_paths
+from server_core.settings.declaration import ServerSettings
+from server_core.tls.checks import tls_problem
+from server_core.tls.files import COPIES, tls_paths
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.identity import Identity
 

@@ -16,7 +16,7 @@ import os
 import sys
 from typing import Final
 
-from server_core.contract import (
+from server_core.contract.spec import (
     RECORD_BYTES,
     RECORD_FILE_BYTES,
     STACKS_BYTES,

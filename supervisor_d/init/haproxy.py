@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from server_core.proxy.peers import parse_trusted
+from server_core.proxy.trusted_peers import parse_trusted
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.upstream import (

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server_core.proxy.peers import parse_trusted
-from server_core.settings import ServerSettings
+from server_core.proxy.trusted_peers import parse_trusted
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
 from supervisor_d.settings.declaration import Settings

@@ -28,7 +28,7 @@ FAST_GRACE_S: Final = 1.0
 
 CLOSE_AFTER_S: Final = 1.0
 """From the order to drain to the end of the listeners that a silent worker keeps open; then again, if somebody waits
-there. Chosen: twice what a worker waits for handshakes (server_core/listeners.py); late clients wait as long."""
+there. Chosen: twice what a worker waits for handshakes (server_core/listen/acceptor.py); late clients wait as long."""
 
 
 def total_budget_s(terms: Terms) -> float:

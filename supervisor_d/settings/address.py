@@ -11,8 +11,8 @@ import ipaddress
 import re
 from typing import Final, TypeAlias
 
-from server_core.option import Kind
 from server_core.records import dataclass
+from server_core.settings.option import Kind
 
 UNIX_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: sun_path holds 108 with the final NUL (unix(7))."""

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
-from server_core.settings import ServerSettings
-from server_core.tls_checks import tls_problem
+from server_core.settings.declaration import ServerSettings
+from server_core.tls.checks import tls_problem
 from supervisor_d.settings.address import InheritedAddress, TcpAddress, parse_address
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.identity import identity_problem

@@ -1,8 +1,13 @@
-"""The supervisor half of the declaration; the server half is server_core/settings.py. Everything else is derived."""
+"""The supervisor half of the declaration; the server half is server_core/settings/declaration.py.
+
+Everything else is derived.
+"""
 
 from __future__ import annotations
 
-from server_core.option import (
+from server_core.records import dataclass
+from server_core.settings.declaration import ServerSettings
+from server_core.settings.option import (
     BYTES,
     COUNT,
     MODE,
@@ -16,8 +21,6 @@ from server_core.option import (
     off_or_at_least,
     option,
 )
-from server_core.records import dataclass
-from server_core.settings import ServerSettings
 from supervisor_d.settings.address import ADDRESS
 from supervisor_d.settings.kinds import (
     ADMIN_BIND,

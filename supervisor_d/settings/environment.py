@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from server_core.contract import INDEX_VARIABLE, SLOT_VARIABLE
+from server_core.contract.spec import INDEX_VARIABLE, SLOT_VARIABLE
 from supervisor_d.settings.elsewhere import suggestion
 from supervisor_d.settings.links import links
 from supervisor_d.settings.rows import PREFIX, ROWS, Row

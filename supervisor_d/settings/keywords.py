@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.rows import ROWS, Row
 
 HEAD: Final = '''"""The keywords of `{call}`, for type checkers: contrib/docs/SETTINGS.md says what they mean.

@@ -1,11 +1,11 @@
-"""The kinds of value that only the daemon's settings have; the general ones are in server_core/option.py."""
+"""The kinds of value that only the daemon's settings have; the general ones are in server_core/settings/option.py."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 
-from server_core.option import Kind, parse_text
+from server_core.settings.option import Kind, parse_text
 from supervisor_d.settings.address import ACCEPTS, check_unix_path, parse_address
 
 

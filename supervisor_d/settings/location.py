@@ -13,10 +13,10 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from server_core.option import PATH
+from server_core.contract.search import Search
 from server_core.records import dataclass
-from server_core.search import Search
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
+from server_core.settings.option import PATH
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.rows import ROWS

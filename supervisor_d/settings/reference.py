@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from server_core.log import EVENTS as SERVER_EVENTS
-from server_core.option import Bounds
+from server_core.settings.option import Bounds
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.log import EVENTS, Event
 from supervisor_d.settings.keywords import modules

@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from server_core.option import plain
 from server_core.records import dataclass
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
+from server_core.settings.option import plain
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.application_name import name_of
 from supervisor_d.settings.consistency import Host, ThisHost, contradictions

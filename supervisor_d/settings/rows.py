@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from server_core.option import Option, declared
 from server_core.records import dataclass
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
+from server_core.settings.option import Option, declared
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 
 PREFIX: Final = "SUPERVISOR_D_"

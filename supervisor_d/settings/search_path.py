@@ -23,8 +23,8 @@ import site
 import sys
 from collections.abc import Iterable
 
+from server_core.contract.search import Search
 from server_core.records import dataclass
-from server_core.search import Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from server_core.adapters import AsgiMessage, Receive, Scope, Send
+from server_core.asgi.adapters import AsgiMessage, Receive, Scope, Send
 
 
 async def cancel_others() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from server_core.adapters import Receive, Scope, Send
+from server_core.asgi.adapters import Receive, Scope, Send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server_core.http.exchange import Message, Receive, Send
+from server_core.asgi.http_exchange import Message, Receive, Send
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:

@@ -2,8 +2,8 @@
 
 A client POSTs bodies to an application that answers without reading them. The rest of a body is read for nothing, and
 the connection kept, or it is closed behind the answer and the client connects again: two servers that differ only in
-DISCARD_LIMIT (server_core/ending.py) take turns. Printed are CPU microseconds of the server per request, medians of
-the rounds. The limit belongs where keeping costs as much as closing.
+DISCARD_LIMIT (server_core/transport/closing.py) take turns. Printed are CPU microseconds of the server per
+request, medians of the rounds. The limit belongs where keeping costs as much as closing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from server_core import ending
-from server_core.http.exchange import Message, Receive, Send
-from server_core.server import Server
-from server_core.settings import ServerSettings
+from server_core.asgi.http_exchange import Message, Receive, Send
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
+from server_core.transport import closing as ending
 from tests.bench.process_tree import ProcessTree, free_port
 
 SIZES_KIB: Final = (64, 256, 1024, 4096, 16384, 65536)

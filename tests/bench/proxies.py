@@ -18,9 +18,9 @@ from pathlib import Path
 
 import uvloop
 
-from server_core.connection import Connection
-from server_core.server import Server
-from server_core.settings import ServerSettings
+from server_core.http1.connection import Connection
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
 from tests.bench import apps
 from tests.helpers.http import Heard, PipeTransport, until
 

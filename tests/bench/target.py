@@ -9,9 +9,9 @@ import sys
 import uvloop
 
 from server_core import log
-from server_core.option import declared
-from server_core.server import Server
-from server_core.settings import ServerSettings
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
+from server_core.settings.option import declared
 from tests.bench import apps
 
 

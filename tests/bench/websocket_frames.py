@@ -75,7 +75,7 @@ def wsproto_echo() -> Echo:
 
 
 def ours_echo() -> Echo:
-    from server_core.websocket.machine import Machine
+    from server_core.websocket.codec import Machine
 
     parts: list[bytes] = []
 
@@ -137,7 +137,7 @@ MACHINES: dict[str, tuple[str, Callable[[], Echo] | None]] = {
     "floor": ("uvloop", floor_echo),
     "picows' own server": ("picows", None),
     "websockets": ("websockets", websockets_echo),
-    "ours": ("server_core.websocket.machine", ours_echo),
+    "ours": ("server_core.websocket.codec", ours_echo),
     "wsproto": ("wsproto", wsproto_echo),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from server_core.http.exchange import Message, Receive, Send
+from server_core.asgi.http_exchange import Message, Receive, Send
 from tests.helpers.http import reflect
 
 BODY = "http.response.body"

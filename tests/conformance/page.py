@@ -28,10 +28,10 @@ Any method token of up to 128 bytes is served with both parsers: where httptools
 method in its place, and the application sees the client's. Where an RFC leaves a choice, the stricter one was taken:
 what a proxy in front might read in another way is refused.
 
-Beyond the transcripts, `tests/server_core/http/test_fuzz.py` makes up streams of requests, changes their bytes and cuts
-them anywhere: both parsers must tell the same requests, fields, bodies and statuses as `tests/conformance/oracle.py`,
-which says the same rules again byte by byte and uses nothing of the server. `FUZZ_EXAMPLES=100000 python -m pytest
-tests/server_core/http/test_fuzz.py` tries so many, other ones each time.
+Beyond the transcripts, `tests/server_core/http1/test_fuzz.py` makes up streams of requests, changes their bytes and
+cuts them anywhere: both parsers must tell the same requests, fields, bodies and statuses as
+`tests/conformance/oracle.py`, which says the same rules again byte by byte and uses nothing of the server.
+`FUZZ_EXAMPLES=100000 python -m pytest tests/server_core/http1/test_fuzz.py` tries so many, other ones each time.
 
 `tests/process/test_smuggling.py` sends every transcript of the default settings through nginx and HAProxy: what clients
 are answered and what the application was asked is the same list, so no request is hidden in another one.

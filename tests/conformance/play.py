@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 
-from server_core.connection import Connection
-from server_core.http.exchange import Message, Receive, Send
-from server_core.server import Server
-from server_core.settings import ServerSettings
+from server_core.asgi.http_exchange import Message, Receive, Send
+from server_core.http1.connection import Connection
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
 from tests.conformance.application import answer
 from tests.conformance.cases import Case
 from tests.helpers.http import Heard, PipeTransport, Response, parse_responses

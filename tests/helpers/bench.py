@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from server_core.connection import Connection
-from server_core.server import Server
-from server_core.settings import ServerSettings
+from server_core.http1.connection import Connection
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
 from tests.helpers.http import Heard, PipeTransport, parse_responses, reflect
 
 

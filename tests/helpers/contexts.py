@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from server_core.http.exchange import Message, Receive, Send
+from server_core.asgi.http_exchange import Message, Receive, Send
 from tests.helpers.http import reply
 
 NOBODY = "nobody"

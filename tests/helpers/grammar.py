@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from server_core.http.grammar import FIELD_LINES
-from server_core.http.h1_chunked import ChunkedBody
-from server_core.http.wire import Refused
-from server_core.proxy.forwarded import parse_forwarded
-from server_core.websocket.offers import agree
+from server_core.http.message import Refused
+from server_core.http1.chunked import ChunkedBody
+from server_core.proxy.forwarded_header import parse_forwarded
+from server_core.websocket.extension_offers import agree
 
 TCHAR: Final = frozenset("!#$%&'*+-.^_`|~" + string.digits + string.ascii_letters)
 BLANK: Final = frozenset("\t ")

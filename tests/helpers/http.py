@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from server_core import transport
-from server_core.connection import Connection
-from server_core.http.exchange import Application, Message, Receive, Send
-from server_core.server import Server
-from server_core.settings import ServerSettings
-from server_core.tls import load as load_tls
+from server_core.asgi.http_exchange import Application, Message, Receive, Send
+from server_core.http1.connection import Connection
+from server_core.server.server import Server
+from server_core.settings.declaration import ServerSettings
+from server_core.tls.termination import load as load_tls
+from server_core.transport import base
 from tests.helpers.deadline import GENEROUS_S
 
 DEADLINE_S = GENEROUS_S
@@ -225,7 +225,7 @@ async def within(test: Awaitable[None]) -> None:
         await test
 
 
-class PipeTransport(transport.Transport):
+class PipeTransport(base.Transport):
     """A transport to nowhere: keeps what is written, and passes on what the test says the client does."""
 
     def __init__(self, connection: Connection) -> None:
@@ -252,7 +252,7 @@ class PipeTransport(transport.Transport):
     def fileno(self) -> int:
         return -1
 
-    def set_protocol(self, protocol: transport.Served) -> None:
+    def set_protocol(self, protocol: base.Served) -> None:
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from server_core.contract import LATENCY_BOUNDS_S, Figures, ListenerSpec
+from server_core.contract.spec import LATENCY_BOUNDS_S, Figures, ListenerSpec
 from supervisor_d.control.view import ConfigRow, View
 from supervisor_d.policy.status import (
     DaemonState,

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import pytest
 
-from server_core.contract import (
+from server_core.contract.spec import (
     LOADS_BYTES,
     RECORD_BYTES,
     RECORD_FILE_BYTES,
@@ -33,7 +33,7 @@ from server_core.contract import (
     unpack_figures,
     unpack_in_flight,
 )
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from tests.helpers.deadline import GENEROUS_S
 
 DEADLINE_S = GENEROUS_S

@@ -127,7 +127,7 @@ def test_a_worker_heeds_term_and_no_other_signal(directory: Path, flags: list[st
 @pytest.mark.parametrize("name", UNHEEDED)
 def test_a_worker_that_begins_heeds_no_signal_but_term(directory: Path, name: str) -> None:
     """One that comes while the server is being imported."""
-    early = SIGNAL_AT_IMPORT.format(name="server_core.life").replace("SIGTERM", name)
+    early = SIGNAL_AT_IMPORT.format(name="server_core.worker.bootstrap").replace("SIGTERM", name)
     (directory / "site" / "sitecustomize.py").write_text(AGENT + early)
     with running(directory=directory, env=agents(directory)) as daemon:
         (ready,) = daemon.heard.expect("worker.ready")
@@ -136,7 +136,9 @@ def test_a_worker_that_begins_heeds_no_signal_but_term(directory: Path, name: st
 
 
 def test_a_worker_that_begins_ends_of_term_in_good_order(directory: Path) -> None:
-    (directory / "site" / "sitecustomize.py").write_text(AGENT + SIGNAL_AT_IMPORT.format(name="server_core.life"))
+    (directory / "site" / "sitecustomize.py").write_text(
+        AGENT + SIGNAL_AT_IMPORT.format(name="server_core.worker.bootstrap")
+    )
     with running(directory=directory, env=agents(directory)) as daemon:
         assert daemon.wait() == 3
         (crashed,) = daemon.heard.expect("worker.crashed")

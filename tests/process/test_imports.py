@@ -20,10 +20,10 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 """A program that runs `python -m MODULE ...` in its place, and writes down what is imported."""
 
-OF_WORKERS = {"asyncio", "concurrent.futures", "uvloop", "httptools", "websockets", "server_core.server", "app"}
+OF_WORKERS = {"asyncio", "concurrent.futures", "uvloop", "httptools", "websockets", "server_core.server.server", "app"}
 OF_CONSOLES = {"structlog", "logging"}
 OF_OTHER_COMMANDS = {"supervisor_d.ctl", "supervisor_d.control.client", "supervisor_d.init.group", "supervisor_d.check"}
-OF_TLS = {"ssl", "server_core.tls", "server_core.tls_contexts"}
+OF_TLS = {"ssl", "server_core.tls.termination", "server_core.tls.context"}
 OF_FILES = {"tomllib"}
 
 

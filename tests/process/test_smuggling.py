@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server_core.http.exchange import Message, Receive, Send
+from server_core.asgi.http_exchange import Message, Receive, Send
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.oracle import Limits, read
 from tests.helpers.fronts import fronted

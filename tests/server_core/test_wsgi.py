@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 from a2wsgi import WSGIMiddleware
 
-from server_core import adapters
-from server_core.http.exchange import Application
+from server_core.asgi import adapters
+from server_core.asgi.http_exchange import Application
 from tests.helpers.http import DEADLINE_S, GET, PARSERS, run, serving, until
 
 pytest.importorskip("asgiref.wsgi")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from server_core import adapters
+from server_core.asgi import adapters
 from tests.helpers.http import DEADLINE_S, GET, PARSERS, run, serving, until
 
 pytest.importorskip("asgiref.wsgi")

@@ -41,7 +41,7 @@ def test_run_from_python_raises_the_exit_code_and_names_an_unknown_keyword(capsy
 
 
 def test_run_inside_of_a_worker_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("server_core.worker", None))
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("server_core.worker.__main__", None))
     with pytest.raises(RuntimeError, match='__name__ == "__main__"'):
         supervisor_d.run("main:app")
 

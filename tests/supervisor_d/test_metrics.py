@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from server_core.contract import Figures
+from server_core.contract.spec import Figures
 from supervisor_d.log import EVENTS
 from supervisor_d.metrics import EVENT_COUNTERS, RELOAD_OUTCOMES, exposition
 from supervisor_d.vocabulary import Slot

@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[3]
 LONG = 64 * 1024
 
 FIXED_LENGTH = {
-    "server_core.http.h1_rules._LONE": "one or two bytes, with what stands beside them",
-    "server_core.option._DURATION": "units of which one begins another; a setting's value, not a client's",
-    "server_core.option._SIZE": "units of which one begins another; a setting's value, not a client's",
+    "server_core.http1.request_line._LONE": "one or two bytes, with what stands beside them",
+    "server_core.settings.option._DURATION": "units of which one begins another; a setting's value, not a client's",
+    "server_core.settings.option._SIZE": "units of which one begins another; a setting's value, not a client's",
 }
 """Patterns that may be read in two ways: what is tried twice is a character or two, whatever the text."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server_core.http.exchange import Message, Receive, Send
+from server_core.asgi.http_exchange import Message, Receive, Send
 from server_core.proxy.request_id import RequestIds, request_id_of
 from tests.helpers.bench import Bench, settle
 from tests.helpers.http import GET, PARSERS, Client, parse_head, parse_responses, reply, run, serving

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from server_core.http.field_names import FieldNames
-from server_core.http.h1_heads import Defaults
-from server_core.http.h1_httptools import HttptoolsHeaders
-from server_core.http.h1_reader import H1Reader
-from server_core.http.h1_rules import RequestLines
-from server_core.http.phases import ResponseError
-from server_core.http.wire import Head, Refused
-from server_core.settings import ServerSettings
+from server_core.asgi.response_states import ResponseError
+from server_core.http.message import Head, Refused
+from server_core.http1.field_names import FieldNames
+from server_core.http1.httptools_parser import HttptoolsHeaders
+from server_core.http1.reader import H1Reader
+from server_core.http1.request_line import RequestLines
+from server_core.http1.response_head import Defaults
+from server_core.settings.declaration import ServerSettings
 from server_core.websocket.deflate import negotiate
 from server_core.websocket.handshake import Offer, accept_of, acceptance, read_offer
 

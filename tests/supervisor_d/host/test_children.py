@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from server_core.contract import ListenerSpec, WorkerSpec
-from server_core.settings import ServerSettings
+from server_core.contract.spec import ListenerSpec, WorkerSpec
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import SpawnError
 from supervisor_d.host import children as module
 from supervisor_d.host.children import Child, Children, signal_name

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from server_core.search import BEGIN
+from server_core.contract.search import BEGIN
 from supervisor_d.host.interpreter import FLAGS, worker_command, worker_environment
 
 SHOW = f"""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from server_core import contract
-from server_core.contract import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight
+from server_core.contract import spec as contract
+from server_core.contract.spec import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.cgroup import Cgroup

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_core.contract import FIGURES, Figures, InFlight, unpack_figures
+from server_core.contract.spec import FIGURES, Figures, InFlight, unpack_figures
 from supervisor_d.host.record_check import RULES, Checked, Known, check_figures, check_in_flight
 
 LAST = Figures(

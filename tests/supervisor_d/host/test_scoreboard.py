@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract import (
+from server_core.contract.spec import (
     IN_FLIGHT_OFFSET,
     RECORD_BYTES,
     SLOTS_MAX,

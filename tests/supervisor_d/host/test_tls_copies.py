@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from server_core.settings import ServerSettings
-from server_core.tls_checks import tls_expiries
-from server_core.tls_files import TlsFiles
+from server_core.settings.declaration import ServerSettings
+from server_core.tls.checks import tls_expiries
+from server_core.tls.files import TlsFiles
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.tls_copies import copy_tls

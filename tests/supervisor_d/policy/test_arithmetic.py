@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_core.contract import SLOTS_MAX
+from server_core.contract.spec import SLOTS_MAX
 from supervisor_d.policy import staffing
 from supervisor_d.policy.desk import Desk, sizing_of
 from supervisor_d.policy.fleet import SLOT_LAST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.consistency import RULES, ThisHost, contradictions
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.rows import ROWS

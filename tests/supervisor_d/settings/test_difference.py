@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.difference import difference
 from supervisor_d.vocabulary import Change

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.resolve import parse
 from supervisor_d.settings.rows import ROWS, SECTIONS, Row

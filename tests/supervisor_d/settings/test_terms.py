@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from server_core.settings import ServerSettings
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.capacity import usable_cpus
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.kinds import AUTO

@@ -1,0 +1,1 @@
+"""What every kind of connection shares with the others."""

@@ -1,0 +1,1 @@
+"""What crosses the boundary between a master and its workers."""

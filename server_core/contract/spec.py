@@ -1,0 +1,320 @@
+"""What crosses the process boundary: the worker spec, the descriptors, the pipe messages, the scoreboard.
+
+A worker can live without a supervisor, but not without this contract; whatever honours it can be supervised.
+Everything here is pure: bytes and numbers in, values out.
+
+Length: all that the two sides agree on is in one place.
+
+Spawning.  `python -P -m server_core.worker FD` with the pipe as descriptor FD, or the same by way of BEGIN (search.py),
+which finds server_core where the master did. All other descriptors keep their numbers and are named in the WorkerSpec,
+which is the first message on the pipe. Every signal is blocked in the child
+until its handlers are installed, so that nothing sent to a starting worker is lost or kills it.
+
+Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each message is one line:
+`verb` or `verb JSON-object`, ended by a newline. EOF means the other side is gone.
+
+    worker -> master   booted                      handlers are installed; the imports begin
+                       started                     lifespan start-up is complete; the health probe begins
+                       ready                       will serve as soon as it is told to
+                       failed {stage, traceback}   could not boot; the process exits with EXIT_BOOT_FAILED after it
+                       recycle {reason}            asks to be replaced: max-requests, or an operator's SIGTERM
+                       parked                      accepts no more, in answer to park
+                       draining                    has closed the listeners and is finishing, in answer to drain
+                       finished                    the requests are over: lifespan shutdown begins, and may block the
+                                                   event loop for what is left of the budget
+                       drained {lifespan_error}    lifespan shutdown is over, or the import given up; exits next (the
+                                                   field: if the shutdown failed)
+                       held {threads, processes, stacks}
+                                                   behind drained: these threads, which the process does not wait for
+                                                   any more, or child processes keep it from its end (worker/exit.py)
+                       preloaded                   spec.template: what is to be shared is imported; it forks from now on
+                       unforkable {reason}         spec.template: it must not be forked; goes on as a worker
+                       forked {slot, pid}          a worker was forked, and is the master's child
+                       fork_failed {slot, error}   none was
+    master -> worker   spec {...}                  first message, once
+                       serve                       join the listeners (again, after park)
+                       park                        leave the listeners; finish what is there; stay alive
+                       drain {timeout_s, final}    leave and finish within timeout_s; final: no other worker follows,
+                                                   so empty the accept queues before leaving
+                       hurry                       behind drain: give up the step of the end that is under way, the
+                                                   requests first, then the lifespan shutdown. Nothing else does:
+                                                   SIGTERM, which a whole process group may get, is no haste
+                       reopen                      reopen log files
+                       listen {address, options}   accept from this listener, too: it was bound in the place of the
+                                                   one of this address; with its descriptor (SCM_RIGHTS)
+                       fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
+                                                   worker's pipe, its spec already in it, and its record
+
+Beats.  A worker's event loop stores the monotonic instant in its scoreboard record about once a second, and a second
+thread does the same in a field of its own. The master reads them only when a deadline comes, so a beat costs neither
+side a system call, and an idle master sleeps. Silence of the loop alone: the loop is blocked. Silence of both: the
+interpreter is held by C code, or the process is stopped (then the kernel says so).
+
+Stacks.  On STACKS_SIGNAL the worker's faulthandler writes the stacks of all threads behind its record, even while C
+code holds the interpreter. It is installed before `booted` is sent, never sooner. The master sets the place: both share
+the offset of record_fd, and nothing but stacks is written by write(2) there.
+
+Certificates.  tls_fds are sealed copies of the files that the settings of TLS name, in the order of tls/files.py, as
+the master has verified them for this generation; none: the worker reads the files themselves. A worker reads the
+copies before it imports the application, and closes them. The programs and processes that it starts do not get them.
+
+Record.  record_fd is a file of RECORD_FILE_BYTES that only this worker and the master hold; it cannot be made shorter
+or longer. loads_fd is a table that all workers share, and that the master does not read; it may hold anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import signal
+import struct
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Final, NamedTuple
+
+from server_core.contract.search import Search
+from server_core.records import dataclass
+from server_core.settings.declaration import ServerSettings
+
+STACKS_SIGNAL: Final[int] = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""A real-time signal where there is one: applications use SIGUSR1 and SIGUSR2 for themselves."""
+
+SLOT_VARIABLE: Final = "SUPERVISOR_D_SLOT"
+INDEX_VARIABLE: Final = "SUPERVISOR_D_INDEX"
+"""In the environment of a worker and of the programs that it starts; the index not in a template's."""
+
+MESSAGE_LIMIT: Final = 131072
+"""Largest message in bytes; below Linux's default socket buffer (212,992), so that one send is one message."""
+
+TRACEBACK_LIMIT: Final = 60000
+"""Characters kept of a traceback, from its end: there the exception is. JSON at most doubles it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSpec:
+    """One listening socket as the worker inherits it; its address for people, and what the master has set it to."""
+
+    fd: int
+    address: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Template(enum.StrEnum):
+    """Whether other workers are forked from a process, and what it has imported before the first of them is."""
+
+    NONE = "none"
+    """It is a worker itself."""
+    SERVER = "server"
+    """The server, and what most applications import of the standard library: each worker imports the application."""
+    APPLICATION = "application"
+    """The application, too (`preload`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds, `watch_s` that of
+    the looks that its second thread takes at them; `index` is 0 to N-1 among the workers of its generation.
+    With a `template` it imports what that says and then forks other workers instead of serving, if it can be forked.
+    In the spec of a forked worker `record_fd` is not valid: the descriptor came with the order to fork.
+    """
+
+    slot: int
+    generation: int
+    name: str
+    listeners: tuple[ListenerSpec, ...]
+    record_fd: int
+    loads_fd: int
+    beat_s: float
+    watch_s: float
+    settings: ServerSettings
+    template: Template = Template.NONE
+    directory: str = ""
+    """Where the application runs, absolute; nothing is where the process began. A forked worker that has yet to import
+    the application enters it, one that was spawned is there."""
+    index: int = 0
+    search: Search = Search()
+    terminal: bool = False
+    """Whether its standard input is to be the terminal that the master was started from."""
+    tls_fds: tuple[int, ...] = ()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Everything that a worker inherits besides its pipe."""
+        return *(listener.fd for listener in self.listeners), self.record_fd, self.loads_fd, *self.tls_fds
+
+    def as_message(self) -> bytes:
+        return encode("spec", dataclasses.asdict(self))
+
+    @staticmethod
+    def from_fields(fields: Mapping[str, object]) -> WorkerSpec:
+        """The spec again from a `spec` message's fields; KeyError, TypeError or ValueError if the two differ."""
+        values = dict(fields)
+        listeners, settings = values.pop("listeners"), values.pop("settings")
+        template = Template(str(values.pop("template", Template.NONE)))
+        search = Search.from_field(values.pop("search", {}))
+        tls_fds = values.pop("tls_fds", [])
+        if not isinstance(listeners, list) or not isinstance(settings, dict) or not isinstance(tls_fds, list):
+            raise TypeError("spec: listeners and tls_fds must be lists and settings an object")
+        return WorkerSpec(
+            listeners=tuple(ListenerSpec(**listener) for listener in listeners),
+            template=template,
+            search=search,
+            tls_fds=tuple(tls_fds),
+            settings=ServerSettings(**{name: _tupled(value) for name, value in settings.items()}),  # type: ignore[arg-type]  # checked by name, as below
+            **values,  # type: ignore[arg-type]  # checked by the dataclass's own parameter names
+        )
+
+
+def _tupled(value: object) -> object:
+    """JSON has no tuples, and settings hold no lists."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of the pipe."""
+
+    verb: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+def encode(verb: str, fields: Mapping[str, object] | None = None) -> bytes:
+    """One line for the pipe."""
+    if fields is None:
+        return verb.encode() + b"\n"
+    return f"{verb} {json.dumps(fields, separators=(',', ':'))}\n".encode()
+
+
+def decode(line: bytes) -> Message:
+    """The message in one line, with or without its newline; ValueError if it is none."""
+    verb, _, rest = line.rstrip(b"\n").partition(b" ")
+    fields = json.loads(rest) if rest else {}
+    if not verb or not isinstance(fields, dict):
+        raise ValueError(f"not a pipe message: {line[:80]!r}")
+    return Message(verb.decode("ascii"), fields)
+
+
+LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram's buckets in seconds; one more bucket takes the rest. Prometheus' defaults
+with two finer ones in front: a hello takes well under a millisecond here."""
+
+
+TERMINATE_GRACE_S: Final = 2.0
+"""From `hurry` (or SIGTERM, in a boot) to SIGKILL: what is unfinished is given up, lifespan shutdown still runs.
+Chosen; no evidence. The worker's steps within it follow, so that none is planned longer than it can last."""
+
+CLEAN_UP_S: Final = 0.5
+"""What given-up requests get for their `finally` blocks, at most. Chosen; no evidence."""
+
+GIVE_UP_S: Final = 1.25
+"""What a lifespan shutdown gets at least when requests used up the budget, or were given up; a quarter of a second of
+the grace is left for the exit itself. Chosen; no evidence."""
+
+
+class Figures(NamedTuple):
+    """The numbers of one worker, as its scoreboard record holds them. Instants are monotonic seconds, 0 is never."""
+
+    pid: int = 0
+    generation: int = 0
+    loop_beat_at: float = 0.0
+    thread_beat_at: float = 0.0
+    loop_lag_s: float = 0.0
+    connections: int = 0
+    in_flight: int = 0
+    requests_total: int = 0
+    responses_1xx: int = 0
+    responses_2xx: int = 0
+    responses_3xx: int = 0
+    responses_4xx: int = 0
+    responses_5xx: int = 0
+    overloads_total: int = 0
+    evictions_total: int = 0
+    dropped_fields_total: int = 0
+    """Request fields that were left out for the `_` in their names."""
+    latency_sum_s: float = 0.0
+    """Seconds of all requests that `latency` counts, together."""
+    latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
+
+
+class InFlight(NamedTuple):
+    """One request that a worker has not finished; `started_at` is a monotonic instant in seconds."""
+
+    started_at: float
+    method: str
+    path: str
+
+
+SLOTS_MAX: Final = 4096
+"""Slots there can be, and entries in the table of loads, which is sparse: a page is used when its slots are."""
+
+RECORD_BYTES: Final = 8192
+"""Bytes of one worker's record: the figures, then the in-flight table."""
+
+STACKS_OFFSET: Final = RECORD_BYTES
+STACKS_BYTES: Final = 65536
+"""Room for stacks behind the record. faulthandler stops at 100 threads of 100 frames each, which can be more: the first
+threads tell the story."""
+
+RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
+
+FIGURES: Final = struct.Struct(f"=qqddd11qd{len(LATENCY_BOUNDS_S) + 1}q")
+LOOP_BEAT_OFFSET: Final = 16
+THREAD_BEAT_OFFSET: Final = 24
+INSTANT: Final = struct.Struct("=d")
+
+IN_FLIGHT_OFFSET: Final = 512
+IN_FLIGHT_ENTRY: Final = struct.Struct("=d12s172s")
+IN_FLIGHT_MAX: Final = (RECORD_BYTES - IN_FLIGHT_OFFSET) // IN_FLIGHT_ENTRY.size
+"""Requests told one by one; how many there are in all is in Figures.in_flight."""
+
+
+LOAD: Final = struct.Struct("=qd")
+"""One worker's entry in the table of loads, which the workers read of each other: its connections + 1, or 0 if it does
+not accept; and its loop's last beat. Entry 0 is the master's: the highest slot that was ever in use, and nothing."""
+
+LOADS_BYTES: Final = SLOTS_MAX * LOAD.size
+
+
+def load_offset(slot: int) -> int:
+    """Where a slot's entry in the table of loads begins."""
+    return slot * LOAD.size
+
+
+def pack_figures(figures: Figures) -> bytes:
+    return FIGURES.pack(*figures[:-1], *figures.latency)
+
+
+def unpack_figures(record: bytes) -> Figures:
+    """The figures at the beginning of a record."""
+    values = FIGURES.unpack_from(record)
+    plain = len(Figures._fields) - 1
+    return Figures._make((*values[:plain], values[plain:]))
+
+
+def pack_in_flight(entries: list[InFlight]) -> bytes:
+    """The in-flight table, oldest first as given; a zero instant ends it, long paths are cut."""
+    packed = b"".join(
+        IN_FLIGHT_ENTRY.pack(
+            entry.started_at, entry.method.encode("latin-1", "replace"), entry.path.encode("utf-8", "replace")
+        )
+        for entry in entries[:IN_FLIGHT_MAX]
+    )
+    return packed.ljust(IN_FLIGHT_MAX * IN_FLIGHT_ENTRY.size, b"\0")
+
+
+def unpack_in_flight(record: bytes) -> list[InFlight]:
+    """The in-flight table of a whole record."""
+    entries: list[InFlight] = []
+    for index in range(IN_FLIGHT_MAX):
+        started_at, method, path = IN_FLIGHT_ENTRY.unpack_from(record, IN_FLIGHT_OFFSET + index * IN_FLIGHT_ENTRY.size)
+        if started_at == 0.0:
+            break
+        entries.append(
+            InFlight(
+                started_at,
+                method.rstrip(b"\0").decode("latin-1"),
+                path.rstrip(b"\0").decode("utf-8", "replace"),
+            )
+        )
+    return entries

@@ -1,8 +1,0 @@
-from server_core.http.wire cimport Head, RequestLine
-
-cimport cython
-
-cdef dict ASGI
-
-@cython.locals(line=RequestLine, scope=dict)
-cpdef dict build(dict base, Head head, state)

@@ -1,0 +1,50 @@
+from server_core.transport cimport syscalls
+from server_core.http1.timeouts cimport Progress
+from server_core.asgi.call cimport Call
+from server_core.asgi.http_exchange cimport Exchange, Outlet
+from server_core.http1.reader cimport H1Reader
+from server_core.http1.writer cimport H1Writer
+from server_core.http.message cimport Head, Rules
+from server_core.transport.read_control cimport Tap
+from server_core.connection.context cimport Traffic
+from server_core.transport.base cimport Transport
+
+cimport cython
+
+cdef class Connection(Outlet):
+    cdef dict _base
+    cdef object _gathering
+    cdef object _loop
+    cdef object _own
+    cdef int _streak
+    cdef object _tls
+    cdef int _trusted
+    cdef public double body_wanted_at
+    cdef public object build
+    cdef public bint continued
+    cdef public long long discarded
+    cdef public object ending
+    cdef public Call exchange
+    cdef public bint fresh
+    cdef public bint full
+    cdef public bint half_closed
+    cdef public Head head
+    cdef public int mode
+    cdef public object peer
+    cdef public Progress progress
+    cdef public H1Reader reader
+    cdef public object request_ids
+    cdef public Traffic server
+    cdef public double since
+    cdef public Tap tap
+    cdef public Transport transport
+    cdef public int waiting
+    cdef public H1Writer writer
+
+    @cython.locals(server=Traffic, last=Connection)
+    cpdef start(self, status, headers)
+    cpdef begin(self, Head head)
+    cpdef body(self, bytes data)
+    cpdef end(self)
+    @cython.locals(server=Traffic, duration=double)
+    cpdef complete(self, Call call)

@@ -1,0 +1,1 @@
+"""Accepting connections: listeners, fairness between workers, limits."""

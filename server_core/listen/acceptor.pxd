@@ -1,0 +1,21 @@
+from server_core.listen.fair_accept cimport Loads
+
+cdef class Listeners:
+    cdef object _adopt
+    cdef object _crowd
+    cdef double _handshakes_until
+    cdef object _held
+    cdef bint _is_closing
+    cdef bint _is_rested
+    cdef bint _joined
+    cdef Loads _loads
+    cdef object _loop
+    cdef object _next_look
+    cdef dict _reasons
+    cdef double _retry_s
+    cdef public dict _sockets
+    cdef readonly dict adopting
+
+    cpdef release(self, str reason)
+    cpdef tell(self)
+    cdef _take(self, listener)

@@ -1,0 +1,19 @@
+from server_core.connection.context cimport Traffic
+
+cdef class Room:
+    cdef Py_ssize_t _allowed
+    cdef object _failing
+    cdef object _full
+    cdef set _leaving
+    cdef Py_ssize_t _limit
+    cdef object _reserved_from
+    cdef double _search_at
+    cdef Traffic _server
+    cdef object _short
+    cdef object _spared
+    cdef public long long evictions_total
+
+    cdef _look(self)
+    cdef _release_limit(self)
+    cdef Py_ssize_t _count(self)
+    cdef bint _is_full(self)

@@ -1,0 +1,241 @@
+"""Room for the next connection: what happens at limit-connections, and when descriptors run short.
+
+limit-connections   the operator's number: who comes next waits in the accept queue until somebody leaves, or another
+                    worker takes him. Nobody is sent away for him.
+descriptors         the kernel's number (RLIMIT_NOFILE, or ENFILE for the whole machine), and others' silence can use it
+                    up. The last descriptors are a reserve: a connection that comes to have one of them makes the one
+                    that can best be spared give way, so that the newcomer is served at once and the application can
+                    still open its files. Where an accept fails all the same, the same is done, and the queues are
+                    left alone until a descriptor is free.
+
+Who can be spared is a table below.
+"""
+
+from __future__ import annotations
+
+import heapq
+import resource
+import socket
+import sys
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from server_core.http1.connection import Connection
+from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR
+from server_core.listen.pending_connection import Arrival
+from server_core.log_throttle import Episode
+from server_core.transport.socket_info import TO_READ, queued_bytes
+from server_core.websocket.connection import Channel
+
+if TYPE_CHECKING:
+    from server_core.server.server import Server
+
+RESERVE: Final = 64
+"""Descriptors that connections may have only in another's place; of small limits an eighth. Chosen; no evidence."""
+
+BATCH: Final = 16
+"""One search finds a sixteenth of the connections, so that it costs each newcomer 16 looks, however many there are."""
+
+FRESH_S: Final = 2.0
+"""A kept-alive client that has been answered so recently is about to go on. Chosen; no evidence."""
+
+STUCK_S: Final = 0.25
+"""No younger request is slow. Chosen: a round trip between continents."""
+
+NEW_S: Final = 0.1
+"""No younger connection is silent: its first bytes may be on their way. Chosen: a faster crowd than that
+waits for its turn in the accept queue."""
+
+LOOK_S: Final = 0.1
+"""After a search for nothing, how long until the next, and until somebody is accepted again. Chosen; no evidence."""
+
+IDLE, SILENT, PARTING, ANSWERED, FRESH, STUCK, NEVER = range(7)
+"""Who gives way, in this order, and within each the one that has been so for longest:
+
+IDLE      kept alive, and not FRESH: it has its answers
+SILENT    accepted, and its first head, or its next, is not complete; a TLS handshake is not
+PARTING   half-closed, and read for a moment only so that no reset overtakes the last response
+ANSWERED  its response is complete, but not taken, or the rest of its request's body still comes
+FRESH     kept alive, and answered a moment ago
+STUCK     its request waits for the client: for the body, or for the response to be taken; the slowest first
+NEVER     its request is the application's to answer, or it has only just come
+
+WebSockets are not in the table: silence is what they are for, and pings find those that are gone.
+"""
+
+UNHEARD: Final = frozenset((IDLE, SILENT, FRESH))
+"""Those from whom a request may have come that nobody has read yet: the kernel is asked, as in a drain."""
+
+Victim = Connection | Arrival
+
+
+class Room:
+    """Counts newcomers against both limits: the listeners' crowd, which hears of everybody who comes and goes."""
+
+    __slots__ = (
+        *("_allowed", "_failing", "_full", "_leaving", "_limit", "_reserved_from", "_search_at", "_server", "_short"),
+        *("_spared", "evictions_total"),
+    )
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._limit = server.settings.limit_connections
+        self._reserved_from: int | None = None
+        """The first descriptor of the reserve; None until somebody comes after a sweep."""
+        self._allowed = sys.maxsize
+        """Connections that leave the reserve alone, as far as it is known: their descriptors do not tell, because who
+        comes for another gets a low one. Forgotten at each sweep, because the application's descriptors come and go."""
+        self._spared: deque[tuple[int, Victim]] = deque()
+        """What the last search found, in order."""
+        self._leaving: set[Victim | Channel] = set()
+        self._search_at = 0.0
+        """When the next search may find somebody."""
+        self._full, self._short, self._failing = Episode(), Episode(), Episode()
+        self.evictions_total = 0
+        """Connections that had to make room."""
+
+    def renew(self) -> None:
+        """Have the limit looked at again, which prlimit(1) can change at any moment; called by the sweep.
+
+        By the next who comes, so that a worker with nothing to do makes no system call for it.
+        """
+        self._reserved_from = None
+        self._allowed = sys.maxsize
+        self._search_at = 0.0
+
+    def _look(self) -> int:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        is_known = limit != resource.RLIM_INFINITY
+        self._reserved_from = first = limit - min(RESERVE, limit // 8) if is_known else sys.maxsize
+        return first
+
+    # What the listeners tell
+
+    def come(self, fd: int) -> None:
+        server = self._server
+        reserved_from = self._reserved_from
+        excess = fd + 1 - (self._look() if reserved_from is None else reserved_from)
+        if excess > 0:  # the kernel gives the lowest free one (open(2)), so that all below are taken
+            if self._short.begins():
+                server.log("descriptors.short", connections=len(server.connections), descriptor=fd)
+            self._allowed = self._count() - excess
+        while self._count() - len(self._leaving) > self._allowed:
+            if not self._make():
+                server.listeners.hold(NO_DESCRIPTOR, LOOK_S)  # the rest of the reserve is the application's
+                break
+        if self._is_full():
+            if self._full.begins():
+                server.log("connections.limited", connections=len(server.connections), limit=self._limit)
+            server.listeners.hold(AT_LIMIT)
+
+    def fail(self, error: OSError, retry_s: float) -> None:
+        if self._failing.begins():
+            self._server.log("accept.failed", error=str(error), retry_s=retry_s)
+        self.renew()
+        if not self._leaving:
+            self._make()
+
+    def settle(self, arrival: Arrival) -> None:
+        self._leaving.discard(arrival)
+        self._release_limit()
+        self._server.check_drained()
+
+    def close(self) -> None:
+        self._server.left()
+
+    def abandon(self, listener: socket.socket, waiting: int) -> None:
+        self._server.log("listener.abandoned", address=str(listener.getsockname()), waiting=waiting)
+
+    def leave(self, gone: Connection | Channel) -> None:
+        """A connection is gone, and its descriptor free."""
+        self._leaving.discard(gone)
+        self._release_limit()
+        self._server.listeners.release(NO_DESCRIPTOR)
+
+    def _release_limit(self) -> None:
+        if self._limit and not self._is_full():
+            self._server.listeners.release(AT_LIMIT)
+
+    # Who makes room
+
+    def _count(self) -> int:
+        return len(self._server.connections) + len(self._server.listeners.adopting)
+
+    def _is_full(self) -> bool:
+        return 0 < self._limit <= self._count()
+
+    def _make(self) -> bool:
+        """End the connection that can best be spared; False if there is none."""
+        victim = self._next()
+        if victim is None and monotonic() >= self._search_at:
+            self._search()
+            victim = self._next()
+        if victim is None:
+            return False
+        self.evictions_total += 1
+        self._leaving.add(victim)
+        if isinstance(victim, Connection):
+            victim.ending.abort()
+        else:
+            victim.cancel()
+        return True
+
+    def _next(self) -> Victim | None:
+        """The next that the last search found, and that still is what it was."""
+        while self._spared:
+            kind, victim = self._spared.popleft()
+            if victim in self._leaving or self._rank(victim)[0] != kind:
+                continue
+            if kind in UNHEARD and isinstance(victim, Connection) and queued_bytes(victim.transport, TO_READ):
+                continue
+            return victim
+        return None
+
+    def _search(self) -> None:
+        server = self._server
+        everybody = (*server.connections, *server.listeners.adopting)
+        victims = [one for one in everybody if not isinstance(one, Channel) and one not in self._leaving]
+        ranked = ((*self._rank(victim), number) for number, victim in enumerate(victims))
+        found = heapq.nsmallest(max(1, len(victims) // BATCH), (entry for entry in ranked if entry[0] != NEVER))
+        self._spared.extend((kind, victims[number]) for kind, _, number in found)
+        self._search_at = 0.0 if found else monotonic() + LOOK_S
+
+    def _rank(self, victim: Victim) -> tuple[int, float]:
+        server = self._server
+        now = max(server.now, server.loop.time())  # the sweep's is up to a second old
+        if isinstance(victim, Connection):
+            return rank(victim, now) if victim in server.connections else (NEVER, 0.0)
+        since = server.listeners.adopting.get(victim)
+        if since is None or now - since < NEW_S:
+            return NEVER, 0.0  # it is done; or so new that it would make room for itself
+        return SILENT, since
+
+
+def rank(connection: Connection, now: float) -> tuple[int, float]:
+    """Which kind of the table it is, and by what the lowest of a kind gives way."""
+    since = connection.since
+    if not connection.is_open:
+        return PARTING, since
+    if connection.is_busy:
+        return _rank_busy(connection)
+    if connection.reader.is_in_body or connection.transport.get_write_buffer_size():
+        return ANSWERED, since
+    if connection.is_idle:
+        return (FRESH if now - since < FRESH_S else IDLE), since
+    return (NEVER if now - since < NEW_S else SILENT), since
+
+
+def _rank_busy(connection: Connection) -> tuple[int, float]:
+    """STUCK, by the bytes a second that have gone either way, if its application waits for the client."""
+    exchange = connection.exchange
+    if exchange is None or not exchange.is_waiting:
+        return NEVER, 0.0
+    age = monotonic() - exchange.started_at
+    if age < STUCK_S:
+        return NEVER, 0.0
+    if connection.full:
+        return STUCK, (exchange.sent_bytes - connection.transport.get_write_buffer_size()) / age
+    if connection.body_wanted_at and not exchange.received:
+        return STUCK, connection.reader.body_taken / age
+    return NEVER, 0.0

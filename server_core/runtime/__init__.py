@@ -1,0 +1,1 @@
+"""What the process has besides HTTP: its event loop, signals, threads, memory."""

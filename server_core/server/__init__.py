@@ -1,0 +1,1 @@
+"""The server of one process: it composes listeners, limits, connections and the drain."""

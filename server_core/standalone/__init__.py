@@ -1,0 +1,1 @@
+"""One process without a master: the command, the embedded server, and where they listen."""

@@ -1,0 +1,1 @@
+"""TLS: contexts, certificates, and what is wrong with either."""

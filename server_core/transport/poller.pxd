@@ -1,0 +1,12 @@
+from server_core.transport.socket_transport cimport Stream
+
+cimport cython
+
+cdef class EpollPoller:
+    cdef object _after
+    cdef object _epoll
+    cdef object _loop
+    cdef dict _watched
+
+    @cython.locals(who=Stream)
+    cpdef _turn(self)

@@ -1,0 +1,1 @@
+"""A worker process: from its spec to its exit code."""
