@@ -205,16 +205,14 @@ class Exchange(Call):
             await self._extend(kind, message)
             return
         data = message["body"] if "body" in message else b""  # noqa: SIM401 - as above
-        if type(data) is not bytes:
-            data = _as_bytes(data)
+        data = data if type(data) is bytes else _as_bytes(data)
         more = "more_body" in message and message["more_body"]
         self.sent_bytes += len(data)
         following, last = phase[BODY]
         if more:
             self._outlet.respond(self, data, True)
             self.phase = following
-            # Asked here, for a coroutine for each part costs more than the part.
-            if not self.gone and self._outlet.is_full():
+            if not self.gone and self._outlet.is_full():  # here: a coroutine for each part costs more than the part
                 await self._room()
             return
         self._outlet.respond(self, data, last is not COMPLETE)
