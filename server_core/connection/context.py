@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from server_core.access_log.log import AccessLog
 from server_core.asgi.http_exchange import Application
+from server_core.connection.failure_log import FailureLog
+from server_core.connection.interface import ManagedConnection
+from server_core.connection.registry import ConnectionRegistry
 from server_core.contract.spec import LATENCY_BOUNDS_S
-from server_core.http.message import HeaderParser
-from server_core.http1.request_line import RequestLines
-from server_core.http1.response_head import Defaults, Heads
-from server_core.http1.writer import H1Writer
+from server_core.log import Log
 from server_core.proxy.forwarding import Origin
 from server_core.runtime.server_loop import ServerLoop
 from server_core.settings.declaration import ServerSettings
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from contextvars import Context
 
-    from server_core.http1.connection import Connection
-    from server_core.http1.held_heads import HeldHeads
-    from server_core.websocket.connection import Channel
-
 FASTEST_S: Final = LATENCY_BOUNDS_S[0]
 
 
@@ -36,26 +32,22 @@ class Traffic:
     """One object for all connections of a server."""
 
     __slots__ = (
-        *("access_log", "announcing", "app", "connections", "defaults", "draining", "headers", "heads"),
-        *("held_heads", "is_last", "is_looked_after", "latency", "latency_sum_s", "lines", "loop", "max_requests"),
-        *("asyncio_loop", "new_context", "new_writer", "now", "origin", "requests_total", "responses", "settings"),
-        *("starting", "state", "tls"),
+        *("access_log", "announcing", "app", "asyncio_loop", "close_later", "connections", "draining", "failures"),
+        *("is_last", "latency", "latency_sum_s", "log", "loop", "max_requests", "new_context", "now", "origin"),
+        *("reach_max_requests", "registry", "requests_total", "responses", "settings", "state", "swept_after_s", "tls"),
     )
 
     access_log: AccessLog | None
     app: Application
-    connections: dict[Connection | Channel, None]
-    """Open connections, in the order of their making."""
-    defaults: Defaults
-    """The fields that every response gets, the date among them."""
-    headers: HeaderParser
-    heads: Heads
-    held_heads: HeldHeads
-    lines: RequestLines
     asyncio_loop: AbstractEventLoop
+    close_later: Callable[[ManagedConnection], None]
+    """To be called with a connection that became idle in a drain (drain.py)."""
+    failures: FailureLog
+    log: Log
     new_context: Callable[[], Context]
-    new_writer: Callable[[Heads], H1Writer]
     origin: Origin
+    reach_max_requests: Callable[[], None]
+    """To be called with the request that makes max_requests."""
     settings: ServerSettings
     state: Mapping[str, object] | None
     """What the lifespan left for all requests."""
@@ -67,15 +59,15 @@ class Traffic:
         self.asyncio_loop, self.new_context = loop.asyncio_loop, loop.new_context
         self.now = loop.time()
         """loop.time() of the last sweep: the coarse clock of all deadlines."""
+        self.swept_after_s = 0.0
+        """Seconds between the last two sweeps."""
+        self.registry = ConnectionRegistry()
+        self.connections = self.registry.connections
         self.draining = self.announcing = False
         """Whether responses say Connection: close, so that clients move to another worker."""
         self.is_last = False
         """Whether it drains and no other worker follows: clients cannot move, and the stop waits for them."""
         self.requests_total = 0
-        self.starting: Connection | None = None
-        """Whose response has begun last in this turn of the loop; its head may be held."""
-        self.is_looked_after = True
-        """Whether heads that are held now will be looked at (held_heads.py): who reads requests sees to it first."""
         self.responses = [0] * 10  # by the first digit of their status
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0

@@ -19,19 +19,10 @@ own way.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-from server_core.asgi.http_exchange import Exchange
-from server_core.contract.spec import CLEAN_UP_S
-from server_core.http1.error_response import has_begun
-from server_core.websocket.connection import Channel
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from server_core.http1.connection import Connection
-    from server_core.server.server import Server
+from server_core.connection.context import Traffic
+from server_core.connection.interface import ManagedConnection
 
 SPREAD_MAX_S: Final = 5.0
 """How long idle connections stay readable in a drain, at most, unless set: DESIGN, min(5 s, graceful-timeout / 3)."""
@@ -45,36 +36,11 @@ NOTICE_S: Final = 0.5
 """How long an application has for ending its streams itself, and a kept-alive client for a next request, which is
 answered with Connection: close. sse-starlette looks twice a second whether its server stops."""
 
-PUSHED: Final = (b"\r\ncontent-type: text/event-stream", b"\r\ncontent-type: multipart/x-mixed-replace")
-
-
-def is_push(connection: Connection | Channel) -> bool:
-    """Whether it carries a response that has no end in itself."""
-    if isinstance(connection, Channel):
-        return False
-    exchange = connection.exchange
-    if not isinstance(exchange, Exchange) or not connection.is_busy or exchange.line.method != "GET":
-        return False
-    head = connection.writer.plain.lower() if has_begun(connection, exchange) else b""
-    return any(kind in head for kind in PUSHED)
-
-
-def end_push(connection: Connection | Channel) -> None:
-    """End a push stream, if it still is one: the client sees the end of a body, the application a client that left."""
-    if isinstance(connection, Channel) or not connection.is_open or not is_push(connection):
-        return
-    exchange = cast(Exchange, connection.exchange)
-    connection.write(connection.writer.body(b"", False))
-    exchange.leave()
-    connection.shut()
-    server = connection.server  # whose disconnect-grace may be longer than a drain can wait, or for ever
-    server.loop.call_later(CLEAN_UP_S, server.grace.end, connection, exchange, exchange.sent_bytes)
-
 
 class Partings:
     """The moments of one server's connections, from the beginning of its drain."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Traffic) -> None:
         self._server = server
         self._until = 0.0
 
@@ -86,15 +52,15 @@ class Partings:
         spread_s = min(settings.drain_spread or min(most_s, settings.graceful_timeout / 3), timeout_s / 2)
         self._until = now + spread_s
         first_s = max(spread_s / 2, min(spread_s, NOTICE_S))
-        ends: list[Callable[[], object]] = [
-            connection.close_if_idle if connection.is_idle else partial(end_push, connection)
+        found = (
+            connection.close_if_idle if connection.is_idle else connection.push_end()
             for connection in server.connections
-            if connection.is_idle or is_push(connection)
-        ]
+        )
+        ends = [end for end in found if end is not None]
         for number, end in enumerate(ends, 1):
             server.loop.call_at(now + first_s + (spread_s - first_s) * number / len(ends), end)
 
-    def later(self, connection: Connection | Channel) -> None:
+    def later(self, connection: ManagedConnection) -> None:
         """A moment for a connection that became idle in the drain, because its head had gone out before."""
         server = self._server
         patience_s = min(1.0, server.settings.graceful_timeout / 6)
@@ -104,4 +70,5 @@ class Partings:
         """End the push streams that began in the drain; to be called about once a second."""
         if self._until and now > self._until:
             for connection in list(self._server.connections):
-                end_push(connection)
+                if (end := connection.push_end()) is not None:
+                    end()

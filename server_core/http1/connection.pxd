@@ -1,5 +1,7 @@
 from server_core.transport cimport syscalls
-from server_core.http1.timeouts cimport Progress
+from server_core.connection.write_progress cimport Progress
+from server_core.http1.held_heads cimport HeldHeads
+from server_core.http1.shared cimport Http1Shared
 from server_core.asgi.call cimport Call
 from server_core.asgi.http_exchange cimport Exchange, Outlet
 from server_core.http1.reader cimport H1Reader
@@ -35,13 +37,14 @@ cdef class Connection(Outlet):
     cdef public H1Reader reader
     cdef public object request_ids
     cdef public Traffic server
+    cdef public Http1Shared shared
     cdef public double since
     cdef public Tap tap
     cdef public Transport transport
     cdef public int waiting
     cdef public H1Writer writer
 
-    @cython.locals(server=Traffic, last=Connection)
+    @cython.locals(held_heads=HeldHeads, last=Connection)
     cpdef start(self, status, headers)
     cpdef begin(self, Head head)
     cpdef body(self, bytes data)

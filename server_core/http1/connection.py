@@ -3,9 +3,7 @@
 It is the sink of a request reader and the outlet of one exchange at a time. Whatever waits here has a deadline, but
 there is no timer per request: a connection stores coarse instants, and the server's sweep compares them.
 
-Length: this is the one place where the three sides of a connection meet (transport, reader, exchange). What requests
-rarely come by is elsewhere: how it ends (ending), refusals and failures (refusal), when its time is up (deadlines),
-what the kernel knows of it (peer), and how a WebSocket takes it over (websocket/upgrade).
+Length: transport, reader and exchange meet here; what requests rarely need is in this folder, and knows interface.py.
 """
 
 from __future__ import annotations
@@ -18,28 +16,34 @@ from server_core.asgi.http_exchange import Exchange, Outlet
 from server_core.asgi.response_states import AWAITING_START, COMPLETE
 from server_core.asgi.scope import base_of, build
 from server_core.connection.context import FASTEST_S
+from server_core.connection.write_progress import Progress
 from server_core.http.message import Head, Refused
+from server_core.http1.disconnect_grace import watch
 from server_core.http1.error_response import fail, record_cut, refuse
+from server_core.http1.eviction_rank import rank
 from server_core.http1.extras import hint, trail
 from server_core.http1.file_transfer import Pour
+from server_core.http1.keep_alive import hear_end, is_last_word, may_keep
 from server_core.http1.pipelining import HIGH_WATER, hold_back, is_enough, read_next
+from server_core.http1.push_stream import push_end
 from server_core.http1.reader import H1Reader
-from server_core.http1.timeouts import Progress, check
+from server_core.http1.timeouts import check
 from server_core.http1.writer import CONTINUE
 from server_core.runtime.server_loop import NewTask
 from server_core.transport import syscalls
-from server_core.transport.closing import LOST, OPEN, SHUT, Ending, hear_end, is_last_word, may_keep
+from server_core.transport.closing import LOST, OPEN, SHUT, Ending
 from server_core.transport.read_control import Tap
 from server_core.transport.socket_info import TO_READ, address, queued_bytes
 from server_core.transport.write_coalescer import NEXT_ANSWER, ONE_TURN, Gathering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from server_core.asgi.file_range import FilePart
     from server_core.asgi.websocket_session import Session
-    from server_core.proxy.request_id import RequestIds
-    from server_core.server.server import Server
+    from server_core.connection.context import Traffic
+    from server_core.http1.shared import Http1Shared
+    from server_core.proxy.request_id import Build, RequestIds
     from server_core.transport.base import Transport
 
 STREAK_LIMIT: Final = 32
@@ -51,34 +55,22 @@ class Connection(Outlet):
     """What one client's transport serves (transport.Newcomer)."""
 
     __slots__ = (
-        *("_base", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at"),
-        *(
-            "build",
-            "continued",
-            "discarded",
-            "ending",
-            "exchange",
-            "fresh",
-            "full",
-            "half_closed",
-            "head",
-            "mode",
-            "peer",
-        ),
-        *("progress", "reader", "request_ids", "server", "since", "tap", "transport", "waiting", "writer"),
+        *("_base", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at", "writer"),
+        *("build", "continued", "discarded", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode"),
+        *("peer", "progress", "reader", "request_ids", "server", "shared", "since", "tap", "transport", "waiting"),
     )
 
     transport: Transport
 
-    def __init__(self, server: Server, peer: object, own: object = None) -> None:
-        self.server = server
+    def __init__(self, server: Traffic, shared: Http1Shared, peer: object, own: object = None) -> None:
+        self.server, self.shared = server, shared
         self.peer = peer
         self._own = own  # the address that the client connected to, where that is not the socket's
         self.mode = OPEN
         self._trusted = -1  # whether the peer is believed: not known before it says something
-        self.reader = H1Reader(server.headers, server.lines, server.settings, self)
-        self.writer = server.new_writer(server.heads)
-        self.build = build
+        self.reader = H1Reader(shared.headers, shared.lines, server.settings, self)
+        self.writer = shared.new_writer(shared.heads)
+        self.build: Build = build
         self.request_ids: RequestIds | None = None
         self._loop = server.loop
         self.head: Head | None = None
@@ -87,8 +79,7 @@ class Connection(Outlet):
         self.discarded = self._streak = self.waiting = 0
         self._gathering: Gathering | None = None
         self.progress = Progress(server.now)
-        self.since = server.loop.time()
-        self.body_wanted_at = 0.0
+        self.since, self.body_wanted_at = server.loop.time(), 0.0
 
     # The transport's side
 
@@ -97,7 +88,7 @@ class Connection(Outlet):
         self.transport = transport
         if (request_ids := server.origin.request_ids) is not None:
             self._trusted = server.origin.trusted.trusts(self.peer)
-            request_ids.attach(self, self._trusted > 0)
+            self.request_ids, self.build = request_ids, request_ids.builder(self._trusted > 0)
         tls = server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
@@ -138,10 +129,10 @@ class Connection(Outlet):
         self.ending.lose()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            self.server.background.add(exchange)
+            self.server.registry.background.add(exchange)
             exchange.leave()
             record_cut(self, exchange)
-        self.server.forget(self)
+        self.server.registry.remove(self)
 
     def pause_writing(self) -> None:
         self.full = True
@@ -164,14 +155,14 @@ class Connection(Outlet):
             if self._trusted:
                 server.origin.amend(scope, head)
         if self.exchange is not None:
-            server.background.add(self.exchange)  # answered, but the application still runs
+            server.registry.background.add(self.exchange)  # answered, but the application still runs
         server.requests_total += 1
         if server.requests_total == server.max_requests:
             server.reach_max_requests()
         self.head = head
         self.continued = False
         self.fresh = True
-        if head.rules.upgrade and (session := server.upgrade(self, head, scope)) is not None:
+        if head.rules.upgrade and (session := self.shared.upgrade(self, head, scope)) is not None:
             self.exchange = session
             return
         self.exchange = Exchange(self, scope, head, syscalls.monotonic())
@@ -203,14 +194,15 @@ class Connection(Outlet):
     # The exchange's outlet
 
     def start(self, status: object, headers: Iterable[object]) -> None:
-        server = self.server
-        last = server.starting
-        if not server.is_looked_after or (last is not None and last.writer.is_held):
-            server.held_heads.note(last)
-        server.starting = self
+        held_heads = self.shared.held_heads
+        last = held_heads.starting
+        if not held_heads.is_looked_after or (last is not None and last.writer.is_held):
+            held_heads.note(last)
+        held_heads.starting = self
         self.writer.start(status, headers)
         if self.request_ids is not None:
-            self.request_ids.add(self.writer, self.head.request_id)  # type: ignore[union-attr]  # begin() set it
+            line = self.request_ids.line(self.head.request_id)  # type: ignore[union-attr]  # begin() set it
+            self.writer.add(self.request_ids.name, line)
 
     def respond(self, call: Call, data: bytes, more: bool) -> None:
         writer = self.writer
@@ -220,7 +212,7 @@ class Connection(Outlet):
             keep_alive = rules.keep_alive
             if keep_alive and (server.announcing or self.half_closed or not call.received):
                 keep_alive = may_keep(self)
-            out = writer.first(data, more, call.line, keep_alive, server.defaults)
+            out = writer.first(data, more, call.line, keep_alive, self.shared.defaults)
             server.responses[call.status // 100] += 1
         else:
             out = writer.body(data, more)
@@ -252,7 +244,7 @@ class Connection(Outlet):
         hint(self, exchange, links)
 
     def left(self, exchange: Exchange) -> None:
-        self.server.grace.watch(self, exchange)
+        watch(self, exchange)
 
     def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
         trail(self, exchange, fields, more)
@@ -280,8 +272,11 @@ class Connection(Outlet):
 
     def wanted(self, exchange: Exchange) -> None:
         self.body_wanted_at = self.server.now
-        expects = cast(Head, self.head).rules.expects
-        if expects and not self.continued and (exchange.phase is AWAITING_START or self.writer.is_held):
+        if (
+            cast(Head, self.head).rules.expects
+            and not self.continued
+            and (exchange.phase is AWAITING_START or self.writer.is_held)
+        ):
             self.continued = True
             self.write(CONTINUE)
 
@@ -297,8 +292,7 @@ class Connection(Outlet):
                 if self.mode == OPEN:
                     self.close()  # the client has hung up, and the application took notice
         else:
-            self.server.background.discard(call)
-            self.server.check_drained()
+            self.server.registry.end_call(call)
 
     def failed(self, call: Call, error: BaseException) -> None:
         fail(self, call, error)
@@ -306,7 +300,6 @@ class Connection(Outlet):
     # Ends
 
     def complete(self, call: Call) -> None:
-        """The response is written; the application may still run."""
         server = self.server
         duration = syscalls.monotonic() - call.started_at
         if duration <= FASTEST_S:  # count_duration(), without the call
@@ -336,7 +329,6 @@ class Connection(Outlet):
             server.close_later(self)
 
     def shut(self) -> None:
-        """Half-close, and linger."""
         if self.mode == OPEN:
             self.flush()
             self.mode = SHUT
@@ -344,18 +336,22 @@ class Connection(Outlet):
             self.ending.shut(self.half_closed)
 
     def close(self) -> None:
-        """Close behind what is written."""
         self.flush()
         self.mode = SHUT
         self.ending.close()
 
     def close_if_idle(self) -> None:
         """Shut a kept-alive connection, unless a request is in the kernel's buffer already: that one is served."""
-        if self.is_idle and not queued_bytes(self.transport, TO_READ):
+        if self.is_idle and not self.has_unread():
             self.shut()
 
+    def evict(self) -> None:
+        self.ending.abort()
+
+    def push_end(self) -> Callable[[], object] | None:
+        return push_end(self)
+
     def abort(self) -> None:
-        """Give everything up at once."""
         exchange = self.exchange
         if exchange is not None:
             exchange.leave()
@@ -363,34 +359,38 @@ class Connection(Outlet):
                 exchange.task.cancel()
         self.ending.abort()
 
-    # Deadlines
+    # What the server asks (connection.interface.ManagedConnection)
+
+    def calls(self) -> tuple[Call, ...]:
+        exchange = self.exchange
+        return () if exchange is None else (exchange,)
+
+    def has_unread(self) -> bool:
+        return bool(queued_bytes(self.transport, TO_READ))
+
+    def eviction_rank(self, now: float) -> tuple[int, float]:
+        return rank(self, now)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a response is due."""
         return self.exchange is not None and self.exchange.phase is not COMPLETE
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is kept alive, with nothing begun."""
         return self.mode == OPEN and not self.is_busy and self.head is not None and self.reader.is_between_requests
 
     @property
     def is_open(self) -> bool:
-        """Whether it may serve another request."""
         return self.mode == OPEN
 
     def check(self, now: float) -> None:
-        """Compare every instant with its deadline; called by the sweep."""
         check(self, now, self.server.settings)
 
     def write(self, out: bytes) -> None:
-        """Write behind whatever was sent before."""
         self.flush()
         self._write(out)
 
     def flush(self) -> None:
-        """Write what is still gathered, if anything is."""
         if self._gathering is not None:
             self._gathering.flush()
 

@@ -17,10 +17,10 @@ from server_core.transport.socket_info import address
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
-    from server_core.http1.connection import Connection
+    from server_core.http1.interface import HttpConnection
 
 
-def refuse(connection: Connection, refused: Refused) -> None:
+def refuse(connection: HttpConnection, refused: Refused) -> None:
     """Answer a request that may not be served with one plain line, and end."""
     server, writer, exchange = connection.server, connection.writer, connection.exchange
     facts = _name(connection, refused)
@@ -33,7 +33,7 @@ def refuse(connection: Connection, refused: Refused) -> None:
             return
         connection.exchange = None
         if exchange.task is not None:  # else refused in the same segment as its head: it never began
-            server.background.add(exchange)
+            server.registry.background.add(exchange)
         exchange.leave()
         server.count_duration(monotonic() - exchange.started_at)
     elif connection.reader.is_in_body and refused.head is None:
@@ -46,12 +46,13 @@ def refuse(connection: Connection, refused: Refused) -> None:
         server.access_log.record_refusal(refused, len(text), exchange, _scope(connection, refused.head, facts))
     writer.start(refused.status, [PLAIN_TEXT, *refused.fields])
     if "request_id" in facts:
-        server.origin.request_ids.add(writer, facts["request_id"])  # type: ignore[union-attr]  # which has given it
-    connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, server.defaults)))
+        request_ids = server.origin.request_ids
+        writer.add(request_ids.name, request_ids.line(facts["request_id"]))  # type: ignore[union-attr]  # which gave it
+    connection.write(cast(bytes, writer.first(text, False, NO_LINE, False, connection.shared.defaults)))
     connection.shut()
 
 
-def _name(connection: Connection, refused: Refused) -> dict[str, str]:
+def _name(connection: HttpConnection, refused: Refused) -> dict[str, str]:
     """The id of the request that is refused, as a fact; none where requests have none."""
     origin, head = connection.server.origin, refused.head
     if origin.request_ids is None:
@@ -61,7 +62,7 @@ def _name(connection: Connection, refused: Refused) -> dict[str, str]:
     return {"request_id": origin.request_ids.of(head, origin.trusted.trusts(connection.peer))}
 
 
-def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> dict[str, object]:
+def _scope(connection: HttpConnection, head: Head | None, state: dict[str, str]) -> dict[str, object]:
     """What an access log may ask about a request that was never begun; its client is whom a trusted proxy tells."""
     origin, peer = connection.server.origin, connection.peer
     told = origin.client(head) if head is not None and origin.trusted.trusts(peer) else None
@@ -69,13 +70,13 @@ def _scope(connection: Connection, head: Head | None, state: dict[str, str]) -> 
     return {"type": "http", "client": told or address(peer), "server": None, "headers": fields, "state": state}
 
 
-def expire(connection: Connection, exchange: Call) -> None:
+def expire(connection: HttpConnection, exchange: Call) -> None:
     """End a request that has taken longer than it may, and cancel its application: 504 if nothing has gone out.
 
     Else a reset, because one who does not read could not be told otherwise, and would be waited for once more.
     """
     server, duration_s = connection.server, round(monotonic() - exchange.started_at, 3)
-    server.log("request.expired", **server.facts(exchange), duration_s=duration_s)
+    server.log("request.expired", **server.failures.facts(exchange), duration_s=duration_s)
     task = exchange.task
     if has_begun(connection, exchange):
         cut(connection, by_reset=True)
@@ -85,22 +86,22 @@ def expire(connection: Connection, exchange: Call) -> None:
         task.cancel()
 
 
-def has_begun(connection: Connection, exchange: Call) -> bool:
+def has_begun(connection: HttpConnection, exchange: Call) -> bool:
     """Whether a part of its response has gone out, so that no other can be sent in its place."""
     return exchange.status != 0 and not connection.writer.is_held
 
 
-def record_cut(connection: Connection, exchange: Call) -> None:
+def record_cut(connection: HttpConnection, exchange: Call) -> None:
     """Tell the access log of an exchange that is over, if it has no complete response."""
     log = connection.server.access_log
     if log is not None and exchange.phase is not COMPLETE:
         log.record_cut(exchange, connection.writer, connection.head)
 
 
-def fail(connection: Connection, exchange: Call, error: BaseException) -> None:
+def fail(connection: HttpConnection, exchange: Call, error: BaseException) -> None:
     """Say 500 for an application that raised, or end its response visibly incomplete."""
     if not exchange.gone or not is_disconnect(error):
-        connection.server.blame(exchange, error)
+        connection.server.failures.log_failure(exchange, error)
     if exchange.gone or exchange.phase is COMPLETE:
         return
     if not has_begun(connection, exchange):
@@ -113,7 +114,7 @@ def fail(connection: Connection, exchange: Call, error: BaseException) -> None:
         cut(connection)
 
 
-def cut(connection: Connection, *, by_reset: bool = False) -> None:
+def cut(connection: HttpConnection, *, by_reset: bool = False) -> None:
     """End an incomplete response so that it cannot pass for a whole one; by a reset where nothing else would do."""
     connection.flush()
     connection.mode = SHUT

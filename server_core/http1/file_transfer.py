@@ -12,11 +12,11 @@ import errno
 from typing import TYPE_CHECKING, Final, cast
 
 from server_core.asgi.file_range import FilePart, unreadable
-from server_core.transport.closing import keeps
+from server_core.http1.keep_alive import keeps
 
 if TYPE_CHECKING:
     from server_core.asgi.http_exchange import Exchange
-    from server_core.http1.connection import Connection
+    from server_core.http1.interface import HttpConnection
     from server_core.transport.socket_transport import Stream
 
 COPY_BYTES: Final = 65536
@@ -33,10 +33,12 @@ class Pour:
 
     __slots__ = ("_behind", "_connection", "_exchange", "_more", "_part", "_stream")
 
-    def __init__(self, connection: Connection, exchange: Exchange, part: FilePart, more: bool) -> None:
+    def __init__(self, connection: HttpConnection, exchange: Exchange, part: FilePart, more: bool) -> None:
         server, writer = connection.server, connection.writer
         was_held = writer.is_held
-        before, size, behind = writer.span(part.left, more, exchange.line, keeps(connection), server.defaults)
+        before, size, behind = writer.span(
+            part.left, more, exchange.line, keeps(connection), connection.shared.defaults
+        )
         if was_held:
             server.responses[exchange.status // 100] += 1
         part.left = size

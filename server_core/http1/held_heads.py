@@ -4,7 +4,7 @@ A head waits for the first part of the body, so that both leave in one write, mo
 waits in between (for a database, a model, a queue) would have its client wait for the first byte, too.
 
 Nothing is to be paid for that by a response whose body does follow: no timer, no callback of its own, no list that it
-enters and leaves. So the head that was begun last is one reference (Traffic.starting), which the next one to begin
+enters and leaves. So the head that was begun last is one reference (HeldHeads.starting), which the next one to begin
 looks at: if that one's head is still held, its application has suspended. And there is one look for all requests of a
 turn of the loop, registered behind their first steps by whoever read them (expect()). Only where a head is held
 then, or where an application that had suspended before begins a response, is there another look.
@@ -15,28 +15,52 @@ each; to step the application's coroutine ourselves, which every await below wou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from server_core.asgi.call import Call
     from server_core.connection.context import Traffic
-    from server_core.http1.connection import Connection
+    from server_core.http1.writer import H1Writer
 
 TURNS: Final = 3
 """Turns of the loop that a body may come later without its head going out alone. A middleware that passes messages on
 through a queue and a task of its own (Starlette's BaseHTTPMiddleware) takes two."""
 
 
+class HeadHolder(Protocol):
+    """A connection, as far as it is of interest here."""
+
+    writer: H1Writer
+
+    @property
+    def exchange(self) -> Call | None: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+    @property
+    def is_busy(self) -> bool: ...
+
+    def respond(self, call: Call, data: bytes, more: bool) -> None: ...
+
+    def flush(self) -> None: ...
+
+
 class HeldHeads:
     """What one server looks after."""
 
-    __slots__ = ("_begun", "_is_armed", "_server", "_waiting")
+    __slots__ = ("_begun", "_is_armed", "_server", "_waiting", "is_looked_after", "starting")
 
     def __init__(self, server: Traffic) -> None:
         self._server = server
         self._begun = 0
         """The requests that had begun when it was expected last."""
         self._is_armed = False
-        self._waiting: dict[Connection, int] = {}
+        self.starting: HeadHolder | None = None
+        """Whose response has begun last in this turn of the loop; its head may be held."""
+        self.is_looked_after = True
+        """Whether heads that are held now will be looked at: the reader of requests sees to it first."""
+        self._waiting: dict[HeadHolder, int] = {}
         """Whose applications have suspended with a head held, and how many turns they still have."""
 
     def expect(self) -> None:
@@ -46,22 +70,21 @@ class HeldHeads:
             self._begun = server.requests_total
             self._arm()
 
-    def note(self, suspended: Connection | None) -> None:
+    def note(self, suspended: HeadHolder | None) -> None:
         """Look for what begins now, and for one that has suspended."""
         if suspended is not None:
             self._waiting.setdefault(suspended, TURNS)
         self._arm()
 
     def _arm(self) -> None:
-        self._server.is_looked_after = True
+        self.is_looked_after = True
         if not self._is_armed:
             self._is_armed = True
             self._server.loop.call_soon(self._look)
 
     def _look(self) -> None:
-        server = self._server
-        self._is_armed = server.is_looked_after = False
-        last, server.starting = server.starting, None
+        self._is_armed = self.is_looked_after = False
+        last, self.starting = self.starting, None
         if last is not None:
             self._waiting.setdefault(last, TURNS)
         if not self._waiting:
@@ -78,7 +101,7 @@ class HeldHeads:
             self._arm()
 
 
-def _send(connection: Connection) -> None:
+def _send(connection: HeadHolder) -> None:
     """Let the head go out, as of a body in parts whose first is empty."""
     if connection.is_open and connection.is_busy:
         connection.respond(connection.exchange, b"", True)  # type: ignore[arg-type]  # busy with one

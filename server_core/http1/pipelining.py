@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from server_core.asgi.http_exchange import Exchange
 
 if TYPE_CHECKING:
-    from server_core.http1.connection import Connection
+    from server_core.http1.interface import HttpConnection
 
 DEPTH: Final = 16
 """Heads that wait before reading pauses. Issue 4: "pipelined depth 16 then reading pauses"."""
@@ -24,7 +24,7 @@ HIGH_WATER: Final = 65536
 HEAD_END: Final = b"\r\n\r\n"
 
 
-def hold_back(connection: Connection, came: int) -> None:
+def hold_back(connection: HttpConnection, came: int) -> None:
     """Count what waits, of which `came` bytes are new, or none and one request fewer; pause reading if it is enough."""
     held = connection.reader.held
     if connection.reader.is_in_head:
@@ -39,7 +39,7 @@ def hold_back(connection: Connection, came: int) -> None:
         connection.tap.shut()
 
 
-def read_next(connection: Connection) -> None:
+def read_next(connection: HttpConnection) -> None:
     """Go on to the next request; what is held of it is read from the loop, not from inside this one."""
     if not connection.is_open:
         return
@@ -52,7 +52,7 @@ def read_next(connection: Connection) -> None:
         connection.tap.open()
 
 
-def _read_held(connection: Connection) -> None:
+def _read_held(connection: HttpConnection) -> None:
     """Read the next request from what is held. If the client has half-closed, it is the last when nothing is behind it.
 
     What is still due of a half-closed connection: the answers to whole requests. One that breaks off ends it.
@@ -62,7 +62,7 @@ def _read_held(connection: Connection) -> None:
     server = connection.server
     begun = server.requests_total
     connection.data_received(b"")
-    server.held_heads.expect()
+    connection.shared.held_heads.expect()
     connection.taken()
     if not connection.half_closed or not connection.is_open:
         return
@@ -80,7 +80,7 @@ def _read_held(connection: Connection) -> None:
         connection.close()
 
 
-def is_enough(connection: Connection) -> bool:
+def is_enough(connection: HttpConnection) -> bool:
     """Whether so much waits behind a request that has come whole."""
     held = connection.reader.held
     if not held or connection.reader.is_in_head:

@@ -18,42 +18,10 @@ from server_core.settings.declaration import ServerSettings
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
-    from server_core.http1.connection import Connection
+    from server_core.http1.interface import HttpConnection
 
 
-class Progress:
-    """Whether a client takes what is written for it, and sends what is waited for."""
-
-    __slots__ = ("_body_began_at", "_body_waited_s", "_stalled_at", "_taken_bytes", "unpoured_bytes", "written_bytes")
-
-    def __init__(self, now: float) -> None:
-        self.written_bytes = 0
-        self.unpoured_bytes = 0
-        """Of those, bytes of a file that no transport has seen, because the kernel is to take them from the file."""
-        self._taken_bytes = 0
-        self._stalled_at = now
-        self._body_began_at = self._body_waited_s = 0.0
-
-    def is_stalled(self, now: float, waiting_bytes: int, timeout: float) -> bool:
-        """Whether bytes have waited for `timeout` and none of them was taken."""
-        waiting_bytes += self.unpoured_bytes
-        taken = self.written_bytes - waiting_bytes
-        if not waiting_bytes or taken != self._taken_bytes:
-            self._taken_bytes = taken
-            self._stalled_at = now
-            return False
-        return now - self._stalled_at > timeout
-
-    def waited_s(self, began_at: float, after_s: float) -> float:
-        """How long the body of the request that began then was waited for, `after_s` being added."""
-        if began_at != self._body_began_at:
-            self._body_began_at = began_at
-            self._body_waited_s = 0.0
-        self._body_waited_s += after_s
-        return self._body_waited_s
-
-
-def check(connection: Connection, now: float, settings: ServerSettings) -> None:
+def check(connection: HttpConnection, now: float, settings: ServerSettings) -> None:
     """End what has waited too long."""
     waited = now - connection.since
     size = connection.transport.get_write_buffer_size()
@@ -76,7 +44,7 @@ def check(connection: Connection, now: float, settings: ServerSettings) -> None:
         connection.close_if_idle()
 
 
-def _check_discarding(connection: Connection, now: float, waited: float, settings: ServerSettings) -> None:
+def _check_discarding(connection: HttpConnection, now: float, waited: float, settings: ServerSettings) -> None:
     """The rest of a body whose request is answered: it was promised to be read, as long as it comes."""
     rate = settings.body_min_rate
     is_slow = rate and waited > settings.body_timeout + connection.discarded / rate
@@ -84,7 +52,7 @@ def _check_discarding(connection: Connection, now: float, waited: float, setting
         connection.shut()
 
 
-def _check_request(connection: Connection, exchange: Call, now: float, settings: ServerSettings) -> None:
+def _check_request(connection: HttpConnection, exchange: Call, now: float, settings: ServerSettings) -> None:
     if settings.request_timeout and monotonic() - exchange.started_at > settings.request_timeout:
         expire(connection, exchange)
     elif connection.body_wanted_at and exchange.is_waiting and not exchange.received:

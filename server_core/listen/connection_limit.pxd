@@ -6,6 +6,9 @@ cdef class Room:
     cdef object _full
     cdef set _leaving
     cdef Py_ssize_t _limit
+    cdef object _listeners
+    cdef object _on_close
+    cdef object _on_settled
     cdef object _reserved_from
     cdef double _search_at
     cdef Traffic _server

@@ -8,7 +8,7 @@ descriptors         the kernel's number (RLIMIT_NOFILE, or ENFILE for the whole 
                     still open its files. Where an accept fails all the same, the same is done, and the queues are
                     left alone until a descriptor is free.
 
-Who can be spared is a table below.
+Who can be spared is a table (connection/eviction.py).
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ import resource
 import socket
 import sys
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from server_core.http1.connection import Connection
-from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR
+from server_core.connection.context import Traffic
+from server_core.connection.eviction import NEVER, NEW_S, SILENT, UNHEARD
+from server_core.connection.interface import ManagedConnection
+from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, Listeners
 from server_core.listen.pending_connection import Arrival
 from server_core.log_throttle import Episode
-from server_core.transport.socket_info import TO_READ, queued_bytes
-from server_core.websocket.connection import Channel
-
-if TYPE_CHECKING:
-    from server_core.server.server import Server
 
 RESERVE: Final = 64
 """Descriptors that connections may have only in another's place; of small limits an eighth. Chosen; no evidence."""
@@ -37,49 +35,26 @@ RESERVE: Final = 64
 BATCH: Final = 16
 """One search finds a sixteenth of the connections, so that it costs each newcomer 16 looks, however many there are."""
 
-FRESH_S: Final = 2.0
-"""A kept-alive client that has been answered so recently is about to go on. Chosen; no evidence."""
-
-STUCK_S: Final = 0.25
-"""No younger request is slow. Chosen: a round trip between continents."""
-
-NEW_S: Final = 0.1
-"""No younger connection is silent: its first bytes may be on their way. Chosen: a faster crowd than that
-waits for its turn in the accept queue."""
-
 LOOK_S: Final = 0.1
 """After a search for nothing, how long until the next, and until somebody is accepted again. Chosen; no evidence."""
 
-IDLE, SILENT, PARTING, ANSWERED, FRESH, STUCK, NEVER = range(7)
-"""Who gives way, in this order, and within each the one that has been so for longest:
-
-IDLE      kept alive, and not FRESH: it has its answers
-SILENT    accepted, and its first head, or its next, is not complete; a TLS handshake is not
-PARTING   half-closed, and read for a moment only so that no reset overtakes the last response
-ANSWERED  its response is complete, but not taken, or the rest of its request's body still comes
-FRESH     kept alive, and answered a moment ago
-STUCK     its request waits for the client: for the body, or for the response to be taken; the slowest first
-NEVER     its request is the application's to answer, or it has only just come
-
-WebSockets are not in the table: silence is what they are for, and pings find those that are gone.
-"""
-
-UNHEARD: Final = frozenset((IDLE, SILENT, FRESH))
-"""Those from whom a request may have come that nobody has read yet: the kernel is asked, as in a drain."""
-
-Victim = Connection | Arrival
+Victim = ManagedConnection | Arrival
 
 
 class Room:
     """Counts newcomers against both limits: the listeners' crowd, which hears of everybody who comes and goes."""
 
     __slots__ = (
-        *("_allowed", "_failing", "_full", "_leaving", "_limit", "_reserved_from", "_search_at", "_server", "_short"),
-        *("_spared", "evictions_total"),
+        *("_allowed", "_failing", "_full", "_leaving", "_limit", "_listeners", "_on_close", "_on_settled"),
+        *("_reserved_from", "_search_at", "_server", "_short", "_spared", "evictions_total"),
     )
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Traffic, *, on_settled: Callable[[], object], on_close: Callable[[], object]) -> None:
+        """`on_settled` is called when an accepted socket is none of the listeners' any more, `on_close` when all of
+        them are closed."""
         self._server = server
+        self._listeners: Listeners
+        self._on_settled, self._on_close = on_settled, on_close
         self._limit = server.settings.limit_connections
         self._reserved_from: int | None = None
         """The first descriptor of the reserve; None until somebody comes after a sweep."""
@@ -88,12 +63,16 @@ class Room:
         comes for another gets a low one. Forgotten at each sweep, because the application's descriptors come and go."""
         self._spared: deque[tuple[int, Victim]] = deque()
         """What the last search found, in order."""
-        self._leaving: set[Victim | Channel] = set()
+        self._leaving: set[Victim] = set()
         self._search_at = 0.0
         """When the next search may find somebody."""
         self._full, self._short, self._failing = Episode(), Episode(), Episode()
         self.evictions_total = 0
         """Connections that had to make room."""
+
+    def attach(self, listeners: Listeners) -> None:
+        """The listeners that are held while there is no room; once, before they accept."""
+        self._listeners = listeners
 
     def renew(self) -> None:
         """Have the limit looked at again, which prlimit(1) can change at any moment; called by the sweep.
@@ -122,12 +101,12 @@ class Room:
             self._allowed = self._count() - excess
         while self._count() - len(self._leaving) > self._allowed:
             if not self._make():
-                server.listeners.hold(NO_DESCRIPTOR, LOOK_S)  # the rest of the reserve is the application's
+                self._listeners.hold(NO_DESCRIPTOR, LOOK_S)  # the rest of the reserve is the application's
                 break
         if self._is_full():
             if self._full.begins():
                 server.log("connections.limited", connections=len(server.connections), limit=self._limit)
-            server.listeners.hold(AT_LIMIT)
+            self._listeners.hold(AT_LIMIT)
 
     def fail(self, error: OSError, retry_s: float) -> None:
         if self._failing.begins():
@@ -139,28 +118,28 @@ class Room:
     def settle(self, arrival: Arrival) -> None:
         self._leaving.discard(arrival)
         self._release_limit()
-        self._server.check_drained()
+        self._on_settled()
 
     def close(self) -> None:
-        self._server.left()
+        self._on_close()
 
     def abandon(self, listener: socket.socket, waiting: int) -> None:
         self._server.log("listener.abandoned", address=str(listener.getsockname()), waiting=waiting)
 
-    def leave(self, gone: Connection | Channel) -> None:
+    def leave(self, gone: ManagedConnection) -> None:
         """A connection is gone, and its descriptor free."""
         self._leaving.discard(gone)
         self._release_limit()
-        self._server.listeners.release(NO_DESCRIPTOR)
+        self._listeners.release(NO_DESCRIPTOR)
 
     def _release_limit(self) -> None:
         if self._limit and not self._is_full():
-            self._server.listeners.release(AT_LIMIT)
+            self._listeners.release(AT_LIMIT)
 
     # Who makes room
 
     def _count(self) -> int:
-        return len(self._server.connections) + len(self._server.listeners.adopting)
+        return len(self._server.connections) + len(self._listeners.adopting)
 
     def _is_full(self) -> bool:
         return 0 < self._limit <= self._count()
@@ -175,10 +154,10 @@ class Room:
             return False
         self.evictions_total += 1
         self._leaving.add(victim)
-        if isinstance(victim, Connection):
-            victim.ending.abort()
-        else:
+        if isinstance(victim, Arrival):
             victim.cancel()
+        else:
+            victim.evict()
         return True
 
     def _next(self) -> Victim | None:
@@ -187,15 +166,15 @@ class Room:
             kind, victim = self._spared.popleft()
             if victim in self._leaving or self._rank(victim)[0] != kind:
                 continue
-            if kind in UNHEARD and isinstance(victim, Connection) and queued_bytes(victim.transport, TO_READ):
+            if kind in UNHEARD and not isinstance(victim, Arrival) and victim.has_unread():
                 continue
             return victim
         return None
 
     def _search(self) -> None:
         server = self._server
-        everybody = (*server.connections, *server.listeners.adopting)
-        victims = [one for one in everybody if not isinstance(one, Channel) and one not in self._leaving]
+        everybody: tuple[Victim, ...] = (*server.connections, *self._listeners.adopting)
+        victims = [one for one in everybody if one not in self._leaving]
         ranked = ((*self._rank(victim), number) for number, victim in enumerate(victims))
         found = heapq.nsmallest(max(1, len(victims) // BATCH), (entry for entry in ranked if entry[0] != NEVER))
         self._spared.extend((kind, victims[number]) for kind, _, number in found)
@@ -204,38 +183,9 @@ class Room:
     def _rank(self, victim: Victim) -> tuple[int, float]:
         server = self._server
         now = max(server.now, server.loop.time())  # the sweep's is up to a second old
-        if isinstance(victim, Connection):
-            return rank(victim, now) if victim in server.connections else (NEVER, 0.0)
-        since = server.listeners.adopting.get(victim)
+        if not isinstance(victim, Arrival):
+            return victim.eviction_rank(now) if victim in server.connections else (NEVER, 0.0)
+        since = self._listeners.adopting.get(victim)
         if since is None or now - since < NEW_S:
             return NEVER, 0.0  # it is done; or so new that it would make room for itself
         return SILENT, since
-
-
-def rank(connection: Connection, now: float) -> tuple[int, float]:
-    """Which kind of the table it is, and by what the lowest of a kind gives way."""
-    since = connection.since
-    if not connection.is_open:
-        return PARTING, since
-    if connection.is_busy:
-        return _rank_busy(connection)
-    if connection.reader.is_in_body or connection.transport.get_write_buffer_size():
-        return ANSWERED, since
-    if connection.is_idle:
-        return (FRESH if now - since < FRESH_S else IDLE), since
-    return (NEVER if now - since < NEW_S else SILENT), since
-
-
-def _rank_busy(connection: Connection) -> tuple[int, float]:
-    """STUCK, by the bytes a second that have gone either way, if its application waits for the client."""
-    exchange = connection.exchange
-    if exchange is None or not exchange.is_waiting:
-        return NEVER, 0.0
-    age = monotonic() - exchange.started_at
-    if age < STUCK_S:
-        return NEVER, 0.0
-    if connection.full:
-        return STUCK, (exchange.sent_bytes - connection.transport.get_write_buffer_size()) / age
-    if connection.body_wanted_at and not exchange.received:
-        return STUCK, connection.reader.body_taken / age
-    return NEVER, 0.0

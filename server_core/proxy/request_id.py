@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from server_core.asgi.scope import build
 from server_core.http.message import Head
-from server_core.http1.response_head import Defaults
 
-if TYPE_CHECKING:
-    from server_core.http1.connection import Connection
-    from server_core.http1.writer import H1Writer
+Build = Callable[[dict[str, object], Head, Mapping[str, object] | None], dict[str, object]]
 
 STATE_KEY: Final = "request_id"
 """Where an application finds it: scope["state"]["request_id"]."""
@@ -36,10 +33,9 @@ class RequestIds:
         # by the system: an application that calls random.seed() would give all workers the same ids.
         self._bits = random.Random().getrandbits
 
-    def attach(self, connection: Connection, trusted: bool) -> None:
-        """Let all requests of a connection have ids."""
-        connection.build = self._build_taken if trusted else self._build_made
-        connection.request_ids = self
+    def builder(self, trusted: bool) -> Build:
+        """What makes the scopes of one connection's requests, with their ids; in place of asgi.scope.build."""
+        return self._build_taken if trusted else self._build_made
 
     def make(self) -> str:
         """A new id."""
@@ -55,15 +51,6 @@ class RequestIds:
     def line(self, request_id: str) -> bytes:
         """The field of a response."""
         return self._start_of_line + request_id.encode("ascii") + b"\r\n"
-
-    def add(self, writer: H1Writer, request_id: str) -> None:
-        """Let the response that a writer holds carry it, unless it names the request itself."""
-        writer.add(self.name, self.line(request_id))
-
-    def defaults(self, defaults: Defaults, request_id: str) -> Defaults:
-        """The default fields of a response with its id, for which they hold an empty place."""
-        own = self.line(request_id)
-        return Defaults(tuple((name, own if name == self.name else line) for name, line in defaults.lines))
 
     def _build_made(self, base: dict[str, object], head: Head, state: Mapping[str, object] | None) -> dict[str, object]:
         return self._build(base, head, state, self.make())

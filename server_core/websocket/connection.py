@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Final
 from server_core.asgi.errors import is_disconnect
 from server_core.asgi.websocket_session import Link, Session
 from server_core.asgi.websocket_states import INTERNAL_ERROR
+from server_core.connection.eviction import NEVER
 from server_core.transport.socket_info import TO_BE_TAKEN, TO_READ, queued_bytes
 from server_core.websocket.frame_codec import FrameMachine
 
 if TYPE_CHECKING:
-    from server_core.server.server import Server
+    from server_core.asgi.call import Call
+    from server_core.connection.context import Traffic
     from server_core.transport.base import Transport
 
 HIGH_WATER: Final = 65536
@@ -89,11 +91,10 @@ class Channel(Link):
         "session",
     )
 
-    exchange = None
-    """What the server asks connections for: a request under way. An accepted WebSocket is none."""
     is_busy = False
+    """An accepted WebSocket is no request."""
 
-    def __init__(self, server: Server, session: Session, machine: FrameMachine, *, sliced: bool) -> None:
+    def __init__(self, server: Traffic, session: Session, machine: FrameMachine, *, sliced: bool) -> None:
         self._server = server
         self.session = session
         self._machine = machine
@@ -114,7 +115,6 @@ class Channel(Link):
         """Be the transport's protocol; `held` came behind the handshake, `full` is how its buffer stands."""
         self._transport = transport
         self._full = full
-        self._server.connections[self] = None
         transport.set_protocol(self)
         if held:
             self._held = held
@@ -167,12 +167,12 @@ class Channel(Link):
         self._mode = _LOST
         session = self.session
         if session.task is not None and not session.task.done():
-            self._server.background.add(session)
+            self._server.registry.background.add(session)
         session.leave()
         session.sent_bytes = self._written_bytes
         if self._server.access_log is not None:
             self._server.access_log.record_session(session)
-        self._server.forget(self)
+        self._server.registry.remove(self)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -216,12 +216,11 @@ class Channel(Link):
         return self._server.loop.create_future()
 
     def finished(self, session: Session) -> None:
-        self._server.background.discard(session)
-        self._server.check_drained()
+        self._server.registry.end_call(session)
 
     def failed(self, session: Session, error: BaseException) -> None:
         if not (session.gone and is_disconnect(error)):
-            self._server.blame(session, error)
+            self._server.failures.log_failure(session, error)
 
     # Ends
 
@@ -257,12 +256,29 @@ class Channel(Link):
         session = self.session
         if self._held or self._full or session.queued or not session.is_waiting:
             return False
-        return queued_bytes(self._transport, TO_READ) == 0
+        return not self.has_unread()
 
     @property
     def is_idle(self) -> bool:
         """Whether it can be asked to close at any moment."""
         return self._mode == _OPEN
+
+    def calls(self) -> tuple[Call, ...]:
+        """None that is told of as a request under way."""
+        return ()
+
+    def has_unread(self) -> bool:
+        """Whether the kernel holds bytes that were not read yet."""
+        return queued_bytes(self._transport, TO_READ) != 0
+
+    def eviction_rank(self, now: float) -> tuple[int, float]:  # noqa: ARG002 - of no connection of this kind
+        return NEVER, 0.0
+
+    def evict(self) -> None:
+        self.abort()
+
+    def push_end(self) -> None:
+        """None: it is no response."""
 
     def _dismiss(self, code: int, reason: str) -> None:
         """Close on our own account: the application is told at once, as it can send nothing more."""

@@ -7,18 +7,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from server_core.asgi.draining import NAME
-from server_core.asgi.errors import ClientDisconnected
 from server_core.asgi.websocket_session import Session
 from server_core.http.message import Head, Refused
-from server_core.transport.closing import LOST, OPEN
+from server_core.http1.detaching import detach
+from server_core.http1.response_head import Defaults
 from server_core.websocket.codec import Machine
 from server_core.websocket.connection import Channel
 from server_core.websocket.deflate import Deflate, negotiate
 from server_core.websocket.handshake import Offer, acceptance, read_offer
 
 if TYPE_CHECKING:
-    from server_core.http1.connection import Connection
-    from server_core.server.server import Server
+    from server_core.http1.interface import HttpConnection
 
 ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
 """2.5: `reason` in websocket.disconnect. A send() behind the end raises, as 2.4 has it."""
@@ -29,8 +28,8 @@ class Upgrade:
 
     __slots__ = ("_connection", "_deflate", "_extension", "_offer", "_server")
 
-    def __init__(self, server: Server, connection: Connection, offer: Offer) -> None:
-        self._server = server
+    def __init__(self, connection: HttpConnection, offer: Offer) -> None:
+        self._server = server = connection.server
         self._connection = connection
         self._offer = offer
         agreed = negotiate(offer.extensions) if server.settings.ws_per_message_deflate else None
@@ -42,35 +41,25 @@ class Upgrade:
     def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
         """Answer 101, and put a channel in the connection's place."""
         server = self._server
-        defaults, request_ids = server.defaults, server.origin.request_ids
+        defaults, request_ids = self._connection.shared.defaults, server.origin.request_ids
         if request_ids is not None:
-            defaults = request_ids.defaults(defaults, self._connection.head.request_id)  # type: ignore[union-attr]
+            own = request_ids.line(self._connection.head.request_id)  # type: ignore[union-attr]
+            defaults = Defaults(
+                tuple((name, own if name == request_ids.name else line) for name, line in defaults.lines)
+            )
         head = acceptance(self._offer, subprotocol, self._extension, headers, defaults)
         machine = Machine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = Channel(server, session, machine, sliced=self._deflate is not None)
-        hand_over(self._connection, channel, head)
+        detached = detach(self._connection, head)
+        session.status = 101
+        server.responses[1] += 1  # the access log has it when it ends
+        server.count_duration(monotonic() - session.started_at)
+        server.registry.replace(self._connection, channel)
+        channel.take_over(*detached)
         return channel
 
 
-def hand_over(connection: Connection, channel: Channel, head: bytes) -> None:
-    """Answer with `head`, and give the transport to the channel with whatever came behind the request."""
-    session = channel.session
-    if connection.mode != OPEN or connection.half_closed or session.gone:
-        raise ClientDisconnected("the client has closed the connection")
-    connection.mode = LOST
-    connection.ending.lose()
-    connection.exchange = None
-    connection.write(head)
-    server = connection.server
-    session.status = 101
-    server.count_upgrade(session)
-    del server.connections[connection]
-    connection.tap.open()
-    channel.take_over(connection.transport, connection.reader.held, connection.full)
-    connection.reader.close()
-
-
-def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Session | None:
+def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) -> Session | None:
     """The session for a request that is a WebSocket handshake, None for another; Refused for a broken one.
 
     `scope` is the request's HTTP scope, and becomes the session's.
@@ -79,7 +68,7 @@ def upgrade(connection: Connection, head: Head, scope: dict[str, object]) -> Ses
         offer = read_offer(head)
         if offer is None:
             return None
-        acceptor = Upgrade(connection.server, connection, offer)
+        acceptor = Upgrade(connection, offer)
     except Refused as refused:
         refused.head = head
         raise

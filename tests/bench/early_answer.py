@@ -2,7 +2,7 @@
 
 A client POSTs bodies to an application that answers without reading them. The rest of a body is read for nothing, and
 the connection kept, or it is closed behind the answer and the client connects again: two servers that differ only in
-DISCARD_LIMIT (server_core/transport/closing.py) take turns. Printed are CPU microseconds of the server per
+DISCARD_LIMIT (server_core/http1/keep_alive.py) take turns. Printed are CPU microseconds of the server per
 request, medians of the rounds. The limit belongs where keeping costs as much as closing.
 """
 
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from server_core.asgi.http_exchange import Message, Receive, Send
+from server_core.http1 import keep_alive
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
-from server_core.transport import closing as ending
 from tests.bench.process_tree import ProcessTree, free_port
 
 SIZES_KIB: Final = (64, 256, 1024, 4096, 16384, 65536)
@@ -43,7 +43,7 @@ def serve(limit: int, port: int) -> None:
     """Serve with this limit until the process is ended."""
     import uvloop
 
-    ending.DISCARD_LIMIT = limit  # type: ignore[misc]  # a constant, which is what is measured
+    keep_alive.DISCARD_LIMIT = limit  # type: ignore[misc]  # a constant, which is what is measured
 
     async def run() -> None:
         server = Server(unauthorized, ServerSettings(), asyncio.get_running_loop(), log=told)

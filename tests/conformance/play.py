@@ -51,7 +51,7 @@ class Stage:
         """How the transcript does not hold on a connection of its own, if its bytes come in these pieces."""
         case, server = self.case, self.server
         self.heard.events.clear()
-        connection = Connection(server, ("192.0.2.1", 5))
+        connection = Connection(server, server.http1, ("192.0.2.1", 5))
         transport = PipeTransport(connection)
         if late:
             self.gate.clear()

@@ -18,7 +18,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.server = Server(app, ServerSettings(**settings), loop, log=self.heard)  # type: ignore[arg-type]
         self.now = self.server.now
-        self.transport = PipeTransport(Connection(self.server, ("192.0.2.1", 5)))
+        self.transport = PipeTransport(Connection(self.server, self.server.http1, ("192.0.2.1", 5)))
 
     def sweep(self, after_s: float) -> None:
         self.now += after_s

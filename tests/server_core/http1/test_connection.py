@@ -266,7 +266,7 @@ def test_a_refused_request_costs_a_line_in_the_log_and_nothing_else() -> None:
     async def scenario() -> None:
         bench = Bench()
         for _ in range(100):
-            transport = PipeTransport(Connection(bench.server, ("192.0.2.1", 5)))
+            transport = PipeTransport(Connection(bench.server, bench.server.http1, ("192.0.2.1", 5)))
             transport.feed(b"\x00garbage\r\n\r\n")
             assert transport.is_shut
             transport.lose()

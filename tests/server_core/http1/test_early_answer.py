@@ -11,8 +11,9 @@ import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
 from server_core.http1.connection import Connection
+from server_core.http1.keep_alive import DISCARD_LIMIT
 from server_core.transport import closing
-from server_core.transport.closing import DISCARD_LIMIT, LINGER_RATE
+from server_core.transport.closing import LINGER_RATE
 from server_core.transport.socket_info import Arrivals, arrivals
 from tests.helpers.bench import Bench
 from tests.helpers.certificates import authority, localhost

@@ -77,7 +77,7 @@ def calls_per_request(app: object, requests: tuple[bytes, ...], parser: str) -> 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         server = Server(app, ServerSettings(http=parser), loop, log=Heard())  # type: ignore[arg-type]  # an application
-        transport = PipeTransport(Connection(server, ("192.0.2.1", 5)))
+        transport = PipeTransport(Connection(server, server.http1, ("192.0.2.1", 5)))
         for number in range(2 * REQUESTS):
             if number == REQUESTS:  # the first ones learn names, lines and heads
                 sys.setprofile(count)

@@ -232,10 +232,10 @@ def test_a_head_goes_out_alone_only_to_a_client_that_still_waits(is_open: bool, 
         respond=lambda *what: written.append(what),
         flush=lambda: None,
     )
-    server = SimpleNamespace(
-        requests_total=1, starting=connection, is_looked_after=False, loop=SimpleNamespace(call_soon=looks.append)
-    )
-    HeldHeads(server).note(None)  # type: ignore[arg-type]  # all that it asks of one
+    server = SimpleNamespace(requests_total=1, loop=SimpleNamespace(call_soon=looks.append))
+    held_heads = HeldHeads(server)  # type: ignore[arg-type]  # all that it asks of one
+    held_heads.starting = connection  # type: ignore[assignment]  # as above
+    held_heads.note(None)
     for _ in range(TURNS + 1):
         assert not written, "it waits so many turns for a body"
         looks.pop()()
@@ -244,9 +244,7 @@ def test_a_head_goes_out_alone_only_to_a_client_that_still_waits(is_open: bool, 
 
 def test_there_is_one_look_for_all_requests_of_a_turn() -> None:
     looks: list[Callable[[], None]] = []
-    server = SimpleNamespace(
-        requests_total=0, starting=None, is_looked_after=False, loop=SimpleNamespace(call_soon=looks.append)
-    )
+    server = SimpleNamespace(requests_total=0, loop=SimpleNamespace(call_soon=looks.append))
     held_heads = HeldHeads(server)  # type: ignore[arg-type]  # all that it asks of one
     held_heads.expect()
     assert not looks, "nothing was begun"
@@ -255,11 +253,11 @@ def test_there_is_one_look_for_all_requests_of_a_turn() -> None:
         held_heads.expect()
         held_heads.note(None)
     assert len(looks) == 1
-    assert server.is_looked_after
+    assert held_heads.is_looked_after
     looks.pop()()
     held_heads.expect()
     assert not looks, "nothing has begun since, and nothing is held"
-    assert not server.is_looked_after
+    assert not held_heads.is_looked_after
 
 
 def test_written_responses_are_whole_however_late_each_part_is() -> None:

@@ -83,7 +83,7 @@ class Crowded(Bench):
         self.first_reserved = limit - min(RESERVE, limit // 8)
 
     async def add(self, name: str, *data: bytes) -> PipeTransport:
-        transport = self.transports[name] = PipeTransport(Connection(self.server, ("192.0.2.1", 5)))
+        transport = self.transports[name] = PipeTransport(Connection(self.server, self.server.http1, ("192.0.2.1", 5)))
         for part in data:
             transport.feed(part)
             await settle()
