@@ -1,4 +1,4 @@
-"""Which module of ours imports which, and where that goes in a circle: python -m tests.imports.
+"""Which module of ours imports which, what runs upward, and where that goes in a circle: python -m tests.imports.
 
 An import counts wherever it stands: in a function, and under TYPE_CHECKING, because who reads a module has to know what
 its names are.
@@ -13,6 +13,26 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("server_core", "supervisor_d")
+
+FLOORS: Final = (
+    ("__init__", "__main__", "example"),
+    ("standalone",),
+    ("worker",),
+    ("server",),
+    ("websocket",),
+    ("http1", "listen"),
+    ("connection",),
+    ("asgi", "proxy", "wsgi"),
+    ("tls", "contract"),
+    ("settings",),
+    ("access_log",),
+    ("transport",),
+    ("runtime",),
+    ("http", "log", "keywords"),
+    ("errors", "exit_codes", "records", "journald", "log_throttle"),
+)
+"""The rooms of server_core, and its modules outside of one, from the top. None imports one on a floor above its own;
+contrib/docs/DESIGN.md says what each is for."""
 
 Graph = Mapping[str, frozenset[str]]
 """{module: the modules of ours that it imports}"""
@@ -80,9 +100,27 @@ def _reached(known: Graph, start: str) -> set[str]:
     return seen
 
 
+def floor(module: str) -> int:
+    """On which floor a module of server_core stands, 0 being the top. Raises StopIteration if it is on none."""
+    room = module.partition(".")[2].partition(".")[0] or "__init__"
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def upward(known: Graph) -> list[tuple[str, str]]:
+    """Each import in server_core of a module on a floor above that of the importer."""
+    ours = sorted(name for name in known if name.partition(".")[0] == "server_core")
+    return [(name, other) for name in ours for other in sorted(known[name] & set(ours)) if floor(other) < floor(name)]
+
+
 def main() -> None:
     known = graph()
     print(f"{len(known)} modules, {sum(map(len, known.values()))} imports of one another")
+    for package in PACKAGES:
+        ours = {name for name in known if name.partition(".")[0] == package}
+        print(f"  {package}: {len(ours)} modules, {sum(len(known[name] & ours) for name in ours)} imports")
+    print(f"{len(upward(known))} imports run upward in server_core")
+    for name, other in upward(known):
+        print(f"  {name} imports {other}")
     for circle in circles(known):
         print(f"a circle of {len(circle)}:")
         for name in circle:

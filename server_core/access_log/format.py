@@ -30,6 +30,7 @@ from server_core.access_log.record import (
     PROTOCOLS,
     UTC_TIMES,
     Place,
+    SentHead,
     Served,
 )
 from server_core.log import REQUEST_KEYS
@@ -37,7 +38,6 @@ from server_core.records import dataclass
 
 if TYPE_CHECKING:  # a master, which checks formats, has no use for them
     from server_core.http.message import Head
-    from server_core.http1.writer import H1Writer
 
 JSON_KEYS: Final = ("timestamp", *REQUEST_KEYS)
 
@@ -72,7 +72,7 @@ GIVEN: Final = {
 OF_LINE: Final = frozenset(("line", "ESCAPED", "QUOTED", "PROTOCOLS", "nothing"))
 """What may be named in a text that is remembered by its request line."""
 
-Write = Callable[[Served, float, bool, "H1Writer | None", "Head | None"], str]
+Write = Callable[[Served, float, bool, "SentHead | None", "Head | None"], str]
 """(what ended, its duration in seconds, whether it was cut, who wrote its response, its head) -> line with newline.
 Without a head the request's fields are those in its scope."""
 

@@ -2,67 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Mapping
 from time import monotonic
-from typing import Final
 
-from server_core.access_log.formats import AUTO
-from server_core.access_log.record import UNREAD, Place, Served, Timed, Unread
+from server_core.access_log.record import UNREAD, Place, SentHead, Served, Timed, Unread
 from server_core.access_log.sink import Sink
 from server_core.http.message import Head, Refused
-from server_core.http1.writer import H1Writer, NotingWriter
-from server_core.log import Log, is_terminal
-from server_core.settings.declaration import ServerSettings
-
-OFF: Final = "off"
-
-
-def open_log(settings: ServerSettings, log: Log, place: Place | None = None) -> AccessLog | None:
-    """The access log that the settings want, None if it is off; `place` None is a process without a supervisor."""
-    if settings.access_log == OFF:
-        return None
-    return AccessLog(chosen(settings), Sink(settings.access_log, log), place or Place(None, None, os.getpid()))
-
-
-def choose(settings: ServerSettings) -> None:
-    """Import what reads formats, if there will be lines; it takes 5 ms.
-
-    For before the application is imported, as parsers.choose() is.
-    """
-    if settings.access_log != OFF:
-        importlib.import_module("server_core.access_log.format")
-
-
-def chosen(settings: ServerSettings) -> str:
-    """The format, auto decided: on standard error lines look like those of the log they stand among."""
-    if settings.access_log_format != AUTO:
-        return settings.access_log_format
-    if settings.access_log != "stderr":
-        return "combined"
-    if settings.log_format == AUTO:
-        return "console" if is_terminal() else "json"
-    return settings.log_format
 
 
 class AccessLog:
     """One line for each request that is recorded. `form` is a format or its name."""
 
     def __init__(self, form: str, sink: Sink, place: Place) -> None:
-        from server_core.access_log.format import read  # here: see choose()
+        from server_core.access_log.format import read  # here: it takes 5 ms to import, and most have no log
 
         layout = read(form)
         self._write = layout.writer(place)
         self._add = sink.add
         self._sink = sink
-        self.new_writer: type[H1Writer] = NotingWriter if layout.reads_sent else H1Writer
-        """What connections write responses with."""
+        self.reads_sent = layout.reads_sent
+        """Whether the fields of each response have to be kept for it (SentHead.noted)."""
         self.flush = sink.flush
         self.reopen = sink.reopen
         self.close = sink.close
 
-    def record_response(self, served: Served, duration_s: float, writer: H1Writer, head: Head | None) -> None:
+    def record_response(self, served: Served, duration_s: float, writer: SentHead, head: Head | None) -> None:
         """A response is complete, and `head` is its request's."""
         lines = self._sink.lines  # as sink.add() does, without its call: this is for every request
         lines.append(self._write(served, duration_s, False, writer, head))
@@ -83,7 +47,7 @@ class AccessLog:
             served.status, served.sent_bytes = refused.status, sent_bytes
             self._add(self._write(served, monotonic() - served.started_at, False, None, None))
 
-    def record_cut(self, served: Timed, writer: H1Writer, head: Head | None) -> None:
+    def record_cut(self, served: Timed, writer: SentHead, head: Head | None) -> None:
         """A request ended without a complete response: its client left, or the application broke it off."""
         self._add(self._write(served, monotonic() - served.started_at, True, writer, head))
 

@@ -60,6 +60,17 @@ class Timed(Served, Protocol):
     sent_bytes: int
 
 
+class SentHead(Protocol):
+    """What wrote a response."""
+
+    close: bool
+    """Whether it was its connection's last."""
+
+    @property
+    def noted(self) -> tuple[object, ...]:
+        """The fields of its head, if they are kept."""
+
+
 class Unread(NamedTuple):
     """A request that was refused before it was read."""
 

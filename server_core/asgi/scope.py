@@ -17,8 +17,6 @@ from typing import Final
 
 from server_core.http.message import Head
 
-Address = tuple[str, int | None]
-
 ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 """Copied, never handed out: a copy of a dict takes half of the time in which one is filled."""
 

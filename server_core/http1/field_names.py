@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from server_core.http.fields import REMEMBERED
 from server_core.http.message import Fields
-from server_core.http1.request_line import REMEMBERED, SPECIAL
+from server_core.http1.framing import SPECIAL
 
 PLAIN_NAME, SPECIAL_NAME, FORWARDED_NAME, DROPPED_NAME = range(4)
 """Nothing; frames the message or steers its connection; is told by proxies; is not handed on. PLAIN is false."""

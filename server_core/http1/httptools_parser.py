@@ -10,10 +10,10 @@ from typing import Final
 
 import httptools
 
+from server_core.http.fields import REMEMBERED
 from server_core.http.grammar import FIELD_LINES
 from server_core.http.message import Fields, Refused
 from server_core.http1.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames, SortedFields
-from server_core.http1.request_line import REMEMBERED
 
 _METHODS: dict[bytes, bool] = {}
 _PROBE: Final = b" / HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -10,10 +10,12 @@ import re
 import sys
 from typing import Final, cast
 
+from server_core.http.fields import overrule_host
 from server_core.http.grammar import FIELD_LINES
 from server_core.http.message import CHUNKED, Fields, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
 from server_core.http1.chunked import ChunkedBody
-from server_core.http1.request_line import VERDICTS, RequestLines, first_fault, judge, overrule_host
+from server_core.http1.framing import VERDICTS, judge
+from server_core.http1.request_line import RequestLines, first_fault
 from server_core.settings.declaration import ServerSettings
 
 LAST_LIMIT: Final = 2048

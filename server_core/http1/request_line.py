@@ -4,59 +4,33 @@ A parser only says that a head is well-formed. Whether it may be served is said 
 laxity of one parser, and each difference between two, is a place where a proxy in front and this server could
 disagree about where a request ends.
 
-Request lines, and the few fields that mean something here, repeat: what was checked is remembered, within bounds.
+Request lines repeat: what was checked is remembered, within bounds. What fields say is in framing.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 from urllib.parse import unquote
 
 from server_core.asgi.extensions import EXTENSIONS, NOTHING
 from server_core.asgi.scope import template
+from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES, is_host
 from server_core.http.grammar import TOKEN
-from server_core.http.message import CHUNKED, Fields, Refused, RequestLine, Rules
+from server_core.http.message import Refused, RequestLine
 
 _TOKEN: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but #: a fragment is never sent (RFC 9110 4.2.5)
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
-_FUTURE: Final = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+"
-_HOST: Final = re.compile(
-    rb"(?:\[(?:([0-9A-Fa-f:.]+)|%b)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)(?::([0-9]{0,255}))?" % _FUTURE
-)
-"""RFC 3986 section 3.2.2; its port is any number of digits. Of more than 255 int() would have to make a number: it
-refuses more than 4,300, and costs their square below that."""
 _FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-
-REMEMBERED: Final = 1024
-"""Request lines, hosts and names kept; then all are forgotten. Chosen; no evidence: the whole costs under 1 MB."""
-REMEMBERED_BYTES: Final = 256
-"""Longest line that is remembered, so that long query strings do not fill memory."""
 
 METHOD_BYTES: Final = 128
 """Longest method that is served, whichever it is. RFC 9112 section 3: a server that "receives a method longer than any
 that it implements SHOULD respond with a 501". Chosen: the longest registered one has 17 (UPDATEREDIRECTREF)."""
 _LONG_METHOD: Final = re.compile(rb"[!#$%%&'*+\-.^_`|~0-9A-Za-z]{%d}" % (METHOD_BYTES + 1))
-
-LENGTH_DIGITS: Final = 18
-"""Digits of the largest body: an exabyte less one, which fits into 64 bits whoever counts."""
-
-SPECIAL: Final = frozenset(
-    (
-        b"host",
-        b"connection",
-        b"content-length",
-        b"transfer-encoding",
-        b"expect",
-        b"upgrade",
-    )
-)
-"""Names of the fields that frame a message or steer its connection."""
 
 
 class RequestLines:
@@ -163,99 +137,8 @@ def _take_apart(line: bytes) -> tuple[bytes, bytes, bytes]:
     return method, target, version
 
 
-def is_host(value: bytes) -> bool:
-    """Whether this is a host with or without a port (RFC 3986 sections 3.2.2 and 3.2.3).
-
-    A port without a host, one above 65535 and brackets around no address are none: frameworks fail on them.
-    """
-    parts = _HOST.fullmatch(value)
-    if parts is None:
-        return False
-    if parts[1] is not None:
-        try:
-            IPv6Address(parts[1].decode("ascii"))
-        except AddressValueError:
-            return False
-    return int(parts[2] or 0) <= 65535
-
-
 def method_too_long() -> Refused:
     return Refused(501, f"no method of more than {METHOD_BYTES} bytes is served")
-
-
-Verdicts = dict[tuple[object, ...], Rules]
-VERDICTS: Verdicts = {}
-"""What sets of special fields came to, by version and fields; read directly where a call matters."""
-
-
-def judge(line: RequestLine, special: Fields) -> Rules:
-    """What a request's special fields come to; Refused if they break a rule."""
-    rules = _judge(line, special)
-    if sum(len(value) for _, value in special) <= REMEMBERED_BYTES:
-        if len(VERDICTS) >= REMEMBERED:
-            VERDICTS.clear()
-        VERDICTS[line.version, *special] = rules
-    return rules
-
-
-def _judge(line: RequestLine, special: Fields) -> Rules:
-    values: dict[bytes, list[bytes]] = {}
-    for name, value in special:
-        values.setdefault(name, []).append(value)
-    if any(b"_" in name for name in values):  # which is special only where the settings have it refused
-        raise Refused(400, "a field's name holds an underscore")
-    hosts = values.get(b"host", [])
-    if len(hosts) != 1 and (hosts or line.version == "1.1"):
-        raise Refused(400, "exactly one Host is required")
-    if hosts and hosts[0] and not is_host(hosts[0]):  # empty says that the target has no host (RFC 9110 section 7.2)
-        raise Refused(400, "malformed Host")
-    keep_alive = line.version == "1.1"
-    if b"connection" in values:
-        options = [option.strip(b" \t") for option in b",".join(values[b"connection"]).lower().split(b",")]
-        keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
-    expectations = values.get(b"expect", [])
-    if any(value.lower() != b"100-continue" for value in expectations):
-        raise Refused(417, "only 100-continue can be expected")
-    # RFC 9110 10.1.1: in an HTTP/1.0 request the expectation of 100-continue has to be ignored
-    expects = bool(expectations) and line.version == "1.1"
-    length = _framing(line, values.get(b"content-length", []), values.get(b"transfer-encoding", []))
-    return Rules(length, keep_alive, expects, b", ".join(values.get(b"upgrade", [])))
-
-
-def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> int:
-    """How long the body is (RFC 9112 section 6.3), where every doubt is an error."""
-    if codings:
-        if lengths:
-            raise Refused(400, "Transfer-Encoding and Content-Length exclude each other")
-        if line.version == "1.0":
-            raise Refused(400, "Transfer-Encoding is unknown to HTTP/1.0")
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise _coding(codings)
-        return CHUNKED
-    if not lengths:
-        return 0
-    # Identical duplicates are refused too: RFC 9110 8.6 allows either, and only one reading is safe.
-    if len(lengths) != 1 or not lengths[0].isdigit():
-        raise Refused(400, "malformed Content-Length")
-    if len(lengths[0]) > LENGTH_DIGITS:
-        raise Refused(413, "Content-Length beyond every body")
-    return int(lengths[0])
-
-
-def _coding(fields: list[bytes]) -> Refused:
-    """What is wrong with transfer codings that are not chunked, once (RFC 9112 sections 6.1 and 6.3).
-
-    Where chunked comes last, and once, a coding before it is one that we do not know; elsewhere the body has no end.
-    """
-    *others, last = [coding.strip(b" \t").lower() for coding in b",".join(fields).split(b",")]
-    if last != b"chunked" or b"chunked" in others or not all(_TOKEN.match(coding) for coding in others):
-        return Refused(400, "the transfer coding chunked must come last, and once")
-    return Refused(501, "only the transfer coding chunked is served")
-
-
-def overrule_host(authority: bytes, fields: Fields) -> Fields:
-    """The fields with the target's authority for Host, which it replaces (RFC 9112 section 3.2.2)."""
-    return [(b"host", authority), *(field for field in fields if field[0] != b"host")]
 
 
 def first_fault(data: bytes, scanned: int, lines: RequestLines, line_limit: int, head_limit: int) -> Refused | None:

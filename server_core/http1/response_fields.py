@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from server_core.asgi.response_states import ResponseError
+from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES
 from server_core.http.grammar import TOKEN
-from server_core.http1.request_line import LENGTH_DIGITS, REMEMBERED, REMEMBERED_BYTES
+from server_core.http1.framing import LENGTH_DIGITS
 
 PLAIN, LENGTH, CODING, CONNECTION = range(4)
 """What a response field means to the writer; PLAIN is nothing. CODING is dropped: ASGI, Response Start, lets an

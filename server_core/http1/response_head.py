@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from typing import Final, cast
 
 from server_core.asgi.response_states import ResponseError
-from server_core.http1.request_line import REMEMBERED
+from server_core.http.fields import REMEMBERED
 from server_core.http1.response_fields import (
     CODING,
     CONNECTION,

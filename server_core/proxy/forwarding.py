@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from server_core.http.fields import REMEMBERED, is_host, overrule_host
 from server_core.http.message import Fields, Head, Refused
-from server_core.http1.request_line import REMEMBERED, is_host, overrule_host
 from server_core.proxy.forwarded_header import parse_forwarded
 from server_core.proxy.request_id import RequestIds
 from server_core.proxy.trusted_peers import LONGEST_CHAIN, parse_trusted

@@ -17,7 +17,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from server_core.access_log.log import open_log
 from server_core.access_log.record import Place
 from server_core.asgi.concurrency_limit import Admission
 from server_core.asgi.extensions import NOTHING
@@ -30,7 +29,6 @@ from server_core.contract.spec import InFlight
 from server_core.http1.connection import Connection
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.shared import Http1Shared
-from server_core.http1.writer import H1Writer
 from server_core.listen.acceptor import Adopt, Listeners
 from server_core.listen.connection_limit import Room
 from server_core.listen.fair_accept import Loads
@@ -39,6 +37,7 @@ from server_core.log import Log
 from server_core.proxy.forwarding import Origin
 from server_core.proxy.protocol_filter import Gate
 from server_core.runtime.server_loop import ServerLoop
+from server_core.server.access_log import open_log, writer_for
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.termination import Tls
 from server_core.transport.base import Newcomer
@@ -92,7 +91,7 @@ class Server(Traffic):
             settings,
             log,
             held_heads=HeldHeads(self),
-            new_writer=self.access_log.new_writer if self.access_log is not None else H1Writer,
+            new_writer=writer_for(self.access_log),
             upgrade=upgrade,
             extensions=extensions,
             has_state=state is not None,

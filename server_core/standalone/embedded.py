@@ -23,12 +23,12 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from server_core.access_log import log as access_log
 from server_core.asgi.adapters import Application, adapt
 from server_core.asgi.loader import load
 from server_core.http1 import header_parser
 from server_core.log import EVENTS, setup
 from server_core.runtime import event_loop, own_tasks
+from server_core.server import access_log
 from server_core.settings.declaration import ServerSettings
 from server_core.standalone.bind import places
 from server_core.standalone.runner import BEAT_S, address_of, open_listener, unlinked_afterwards

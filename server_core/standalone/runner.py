@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from server_core.access_log import log as access_log
 from server_core.asgi.adapters import Application, adapt
 from server_core.errors import BootError, ListenerError, UsageError, application_traceback, cause_of
 from server_core.http1 import header_parser
 from server_core.log import EVENTS, Log, setup
 from server_core.runtime import event_loop
 from server_core.runtime.forked_child import Belongings, withholding
+from server_core.server import access_log
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from server_core.standalone.bind import Place

@@ -10,11 +10,12 @@ import sys
 import termios
 from typing import Final, NamedTuple
 
-from server_core.asgi.scope import Address
 from server_core.transport.base import Transport
 
 TO_READ: Final[int] = termios.FIONREAD
 """Bytes that came and were not read; on Linux also called SIOCINQ."""
+
+Address = tuple[str, int | None]
 
 WILDCARDS: Final = ("0.0.0.0", "::")
 

@@ -13,7 +13,6 @@ import socket
 import sys
 from dataclasses import replace
 
-from server_core.access_log import log as access_log
 from server_core.asgi.adapters import Application
 from server_core.contract.spec import (
     GIVE_UP_S,
@@ -39,6 +38,7 @@ from server_core.runtime.early_signals import EarlySignals, Terminated, finish_s
 from server_core.runtime.forked_child import Belongings, withhold
 from server_core.runtime.page_release import shed
 from server_core.runtime.standard_streams import take_terminal
+from server_core.server import access_log
 from server_core.tls import passed_certificates
 from server_core.tls.context import Contexts
 from server_core.worker.control_pipe import MasterGone, Pipe

@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from server_core.access_log.log import chosen
 from server_core.asgi.http_exchange import Message, Receive, Send
+from server_core.server.access_log import chosen
 from server_core.settings.declaration import ServerSettings
 from tests.helpers.bench import Bench
 from tests.helpers.http import GET, PARSERS, Served, reflect, reply, run, serving, until

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from server_core.http.message import Head, HeaderParser, Refused
 from server_core.http1.chunked import ChunkedBody
 from server_core.http1.field_names import KEEP, FieldNames
+from server_core.http1.framing import VERDICTS
 from server_core.http1.h11_parser import H11Headers
 from server_core.http1.httptools_parser import HttptoolsHeaders
 from server_core.http1.reader import H1Reader
-from server_core.http1.request_line import VERDICTS, RequestLines
+from server_core.http1.request_line import RequestLines
 from server_core.settings.declaration import ServerSettings
 from tests.conformance.cases import all_cases
 from tests.conformance.oracle import Bytes, Fault, Limits, Request, Story, Waiting, chunked, read

@@ -7,8 +7,8 @@ from __future__ import annotations
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
+from server_core.http.fields import REMEMBERED
 from server_core.http.message import Fields, Head, Refused
-from server_core.http1.request_line import REMEMBERED
 from server_core.proxy.forwarding import Origin, names_to_know
 from server_core.settings.declaration import ServerSettings
 from tests.helpers.http import PARSERS, reply, run, serving
