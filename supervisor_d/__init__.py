@@ -24,7 +24,7 @@ def run(app: str, **settings: Unpack[Keywords]) -> None:
     import sys  # these here: importing the package imports nothing
 
     from supervisor_d.launch import launch
-    from supervisor_d.settings.source import Origin
+    from supervisor_d.settings.sources.provenance import Origin
 
     main = getattr(sys.modules["__main__"], "__spec__", None)
     if main is not None and main.name == "server_core.worker.__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from server_core.runtime.gc_thresholds import few_collections
-from supervisor_d.host import standard_streams
+from supervisor_d.host.system import standard_streams
 
 
 def main() -> None:
@@ -20,12 +20,12 @@ def main() -> None:
     own library (static trampolines, as of 3.4), which would become standard input.
     """
     standard_streams.fill_gaps()
-    from supervisor_d.host.signal_source import THIS_PROCESS  # here, because it imports ctypes
+    from supervisor_d.host.system.signal_source import THIS_PROCESS  # here, because it imports ctypes
 
     if sys.argv[1:2] == ["run"]:
         THIS_PROCESS.open()
     with few_collections():
-        from supervisor_d.cli import main as obey  # here, because it imports nearly all that there is
+        from supervisor_d.cli.program import main as obey  # here, because it imports nearly all that there is
     obey()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from supervisor_d.host.ready_descriptor import take
-from supervisor_d.host.systemd import Notifier, open_notifier
-from supervisor_d.host.watcher import Watcher
+from supervisor_d.control.sd_notify import Phase, notice_of, phase_of
+from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.system.ready_descriptor import take
+from supervisor_d.host.system.systemd import Notifier, open_notifier
 from supervisor_d.log import Log
-from supervisor_d.notices import Phase, notice_of, phase_of
 from supervisor_d.policy.status import Status
 
 

@@ -17,46 +17,46 @@ from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.tls.checks import load_tls, tls_expiries
 from supervisor_d import __version__, clock
 from supervisor_d.announcer import Announcer
-from supervisor_d.binding import binding_of
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.hosts import Guard, Hosts
-from supervisor_d.control.place import places
-from supervisor_d.control.view import Capacity, ConfigRow, Forking, View
+from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, View
+from supervisor_d.control.socket_path import places
+from supervisor_d.deferred_imports import AFTER_S, import_late
 from supervisor_d.faults import FaultBarrier
-from supervisor_d.host.admin_listener import bound_host, open_admin_listeners
-from supervisor_d.host.cgroup import Cgroup, OomKills
-from supervisor_d.host.children import Child, Children
-from supervisor_d.host.condensed_log import CondensedLog
-from supervisor_d.host.confinement import UNCONFINED, is_unconfined
-from supervisor_d.host.control_listener import open_control_listener
-from supervisor_d.host.control_socket import ControlSocket
-from supervisor_d.host.event_ring import Journal
+from supervisor_d.host.control.server import ControlSocket
 from supervisor_d.host.generations import FIRST, Generations
-from supervisor_d.host.incidents import Incidents
-from supervisor_d.host.interpreter import worker_environment
-from supervisor_d.host.listener import Listener
-from supervisor_d.host.listener_watch import ListenerWatch
-from supervisor_d.host.nursery import Nursery
-from supervisor_d.host.observer import Observer
-from supervisor_d.host.oom_score import OomScore
-from supervisor_d.host.orphans import Orphans
-from supervisor_d.host.performer import Equipment, Performer
-from supervisor_d.host.savings import saved_bytes
-from supervisor_d.host.scoreboard import Scoreboard
-from supervisor_d.host.signals import Signals
-from supervisor_d.host.sockets import Listeners
-from supervisor_d.host.watcher import Watcher
-from supervisor_d.late_imports import AFTER_S, import_late
+from supervisor_d.host.journal.condensed_log import CondensedLog
+from supervisor_d.host.journal.event_ring import Journal
+from supervisor_d.host.observation.incidents import Incidents
+from supervisor_d.host.observation.observer import Observer
+from supervisor_d.host.observation.scoreboard import Scoreboard
+from supervisor_d.host.observation.shared_memory import saved_bytes
+from supervisor_d.host.order_executor import Equipment, Performer
+from supervisor_d.host.processes.interpreter import worker_environment
+from supervisor_d.host.processes.oom_score import OomScore
+from supervisor_d.host.processes.orphans import Orphans
+from supervisor_d.host.processes.prefork import Nursery
+from supervisor_d.host.processes.process_table import Child, Children
+from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.sockets.admin_listener import bound_host, open_admin_listeners
+from supervisor_d.host.sockets.binding import binding_of
+from supervisor_d.host.sockets.control_listener import open_control_listener
+from supervisor_d.host.sockets.listener import Listener
+from supervisor_d.host.sockets.listener_watch import ListenerWatch
+from supervisor_d.host.sockets.listeners import Listeners
+from supervisor_d.host.system.cgroup import Cgroup, OomKills
+from supervisor_d.host.system.confinement import UNCONFINED, is_unconfined
+from supervisor_d.host.system.signals import Signals
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
 from supervisor_d.policy.status import SlotState, Status
 from supervisor_d.policy.supervisor import Supervisor
-from supervisor_d.settings.address import parse_address
-from supervisor_d.settings.identity import identity_of, own_identity
-from supervisor_d.settings.links import links
 from supervisor_d.settings.resolve import Resolved
-from supervisor_d.settings.source import Origin
+from supervisor_d.settings.sources.links import links
+from supervisor_d.settings.sources.provenance import Origin
+from supervisor_d.settings.values.address import parse_address
+from supervisor_d.settings.values.identity import identity_of, own_identity
 from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 
 from server_core.runtime.gc_thresholds import few_collections
 from supervisor_d.errors import ConfigurationError, SupervisorError
-from supervisor_d.host import standard_streams
-from supervisor_d.host.signal_source import THIS_PROCESS
+from supervisor_d.host.system import standard_streams
+from supervisor_d.host.system.signal_source import THIS_PROCESS
 from supervisor_d.settings.resolve import resolve
-from supervisor_d.settings.source import Origin
+from supervisor_d.settings.sources.provenance import Origin
 
 PROGRAM = "supervisor-d"
 

@@ -29,13 +29,13 @@ class Policy(Protocol):
 
 
 class Waits(Protocol):
-    """Where facts come from (host/watcher.py)."""
+    """Where facts come from (host/reactor.py)."""
 
     def wait(self, until: Instant | None) -> list[Fact]: ...
 
 
 class Performs(Protocol):
-    """Where orders go (host/performer.py); never raises for a failed order."""
+    """Where orders go (host/order_executor.py); never raises for a failed order."""
 
     def perform(self, order: Order) -> None: ...
     def fail(self, fact: Fact) -> None:

@@ -11,7 +11,7 @@ from supervisor_d.errors import ConfigurationError
 from supervisor_d.log import ALL_EVENTS
 from supervisor_d.settings.keywords import modules
 from supervisor_d.settings.reference import pages, write
-from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.table import ROWS
 
 DOCS = Path(__file__).parents[1] / "contrib" / "docs"
 ANEW = "run `python -m supervisor_d.settings.reference`"

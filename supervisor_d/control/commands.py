@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from server_core.contract.spec import SLOTS_MAX
-from supervisor_d import metrics
-from supervisor_d.control.command import Asked, Call, Command, Field
+from supervisor_d.control import metrics
+from supervisor_d.control.command_types import Asked, Call, Command, Field
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.pages import Values, page
-from supervisor_d.control.view import (
+from supervisor_d.control.snapshot import (
     View,
     capacity_object,
     config_object,

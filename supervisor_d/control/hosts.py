@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from server_core.records import dataclass
-from supervisor_d.control.command import Call, Command
+from supervisor_d.control.command_types import Call, Command
 from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Request
 

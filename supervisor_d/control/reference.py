@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from supervisor_d.control.command import Field
+from supervisor_d.control.command_types import Field
 from supervisor_d.control.commands import COMMANDS
 
 PAGE: Final = Path("contrib/docs/CONTROL.md")

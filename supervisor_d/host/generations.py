@@ -8,17 +8,17 @@ from collections.abc import Iterable
 
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
-from supervisor_d.host.cgroup import Cgroup
+from supervisor_d.host.system.cgroup import Cgroup
 from supervisor_d.host.tls_copies import TlsCopies, copy_tls
 from supervisor_d.log import Log
-from supervisor_d.settings.capacity import Explanation, usable_cpus
+from supervisor_d.settings.application.location import Location, locate
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
-from supervisor_d.settings.identity import Identity
-from supervisor_d.settings.location import Location, locate
+from supervisor_d.settings.policy_terms import terms
 from supervisor_d.settings.resolve import Resolved, build
-from supervisor_d.settings.rows import ROWS
-from supervisor_d.settings.terms import terms
+from supervisor_d.settings.table import ROWS
+from supervisor_d.settings.values.capacity import Explanation, usable_cpus
+from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation, GenerationPrepared, Terms
 
 FIRST = Generation(1)

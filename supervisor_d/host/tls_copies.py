@@ -25,7 +25,7 @@ from server_core.settings.declaration import ServerSettings
 from server_core.tls.checks import tls_problem
 from server_core.tls.files import COPIES, tls_paths
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.settings.identity import Identity
+from supervisor_d.settings.values.identity import Identity
 
 
 class TlsCopies:

@@ -16,7 +16,7 @@ from supervisor_d.init.upstream import (
     upstream_of,
     words_of,
 )
-from supervisor_d.settings.address import UnixAddress
+from supervisor_d.settings.values.address import UnixAddress
 
 TAB: Final = "\t"
 """`caddy fmt` indents by tabs, and Caddy complains of a file that is not as that would have it."""

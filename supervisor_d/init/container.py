@@ -16,8 +16,8 @@ from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import upstream
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.upstream import Front, Upstream, refuse_proxy_protocol
-from supervisor_d.settings.address import TcpAddress, parse_address
 from supervisor_d.settings.declaration import DaemonSettings
+from supervisor_d.settings.values.address import TcpAddress, parse_address
 
 HOME: Final = "/app"
 ADMIN_PORT: Final = 9000

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from supervisor_d.control.place import OFF, is_abstract
+from supervisor_d.control.socket_path import OFF, is_abstract
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.target import KEPT
 from supervisor_d.init.upstream import is_for_all
-from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
-from supervisor_d.settings.location import NO_FILES
+from supervisor_d.settings.application.location import NO_FILES
+from supervisor_d.settings.values.address import TcpAddress, UnixAddress, parse_address
 
 SYSTEMS: Final = ("user", "systemd", "dbus", "lock", "udev", "log", "private", "credentials", "nscd")
 """Directories in /run that others own: one that is a service's RuntimeDirectory= is taken from them."""

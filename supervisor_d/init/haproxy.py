@@ -18,8 +18,8 @@ from supervisor_d.init.upstream import (
     upstream_of,
     words_of,
 )
-from supervisor_d.settings.address import TcpAddress, UnixAddress
 from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.values.address import TcpAddress, UnixAddress
 
 HTTP: Final = """\
 # Printed by `supervisor-d init haproxy`; a whole haproxy.cfg, of HAProxy 2.4 or later.

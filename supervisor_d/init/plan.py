@@ -11,12 +11,12 @@ from pathlib import Path
 
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.policy.shutdown import total_budget_s
+from supervisor_d.settings.application.location import locate
 from supervisor_d.settings.declaration import Settings
-from supervisor_d.settings.location import locate
+from supervisor_d.settings.policy_terms import terms
 from supervisor_d.settings.resolve import Resolved
-from supervisor_d.settings.rows import ROWS, Row
-from supervisor_d.settings.source import Origin
-from supervisor_d.settings.terms import terms
+from supervisor_d.settings.sources.provenance import Origin
+from supervisor_d.settings.table import ROWS, Row
 
 ALREADY_SAID = ("app", "config", "chdir")
 """Settings that the command line has in a form of their own."""

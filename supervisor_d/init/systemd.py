@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from supervisor_d.control.place import OFF
+from supervisor_d.control.socket_path import OFF
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init.grants import CREDENTIALS, Grants, absolute, directory_of, grants_of, unix_paths
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.upstream import is_for_all
-from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
 from supervisor_d.settings.declaration import DaemonSettings
+from supervisor_d.settings.values.address import TcpAddress, UnixAddress, parse_address
 
 STOP_MARGIN_S: Final = 5
 """What systemd waits longer than the daemon's own budget for a stop. Chosen; a busy machine starts processes late."""

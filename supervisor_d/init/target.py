@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from supervisor_d.settings.consistency import ThisHost
-from supervisor_d.settings.identity import UnknownIdentity, identity_of
+from supervisor_d.settings.values.identity import UnknownIdentity, identity_of
 
 KEPT: Final = {
     "/run": "RuntimeDirectory",

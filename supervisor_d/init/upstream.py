@@ -18,8 +18,8 @@ from typing import Final
 from server_core.proxy.trusted_peers import parse_trusted
 from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.settings.address import TcpAddress, UnixAddress, parse_address
 from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.values.address import TcpAddress, UnixAddress, parse_address
 
 Server = TcpAddress | UnixAddress
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.restart import INTENSITY_PERIOD_S
 from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.state import Desk
 from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.vocabulary import Instant
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import ListenerLost, ListenerRestored
 
 

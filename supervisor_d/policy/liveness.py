@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy import acts
-from supervisor_d.policy.desk import Desk
+from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import UP
 from supervisor_d.policy.slot import Alarm, Fate, Handle, Trouble
+from supervisor_d.policy.state import Desk
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
     Instant,
@@ -51,7 +51,7 @@ def look(desk: Desk) -> None:
     for handle in due:
         trouble = handle.trouble
         if trouble is not None and desk.now >= trouble.kill_at + LOOK_AGAIN_S:
-            acts.kill(desk, handle, f"{trouble.kind}: silent for {desk.now - trouble.beat_at:.1f} s")
+            worker_actions.kill(desk, handle, f"{trouble.kind}: silent for {desk.now - trouble.beat_at:.1f} s")
         elif trouble is not None:
             again_at = desk.now + TROUBLE_LOOK_S
             handle.arm(Alarm.LOOK, min(again_at, trouble.kill_at) if desk.now < trouble.kill_at else again_at)
@@ -84,7 +84,7 @@ def observe(desk: Desk, handle: Handle, seen: Observation) -> None:
     trouble = handle.trouble
     if trouble is not None:
         if desk.now >= trouble.kill_at:
-            acts.kill(desk, handle, f"{trouble.kind}: silent for {silent_s:.1f} s")
+            worker_actions.kill(desk, handle, f"{trouble.kind}: silent for {silent_s:.1f} s")
         return
     if handle.baseline is None:
         handle.baseline = seen
@@ -118,7 +118,7 @@ def _note_fresh(desk: Desk, handle: Handle, seen: Observation, beat_at: Instant)
         return
     _clear(desk, handle, silent_s)
     if handle.state is SlotState.SUSPECT:
-        acts.recover(desk, handle)
+        worker_actions.recover(desk, handle)
 
 
 def _clear(desk: Desk, handle: Handle, silent_s: float) -> None:
@@ -173,12 +173,12 @@ def _suspect(desk: Desk, handle: Handle, kind: str, beat_at: Instant) -> None:
     reason = f"{kind}: silent for {silent_s:.1f} s"
     desk.outbox.report_worker("worker.suspected", handle, kind=kind, silent_s=round(silent_s, 3))
     if handle.state is SlotState.READY:
-        acts.suspect(desk, handle, reason)
+        worker_actions.suspect(desk, handle, reason)
     desk.outbox.add(RequestStacks(handle.slot))
-    acts.fail(desk, handle, Fate.HUNG, reason)
+    worker_actions.fail(desk, handle, Fate.HUNG, reason)
     handle.held = False  # its successor does not wait for its end
     handle.arm(Alarm.LOOK, desk.now + TROUBLE_LOOK_S)
-    handle.arm(Alarm.RECORD, desk.now + acts.STACKS_S)
+    handle.arm(Alarm.RECORD, desk.now + worker_actions.STACKS_S)
 
 
 def record(desk: Desk, handle: Handle) -> None:
@@ -188,4 +188,4 @@ def record(desk: Desk, handle: Handle) -> None:
         desk.outbox.add(RecordIncident(handle.slot, handle.trouble.kind, silent_s))
         return
     desk.outbox.add(RecordIncident(handle.slot, "boot_timeout", handle.age_s(desk.now)))
-    acts.kill(desk, handle, handle.reason)
+    worker_actions.kill(desk, handle, handle.reason)

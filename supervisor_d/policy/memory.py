@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.state import Desk
 from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import CheckMemory, Instant, ObserveWorkers
 

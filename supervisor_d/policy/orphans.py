@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy.desk import Desk
+from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import (
     Instant,
     KillOrphans,

@@ -16,10 +16,10 @@ from __future__ import annotations
 from dataclasses import field
 
 from server_core.records import dataclass
-from supervisor_d.policy import acts
-from supervisor_d.policy.desk import Desk, Failure
+from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.state import Desk, Failure
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Slot, Ticket
 
@@ -103,7 +103,7 @@ class Recycling:
     def _proceed(self, desk: Desk, entry: Recycle) -> None:
         handle = desk.fleet.handle(entry.slot)
         if entry.concerns(handle) and handle.ready and desk.fleet.ready() > desk.target:
-            acts.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
+            worker_actions.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
         if not entry.concerns(handle) or handle.state in LEAVING:
             self._answer(desk, entry)
             self.active = None

@@ -15,11 +15,11 @@ from __future__ import annotations
 import enum
 from typing import Final, Literal
 
-from supervisor_d.policy import acts, liveness, staffing
-from supervisor_d.policy.desk import Desk, Sizing, sizing_of
+from supervisor_d.policy import liveness, reconciliation, worker_actions
+from supervisor_d.policy.canary import Tally, fault
 from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.state import Desk, Sizing, sizing_of
 from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
-from supervisor_d.policy.verdict import Tally, fault
 from supervisor_d.vocabulary import (
     Change,
     DiscardGeneration,
@@ -125,10 +125,10 @@ class Rollout:
             self._look(desk)
         if self.deadline is not None and desk.now >= self.deadline:
             self.deadline, self._expired = None, True
-        staffing.dismiss_others(desk, desk.generation, self.generation)  # left by the reload before
+        reconciliation.dismiss_others(desk, desk.generation, self.generation)  # left by the reload before
         match self.phase:
             case Phase.PREPARING:
-                staffing.staff(desk, desk.generation, desk.target)
+                reconciliation.staff(desk, desk.generation, desk.target)
                 if self._expired:
                     self.fail(desk, f"the configuration was not read again within {PREPARE_S:g} s")
             case Phase.CANARY:
@@ -142,8 +142,8 @@ class Rollout:
         self.tell(desk)
 
     def _step_canary(self, desk: Desk) -> None:
-        staffing.staff(desk, desk.generation, desk.target)
-        staffing.staff(desk, self.generation, 1)
+        reconciliation.staff(desk, desk.generation, desk.target)
+        reconciliation.staff(desk, self.generation, 1)
         canary = desk.fleet.staying(self.generation)
         if not canary or canary[0].state is not SlotState.READY:
             return
@@ -159,30 +159,30 @@ class Rollout:
         old = self._old_staying(desk)
         for handle in old:
             if handle.state is not SlotState.READY:
-                staffing.dismiss(desk, handle, "replaced by the new generation")
+                reconciliation.dismiss(desk, handle, "replaced by the new generation")
         new = desk.fleet.staying(self.generation)
         serving_old = sorted((handle for handle in old if handle.ready), key=lambda handle: handle.index)
         room = desk.target + desk.terms.surge - len(serving_old) - len(new)
-        staffing.staff(desk, self.generation, min(desk.target, len(new) + max(room, 0)))
+        reconciliation.staff(desk, self.generation, min(desk.target, len(new) + max(room, 0)))
         for handle in serving_old:
-            if staffing.may_spare(desk, handle):
+            if reconciliation.may_spare(desk, handle):
                 self._retire(desk, handle)
         if desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk):
             self._enter(desk, Phase.SOAK, Instant(desk.now + desk.terms.soak))
 
     def _step_soak(self, desk: Desk) -> None:
-        staffing.staff(desk, self.generation, desk.target)
+        reconciliation.staff(desk, self.generation, desk.target)
         for handle in self._old_staying(desk):  # a suspect that recovered late
-            if staffing.may_spare(desk, handle):
+            if reconciliation.may_spare(desk, handle):
                 self._retire(desk, handle)
         whole = desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk)
         if self._expired and whole:
             self._end(desk, "committed")
 
     def _step_back(self, desk: Desk) -> None:
-        staffing.take_back(desk, desk.generation)
-        staffing.staff(desk, desk.generation, desk.target)
-        staffing.dismiss_others(desk, desk.generation)
+        reconciliation.take_back(desk, desk.generation)
+        reconciliation.staff(desk, desk.generation, desk.target)
+        reconciliation.dismiss_others(desk, desk.generation)
         if self._expired or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
             self._end(desk, "rolled_back")
 
@@ -191,9 +191,9 @@ class Rollout:
 
     def _retire(self, desk: Desk, handle: Handle) -> None:
         if desk.terms.park:
-            acts.park(desk, handle)
+            worker_actions.park(desk, handle)
         else:
-            acts.drain(desk, handle, "replaced by the new generation", timeout_s=desk.terms.graceful_timeout)
+            worker_actions.drain(desk, handle, "replaced by the new generation", timeout_s=desk.terms.graceful_timeout)
 
     def _enter(self, desk: Desk, phase: Phase, deadline: Instant | None) -> None:
         self.phase, self.deadline, self._expired = phase, deadline, False

@@ -17,9 +17,9 @@ import math
 from typing import Final
 
 from server_core.exit_codes import EXIT_INTERNAL, EXIT_OK
-from supervisor_d.policy import acts
-from supervisor_d.policy.desk import Desk
+from supervisor_d.policy import worker_actions
 from supervisor_d.policy.slot import Alarm, Fate, Handle
+from supervisor_d.policy.state import Desk
 from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
 
@@ -38,11 +38,11 @@ def total_budget_s(terms: Terms) -> float:
 
 def drain_budget_s(terms: Terms) -> float:
     """The longest the drain itself can take, in seconds, escalation included."""
-    return terms.graceful_timeout + TERMINATE_GRACE_S + acts.KILL_GRACE_S
+    return terms.graceful_timeout + TERMINATE_GRACE_S + worker_actions.KILL_GRACE_S
 
 
 def _fast_budget_s() -> float:
-    return FAST_GRACE_S + acts.KILL_GRACE_S
+    return FAST_GRACE_S + worker_actions.KILL_GRACE_S
 
 
 class Shutdown:
@@ -99,21 +99,21 @@ class Shutdown:
             )  # the group's SIGTERM reached it before it served: it leaves as it would be asked to
         match handle.state:
             case SlotState.BACKOFF:
-                acts.release(desk, handle)
+                worker_actions.release(desk, handle)
             case SlotState.SPAWNING | SlotState.BOOTING | SlotState.PROBING:
-                acts.terminate(desk, handle, "the daemon stops", grace_s=self._grace_s)
+                worker_actions.terminate(desk, handle, "the daemon stops", grace_s=self._grace_s)
             case SlotState.READY | SlotState.SUSPECT | SlotState.PARKED:
                 timeout_s = 0.0 if self.fast else desk.terms.graceful_timeout
-                acts.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
+                worker_actions.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
                 self._hurry(desk, handle)
             case SlotState.DRAINING:
-                drain_by = self.ends_by - TERMINATE_GRACE_S - acts.KILL_GRACE_S
+                drain_by = self.ends_by - TERMINATE_GRACE_S - worker_actions.KILL_GRACE_S
                 handle.arm(Alarm.DRAIN, min(handle.alarms.get(Alarm.DRAIN, math.inf), drain_by))
                 self._hurry(desk, handle)
             case SlotState.TERMINATING if self.fast:
                 handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), desk.now + FAST_GRACE_S))
             case SlotState.KILLING if Alarm.ABANDON not in handle.alarms:
-                handle.arm(Alarm.ABANDON, desk.now + acts.KILL_GRACE_S)
+                handle.arm(Alarm.ABANDON, desk.now + worker_actions.KILL_GRACE_S)
             case _:
                 pass
 
@@ -124,7 +124,7 @@ class Shutdown:
     def _hurry(self, desk: Desk, handle: Handle) -> None:
         """Only a worker that drains can be hurried, so drain comes first."""
         if self.fast:
-            acts.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
+            worker_actions.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
 
     def describe(self, now: Instant) -> str:
         """How long it may still take, for a person."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from supervisor_d.policy.desk import Desk, Sizing
 from supervisor_d.policy.rollout import Rollout
+from supervisor_d.policy.state import Desk, Sizing
 from supervisor_d.vocabulary import Generation, MeasureMemory, MemoryMeasured, Terms
 
 MEBIBYTE: Final = 1 << 20

@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from server_core.exit_codes import EXIT_BOOT_FAILED
-from supervisor_d.policy import acts, births, liveness, sizing, staffing, workers
-from supervisor_d.policy.desk import Desk, Failure, sizing_of
+from supervisor_d.policy import liveness, reconciliation, sizing, spawning, worker_actions, worker_facts
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.lifecycle import Cause, IllegalTransition
 from supervisor_d.policy.listening import Listening
 from supervisor_d.policy.memory import MemoryWatch
+from supervisor_d.policy.operator_requests import Requests
 from supervisor_d.policy.orphans import Orphanage
 from supervisor_d.policy.recycling import Recycling
-from supervisor_d.policy.requests import Requests
 from supervisor_d.policy.rollout import Rollout
 from supervisor_d.policy.slot import Alarm, Fate, Handle
+from supervisor_d.policy.state import Desk, Failure, sizing_of
 from supervisor_d.policy.status import DaemonState, SizingStatus, SlotState, Status
 from supervisor_d.vocabulary import (
     DeadlineReached,
@@ -53,14 +53,14 @@ from supervisor_d.vocabulary import (
 )
 
 ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
-    Alarm.BOOT: acts.expire_boot,
+    Alarm.BOOT: worker_actions.expire_boot,
     Alarm.RECORD: liveness.record,
-    Alarm.STACKS: workers.ask_stacks,
-    Alarm.DRAIN: workers.expire_drain,
-    Alarm.KILL: workers.expire_grace,
-    Alarm.HOLD: acts.give_up_place,
-    Alarm.ABANDON: acts.abandon,
-    Alarm.RETRY: births.retry,
+    Alarm.STACKS: worker_facts.ask_stacks,
+    Alarm.DRAIN: worker_facts.expire_drain,
+    Alarm.KILL: worker_facts.expire_grace,
+    Alarm.HOLD: worker_actions.give_up_place,
+    Alarm.ABANDON: worker_actions.abandon,
+    Alarm.RETRY: spawning.retry,
 }
 """What is done when an alarm is due. LOOK and AGE are missing: the one is for all workers together, the other asks
 recycling."""
@@ -155,35 +155,35 @@ class Supervisor:
             case GenerationRefused(generation, reason):
                 if (rollout := self._trying(generation)) is not None:
                     rollout.fail(self._desk, reason)
-            case _ if isinstance(fact, workers.Life):
+            case _ if isinstance(fact, worker_facts.Life):
                 self._take_life(fact)
-            case _ if isinstance(fact, workers.Word):
+            case _ if isinstance(fact, worker_facts.Word):
                 self._take_word(fact, self._desk.fleet.handle(fact.slot))
             case _:
                 self._requests.take_in(fact)
 
-    def _take_life(self, fact: workers.Life) -> None:
+    def _take_life(self, fact: worker_facts.Life) -> None:
         handle, rollout = self._desk.fleet.handle(fact.slot), self._requests.rollout
         serve = rollout is None or rollout.serves(handle)
         if not handle.left_behind:
-            workers.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
+            worker_facts.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
 
-    def _take_word(self, fact: workers.Word, handle: Handle) -> None:
+    def _take_word(self, fact: worker_facts.Word, handle: Handle) -> None:
         """A living worker says something, or something is seen of it."""
         desk = self._desk
         match fact:
             case _ if handle.left_behind:
                 pass
             case WorkerParked():
-                workers.parked(desk, handle)
+                worker_facts.parked(desk, handle)
             case WorkerDraining():
-                workers.draining(desk, handle)
+                worker_facts.draining(desk, handle)
             case WorkerFinished():
-                workers.finished(desk, handle)
+                worker_facts.finished(desk, handle)
             case WorkerDrained():
-                workers.drained(desk, handle)
+                worker_facts.drained(desk, handle)
             case WorkerHeld():
-                workers.held_up(desk, handle, fact)
+                worker_facts.held_up(desk, handle, fact)
             case WorkerObserved():
                 self._observe(handle, fact.observation)
             case RecycleRequested():
@@ -264,15 +264,15 @@ class Supervisor:
         if shutdown is None:
             self._memory.step(desk)
             sizing.proceed(desk, requests.rollout)
-        births.resume(desk)
+        spawning.resume(desk)
         requests.begin_reload()
         if requests.rollout is not None:
             requests.rollout.step(desk)
             requests.end_reload()
             return
-        staffing.take_back(desk, desk.generation)
-        staffing.staff(desk, desk.generation, desk.target, replaced=self._recycling.replaced(desk))
-        staffing.dismiss_others(desk, desk.generation)
+        reconciliation.take_back(desk, desk.generation)
+        reconciliation.staff(desk, desk.generation, desk.target, replaced=self._recycling.replaced(desk))
+        reconciliation.dismiss_others(desk, desk.generation)
         if shutdown is None:
             self._recycling.step(desk)
 
@@ -296,5 +296,5 @@ class Supervisor:
         desk.outbox.add(KillWorker(illegal.slot))
         if handle.alive:
             handle.condemn(desk.now)
-            acts.fail(desk, handle, Fate.ILLEGAL, str(illegal))
-            handle.arm(Alarm.HOLD, desk.now + acts.KILL_GRACE_S)
+            worker_actions.fail(desk, handle, Fate.ILLEGAL, str(illegal))
+            handle.arm(Alarm.HOLD, desk.now + worker_actions.KILL_GRACE_S)

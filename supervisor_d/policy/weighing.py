@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Final
 
 from server_core.records import dataclass
-from supervisor_d.policy.desk import Desk
 from supervisor_d.policy.slot import Handle
+from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import Instant, Slot
 
 LONGEST_S: Final = 30.0

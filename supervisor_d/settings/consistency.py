@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.checks import tls_problem
-from supervisor_d.settings.address import InheritedAddress, TcpAddress, parse_address
 from supervisor_d.settings.declaration import Settings
-from supervisor_d.settings.identity import identity_problem
-from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.table import ROWS
+from supervisor_d.settings.values.address import InheritedAddress, TcpAddress, parse_address
+from supervisor_d.settings.values.identity import identity_problem
 
 
 class Host(Protocol):

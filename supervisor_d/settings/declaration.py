@@ -21,8 +21,8 @@ from server_core.settings.option import (
     off_or_at_least,
     option,
 )
-from supervisor_d.settings.address import ADDRESS
-from supervisor_d.settings.kinds import (
+from supervisor_d.settings.values.address import ADDRESS
+from supervisor_d.settings.values.value_types import (
     ADMIN_BIND,
     AUTO,
     CONTROL_SOCKET,

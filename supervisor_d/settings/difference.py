@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor_d.settings.declaration import Settings
-from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.table import ROWS
 from supervisor_d.vocabulary import Change
 
 

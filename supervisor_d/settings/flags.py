@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import click
 
-from supervisor_d.settings.elsewhere import hint
-from supervisor_d.settings.rows import ROWS, SECTIONS, Row
+from supervisor_d.settings.sources.foreign_flags import hint
+from supervisor_d.settings.table import ROWS, SECTIONS, Row
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 

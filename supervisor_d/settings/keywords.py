@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from server_core.settings.declaration import ServerSettings
-from supervisor_d.settings.rows import ROWS, Row
+from supervisor_d.settings.table import ROWS, Row
 
 HEAD: Final = '''"""The keywords of `{call}`, for type checkers: contrib/docs/SETTINGS.md says what they mean.
 

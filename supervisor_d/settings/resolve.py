@@ -15,16 +15,16 @@ from server_core.records import dataclass
 from server_core.settings.declaration import ServerSettings
 from server_core.settings.option import plain
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.settings.application_name import name_of
+from supervisor_d.settings.application.application_name import name_of
+from supervisor_d.settings.application.location import anchored, locate, working_directory
+from supervisor_d.settings.application.search_path import SearchPath, search_path
 from supervisor_d.settings.consistency import Host, ThisHost, contradictions
 from supervisor_d.settings.declaration import DaemonSettings, Settings
-from supervisor_d.settings.document import read_document
-from supervisor_d.settings.elsewhere import suggestion
-from supervisor_d.settings.environment import read_environment, relevant
-from supervisor_d.settings.location import anchored, locate, working_directory
-from supervisor_d.settings.rows import ROWS, Row
-from supervisor_d.settings.search_path import SearchPath, search_path
-from supervisor_d.settings.source import Given, Origin, Source
+from supervisor_d.settings.sources.environment import read_environment, relevant
+from supervisor_d.settings.sources.foreign_flags import suggestion
+from supervisor_d.settings.sources.provenance import Given, Origin, Source
+from supervisor_d.settings.sources.toml_file import read_document
+from supervisor_d.settings.table import ROWS, Row
 
 DEFAULT = Source(Origin.DEFAULT)
 NAMED_AFTER_APP = Source(Origin.DEFAULT, "(after the application)")

@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from supervisor_d.control.discovery import VARIABLE
+from supervisor_d.control.client.discovery import VARIABLE
 from tests.helpers.daemon import DEADLINE_S, REPOSITORY
 
 NOBODY: Final = 65534

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from supervisor_d import clock
-from supervisor_d.control.place import socket_address
-from supervisor_d.control.view import View
+from supervisor_d.control.snapshot import View
+from supervisor_d.control.socket_path import socket_address
 from supervisor_d.faults import FaultBarrier
-from supervisor_d.host.control_listener import open_control_listener
-from supervisor_d.host.control_socket import ControlSocket
-from supervisor_d.host.watcher import READ, WRITE, Watcher
+from supervisor_d.host.control.server import ControlSocket
+from supervisor_d.host.reactor import READ, WRITE, Watcher
+from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant, RequesterGone, Started
 from tests.helpers.deadline import GENEROUS_S
 from tests.helpers.views import a_view

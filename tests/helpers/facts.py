@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 from supervisor_d import clock
-from supervisor_d.host.watcher import Watcher
+from supervisor_d.host.reactor import Watcher
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
 from tests.helpers.deadline import GENEROUS_S
 

@@ -20,7 +20,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner
 
-from supervisor_d.cli import cli
+from supervisor_d.cli.program import cli
 from tests.helpers.daemon import DEADLINE_S, free_listener
 
 PATH: Final = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"

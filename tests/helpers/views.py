@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server_core.contract.spec import LATENCY_BOUNDS_S, Figures, ListenerSpec
-from supervisor_d.control.view import ConfigRow, View
+from supervisor_d.control.snapshot import ConfigRow, View
 from supervisor_d.policy.status import (
     DaemonState,
     LastExit,
@@ -15,7 +15,7 @@ from supervisor_d.policy.status import (
     SlotStatus,
     Status,
 )
-from supervisor_d.settings.identity import Identity
+from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
 
 NOW = Instant(1000.0)

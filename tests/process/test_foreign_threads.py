@@ -93,7 +93,7 @@ def test_the_master_acts_on_every_signal(directory: Path, last: str, pid_1: bool
 @pytest.mark.parametrize("pid_1", [pytest.param(False, id="daemon"), pytest.param(True, id="PID-1")])
 def test_what_comes_while_it_is_being_imported_is_kept(directory: Path, pid_1: bool, has_agent: bool) -> None:
     """Of PID 1 the kernel would drop it, and another would end of it."""
-    early = (AGENT if has_agent else "") + SIGNAL_AT_IMPORT.format(name="supervisor_d.cli")
+    early = (AGENT if has_agent else "") + SIGNAL_AT_IMPORT.format(name="supervisor_d.cli.program")
     (directory / "site" / "sitecustomize.py").write_text(early)
     with running(directory=directory, env=agents(directory), command=command_of(pid_1)) as daemon:
         daemon.heard.expect("signal.received", signal="SIGTERM")

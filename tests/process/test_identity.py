@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.errors import SpawnError
-from supervisor_d.host import launching
-from supervisor_d.settings.identity import Identity, identity_of
+from supervisor_d.host.processes import spawn
+from supervisor_d.settings.values.identity import Identity, identity_of
 from tests.helpers.daemon import DEADLINE_S, PID_APP, environment, running
 from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour, python_for
 
@@ -90,7 +90,7 @@ def test_workers_are_the_user_and_the_master_is_not(place: Path, how: tuple[str,
         assert "master.unconfined" not in daemon.heard.names()
         assert told_at(sock) == EXPECTED
         for pid in daemon.pids().values():
-            assert launching.what_is(pid) == (frozenset((NEIGHBOUR,)), frozenset((GROUP,)), frozenset((GROUP,)))
+            assert spawn.what_is(pid) == (frozenset((NEIGHBOUR,)), frozenset((GROUP,)), frozenset((GROUP,)))
         assert Path(f"/proc/{daemon.pid}").stat().st_uid == 0
         identity = {"user": str(NEIGHBOUR), "uid": NEIGHBOUR, "gid": GROUP, "groups": [GROUP], "master_uid": 0}
         assert daemon.status()["identity"] == identity
@@ -133,9 +133,9 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_user_that_is_not_root_cannot_have_another() -> None:
-    root_reads = "import supervisor_d.settings.identity as identity; print(identity.identity_problem('0', '0'))"
+    root_reads = "import supervisor_d.settings.values.identity as identity; print(identity.identity_problem('0', '0'))"
     command = f"import os; os.setgid({NEIGHBOUR}); os.setuid({NEIGHBOUR}); {root_reads}"
-    preloaded = f"import supervisor_d.settings.identity; {command}"
+    preloaded = f"import supervisor_d.settings.values.identity; {command}"
     asked = subprocess.run(
         [sys.executable, "-c", preloaded], capture_output=True, text=True, env=environment(), check=True
     )
@@ -189,7 +189,7 @@ def test_a_worker_that_is_half_of_what_it_is_to_be_is_killed(monkeypatch: pytest
     monkeypatch.setattr(subprocess, "Popen", forgetful)
     wanted = Identity(str(NEIGHBOUR), NEIGHBOUR, GROUP, (GROUP, GROUP + 1), "/")
     with pytest.raises(SpawnError, match=r"was to be .* and was killed"):
-        launching.start(["/bin/sleep", "60"], (), {}, wanted)
+        spawn.start(["/bin/sleep", "60"], (), {}, wanted)
     assert started[0].returncode == -signal.SIGKILL
 
 
@@ -209,9 +209,9 @@ def test_the_access_log_of_another_user_is_not_taken_from_it(place: Path) -> Non
     (place / "link").symlink_to("secret")
     (place / "there").write_text("")
     for name in ("link", "there"):
-        launching.hand_over(str(place / name), identity)
+        spawn.hand_over(str(place / name), identity)
     assert (place / "secret").stat().st_uid == 0
     assert (place / "there").stat().st_uid == 0
     with neighbour("open(sys.argv[1], 'w')", "/dev/null"):
-        launching.hand_over(str(place / "new"), identity)
+        spawn.hand_over(str(place / "new"), identity)
     assert (place / "new").stat().st_uid == NEIGHBOUR

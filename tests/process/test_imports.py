@@ -22,7 +22,12 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 OF_WORKERS = {"asyncio", "concurrent.futures", "uvloop", "httptools", "websockets", "server_core.server.server", "app"}
 OF_CONSOLES = {"structlog", "logging"}
-OF_OTHER_COMMANDS = {"supervisor_d.ctl", "supervisor_d.control.client", "supervisor_d.init.group", "supervisor_d.check"}
+OF_OTHER_COMMANDS = {
+    "supervisor_d.cli.ctl",
+    "supervisor_d.control.client.client",
+    "supervisor_d.init.group",
+    "supervisor_d.cli.check",
+}
 OF_TLS = {"ssl", "server_core.tls.termination", "server_core.tls.context"}
 OF_FILES = {"tomllib"}
 

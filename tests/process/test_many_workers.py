@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_d.settings.capacity import usable_cpus
-from supervisor_d.settings.terms import BIRTHS_MIN, BIRTHS_PER_CPU, most_workers
+from supervisor_d.settings.policy_terms import BIRTHS_MIN, BIRTHS_PER_CPU, most_workers
+from supervisor_d.settings.values.capacity import usable_cpus
 from tests.helpers.daemon import running
 
 APP = """

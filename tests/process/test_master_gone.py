@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_d.host import left_listeners
+from supervisor_d.host.sockets import left_listeners
 from tests.helpers.daemon import DEADLINE_S, running
 
 APP = """

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from supervisor_d.control import discovery
-from supervisor_d.ctl import ctl
+from supervisor_d.cli.ctl import ctl
+from supervisor_d.control.client import discovery
 from supervisor_d.errors import ControlSocketError
-from supervisor_d.host import unix_path
-from supervisor_d.host.control_listener import open_control_listener
+from supervisor_d.host.sockets.control_listener import open_control_listener
+from supervisor_d.host.unix_sockets import unix_path
 from tests.helpers.daemon import DEADLINE_S, PID_APP, environment, running
 from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour
 

@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner
 
-from supervisor_d.cli import cli
+from supervisor_d.cli.program import cli
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.daemon import DEADLINE_S, Daemon, running
 from tests.helpers.fronts import FRONTS, fronted, printed

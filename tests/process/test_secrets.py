@@ -12,8 +12,8 @@ import pytest
 
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.resolve import resolve
-from supervisor_d.settings.rows import ROWS
-from supervisor_d.settings.source import Origin
+from supervisor_d.settings.sources.provenance import Origin
+from supervisor_d.settings.table import ROWS
 from tests.helpers.certificates import authority
 from tests.helpers.daemon import DEADLINE_S, PID_APP, Daemon, environment, running
 

@@ -17,9 +17,9 @@ from typing import TypeAlias, TypeVar
 import pytest
 from click.testing import CliRunner, Result
 
-from supervisor_d.cli import cli
-from supervisor_d.host.watcher import READ
-from supervisor_d.settings.rows import ROWS, Row
+from supervisor_d.cli.program import cli
+from supervisor_d.host.reactor import READ
+from supervisor_d.settings.table import ROWS, Row
 from supervisor_d.vocabulary import (
     DumpRequested,
     ReloadRequested,

@@ -12,7 +12,7 @@ import pytest
 import supervisor_d
 from supervisor_d.errors import ConfigurationError, ListenerError
 from supervisor_d.launch import complain, launch
-from supervisor_d.settings.source import Origin
+from supervisor_d.settings.sources.provenance import Origin
 
 
 def test_every_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from server_core.contract import listener_options
 from server_core.contract.listener_options import capture
 from server_core.contract.spec import ListenerSpec
 from server_core.listen.listener_guard import LOOK_BEATS, ListenerGuard
-from supervisor_d.host.newcomers import turn_away
+from supervisor_d.host.sockets.accept_barrier import turn_away
 from tests.helpers.logs import Remembered
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the options are Linux's")

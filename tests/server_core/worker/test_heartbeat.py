@@ -17,7 +17,7 @@ from server_core.settings.declaration import ServerSettings
 from server_core.worker.heartbeat import LoopBeat, ThreadBeat
 from server_core.worker.scoreboard import Scoreboard
 from supervisor_d.settings.declaration import DaemonSettings, Settings
-from supervisor_d.settings.terms import terms
+from supervisor_d.settings.policy_terms import terms
 from tests.helpers.worker import DEADLINE_S, ROOT
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor_d.control.command import Asked, Command
+from supervisor_d.control.command_types import Asked, Command
 from supervisor_d.control.commands import COMMANDS, OPEN_COMMANDS, match, summary_of, understand
 from supervisor_d.control.messages import Refused, Request
 from supervisor_d.vocabulary import Origin, RestartRequested, ScaleRequested, Slot, Ticket

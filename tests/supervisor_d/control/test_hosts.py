@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor_d.control.hosts import Hosts, name_of
-from supervisor_d.settings.kinds import parse_hosts
+from supervisor_d.settings.values.value_types import parse_hosts
 
 
 @pytest.mark.parametrize(

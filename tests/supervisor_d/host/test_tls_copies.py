@@ -16,8 +16,8 @@ from server_core.tls.files import TlsFiles
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.tls_copies import copy_tls
-from supervisor_d.settings.identity import Identity
 from supervisor_d.settings.resolve import resolve
+from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation
 from tests.helpers.certificates import authority
 from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user

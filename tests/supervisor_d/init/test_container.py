@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from supervisor_d.cli import cli
+from supervisor_d.cli.program import cli
 from supervisor_d.control.commands import OPEN_COMMANDS
+from supervisor_d.control.metrics import exposition
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import kubernetes
 from supervisor_d.init.container import Image, compose, dockerfile, image_of
 from supervisor_d.init.plan import plan_of
-from supervisor_d.metrics import exposition
 from supervisor_d.settings.resolve import resolve
 from tests.helpers.daemon import environment
 from tests.helpers.views import a_view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from supervisor_d.cli import cli
+from supervisor_d.cli.program import cli
 
 
 def test_init_systemd_prints_the_units_of_one_command_line() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from server_core.contract.spec import SLOTS_MAX
-from supervisor_d.policy import staffing
-from supervisor_d.policy.desk import Desk, sizing_of
+from supervisor_d.policy import reconciliation
+from supervisor_d.policy.canary import Tally, fault, limit
 from supervisor_d.policy.fleet import SLOT_LAST
 from supervisor_d.policy.liveness import hard_after_s
 from supervisor_d.policy.restart import (
@@ -21,9 +21,9 @@ from supervisor_d.policy.restart import (
 )
 from supervisor_d.policy.scaling import TARGET_MAX, new_target, refusal
 from supervisor_d.policy.shutdown import total_budget_s
+from supervisor_d.policy.state import Desk, sizing_of
 from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.policy.supervisor import Supervisor
-from supervisor_d.policy.verdict import Tally, fault, limit
 from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import Generation, Instant, Observation, Slot, SpawnWorker, Started, Terms
 
@@ -112,7 +112,7 @@ def test_the_highest_slot_is_the_scoreboards_last_record() -> None:
 def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
     terms = Terms(births=SLOT_LAST + 5)
     desk = Desk(terms, 0, 1, sizing_of(terms))
-    staffing.staff(desk, Generation(1), SLOT_LAST + 5)
+    reconciliation.staff(desk, Generation(1), SLOT_LAST + 5)
     orders = desk.outbox.take()
     assert len(orders) == SLOT_LAST
     assert orders[-1] == SpawnWorker(Slot(SLOT_LAST), Generation(1), SLOT_LAST - 1)

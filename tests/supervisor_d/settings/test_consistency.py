@@ -7,7 +7,7 @@ import pytest
 from server_core.settings.declaration import ServerSettings
 from supervisor_d.settings.consistency import RULES, ThisHost, contradictions
 from supervisor_d.settings.declaration import DaemonSettings, Settings
-from supervisor_d.settings.rows import ROWS
+from supervisor_d.settings.table import ROWS
 
 
 class EmptyHost:

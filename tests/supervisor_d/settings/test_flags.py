@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor_d.settings.flags import SettingsCommand
-from supervisor_d.settings.rows import ROWS, SECTIONS, Row
+from supervisor_d.settings.table import ROWS, SECTIONS, Row
 
 EACH = [pytest.param(row, id=row.name) for row in ROWS.values() if row.name != "app"]
 

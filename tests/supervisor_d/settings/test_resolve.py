@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.errors import ConfigurationError
-from supervisor_d.settings.address import UNIX_PATH_MAX
-from supervisor_d.settings.kinds import AUTO
 from supervisor_d.settings.resolve import Resolved, resolve
-from supervisor_d.settings.rows import ROWS, Row
-from supervisor_d.settings.source import Origin
+from supervisor_d.settings.sources.provenance import Origin
+from supervisor_d.settings.table import ROWS, Row
+from supervisor_d.settings.values.address import UNIX_PATH_MAX
+from supervisor_d.settings.values.value_types import AUTO
 from tests.helpers.certificates import authority, localhost
 
 PAIR = localhost()

@@ -1,0 +1,1 @@
+"""What `ctl` shows: the control API's objects as text for a person at a terminal; pure."""

@@ -1,0 +1,218 @@
+"""The View as Prometheus' text exposition format, version 0.0.4; pure.
+
+Names carry base units and `_total` as Prometheus' own naming rules want them (https://prometheus.io/docs/practices/
+naming/), hence `_seconds` here where wires and logs say `_s`. Counters are sums over the workers that live and those
+that are gone, so they do not fall when a worker is replaced; only gauges are told by slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from server_core.contract.spec import LATENCY_BOUNDS_S, Figures
+from server_core.records import dataclass
+from supervisor_d.control.snapshot import View, beat_age_s
+from supervisor_d.policy.status import DaemonState, SlotState
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX: Final = "supervisor_d_"
+
+FIGURE_COUNTERS: Final = {
+    "overloads_total": "Requests answered 503 because of limit-concurrency.",
+    "evictions_total": "Idle or slow connections closed to make room where descriptors were short.",
+    "dropped_fields_total": "Request fields left out for the _ in their names (underscore-headers drop).",
+}
+"""Counters that are the sums of Figures' fields of the same names."""
+
+RESPONSE_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+EVENT_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "worker_crashes_total": ("worker.crashed", "Worker processes that ended unasked."),
+    "worker_recycles_total": ("worker.recycled", "Workers replaced because of a limit or on request."),
+    "worker_boot_failures_total": ("worker.boot_failed", "Workers whose application could not boot."),
+    "worker_boot_timeouts_total": ("worker.boot_expired", "Workers that were not ready within boot-timeout."),
+    "worker_suspects_total": ("worker.suspected", "Times that a worker's event loop was silent for too long."),
+    "incidents_total": ("worker.hung", "Incidents recorded."),
+    "spawn_failures_total": ("worker.spawn_failed", "Worker processes that could not be started."),
+}
+"""Counters that are the number of times one event happened, by metric name."""
+
+RELOAD_OUTCOMES: Final = {"committed": "reload.committed", "rolled_back": "reload.rolled_back"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line: labels in order, the value, and what the metric's name ends with (a histogram's `_bucket`)."""
+
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All samples of one metric; `kind` is gauge, counter or histogram."""
+
+    name: str
+    kind: str
+    help: str
+    samples: tuple[Sample, ...]
+
+
+def exposition(view: View) -> str:
+    """The whole answer to a scrape."""
+    return "".join(line for family in families(view) for line in lines(family))
+
+
+def families(view: View) -> Iterator[Family]:
+    yield from daemon_families(view)
+    yield from counter_families(view)
+    yield from worker_families(view)
+
+
+def daemon_families(view: View) -> Iterator[Family]:
+    status = view.status
+    told_states = [state for state in SlotState if state is not SlotState.EMPTY]
+    by_state = {state: sum(slot.state is state for slot in status.slots) for state in told_states}
+    yield Family("up", "gauge", "1 while the master answers.", (Sample(1),))
+    labels = (("name", view.name), ("version", view.version), ("app", view.app))
+    yield Family("info", "gauge", "What runs here; always 1.", (Sample(1, labels),))
+    yield gauge("uptime_seconds", "Time since the master started.", view.now - view.started_at)
+    yield Family(
+        "state",
+        "gauge",
+        "1 for the state that the daemon is in.",
+        tuple(Sample(status.state is state, (("state", state.value),)) for state in DaemonState),
+    )
+    yield gauge("accepts_traffic", "1 if requests may be sent here, as /readyz says.", status.accepts_traffic)
+    yield gauge("generation", "The generation that serves.", status.generation)
+    yield gauge("target_workers", "Workers that are wanted.", status.target)
+    yield gauge("ready_workers", "Workers that serve.", status.ready)
+    yield Family(
+        "workers",
+        "gauge",
+        "Workers by state.",
+        tuple(Sample(number, (("state", state.value),)) for state, number in by_state.items()),
+    )
+
+
+def counter_families(view: View) -> Iterator[Family]:
+    everyone = [view.retired, *(view.figures.values())]
+    yield counter("requests_total", "Requests begun.", sum(figures.requests_total for figures in everyone))
+    yield Family(
+        "responses_total",
+        "counter",
+        "Responses by class of status.",
+        tuple(
+            Sample(sum(responses(figures, name) for figures in everyone), (("class", name),))
+            for name in RESPONSE_CLASSES
+        ),
+    )
+    for name, help_text in FIGURE_COUNTERS.items():
+        yield counter(name, help_text, sum(getattr(figures, name) for figures in everyone))
+    yield Family(
+        "request_duration_seconds",
+        "histogram",
+        "Time from a request's head to the end of its response.",
+        tuple(buckets(everyone)),
+    )
+    yield Family(
+        "reloads_total",
+        "counter",
+        "Reloads by outcome.",
+        tuple(
+            Sample(view.event_counts.get(event, 0), (("outcome", outcome),))
+            for outcome, event in RELOAD_OUTCOMES.items()
+        ),
+    )
+    for name, (event, help_text) in EVENT_COUNTERS.items():
+        yield counter(name, help_text, view.event_counts.get(event, 0))
+
+
+def worker_families(view: View) -> Iterator[Family]:
+    """Gauges of each living worker, labelled by slot: bounded, unlike pids."""
+    alive = [slot for slot in view.status.slots if slot.pid is not None]
+    figures = {slot.slot: view.figures_of(slot) for slot in alive}
+    beats = {slot: beat_age_s(numbers, view.now) for slot, numbers in figures.items()}
+
+    def by_slot(name: str, help_text: str, values: Mapping[int, float]) -> Family:
+        samples = tuple(Sample(value, (("slot", str(slot)),)) for slot, value in values.items())
+        return Family(name, "gauge", help_text, samples)
+
+    yield by_slot("in_flight_requests", "Requests under way.", {s: f.in_flight for s, f in figures.items()})
+    yield by_slot("connections", "Open connections.", {s: f.connections for s, f in figures.items()})
+    yield by_slot(
+        "loop_lag_seconds", "How late the loop's last beat was.", {s: f.loop_lag_s for s, f in figures.items()}
+    )
+    yield by_slot(
+        "beat_age_seconds",
+        "Time since the event loop last beat.",
+        {slot: age for slot, age in beats.items() if age is not None},
+    )
+    yield by_slot(
+        "rss_bytes",
+        "Resident memory of the process.",
+        {slot.slot: view.rss_bytes[slot.slot] for slot in alive if slot.slot in view.rss_bytes},
+    )
+    yield by_slot(
+        "worker_age_seconds",
+        "Age of the process.",
+        {slot.slot: view.now - slot.spawned_at for slot in alive if slot.spawned_at is not None},
+    )
+    yield by_slot(
+        "worker_restarts", "Restarts of the slot, as in `ctl status`.", {s.slot: s.restarts for s in view.status.slots}
+    )
+
+
+def gauge(name: str, help_text: str, value: float) -> Family:
+    return Family(name, "gauge", help_text, (Sample(value),))
+
+
+def counter(name: str, help_text: str, value: float) -> Family:
+    return Family(name, "counter", help_text, (Sample(value),))
+
+
+def responses(figures: Figures, name: str) -> int:
+    by_class = (
+        figures.responses_1xx,
+        figures.responses_2xx,
+        figures.responses_3xx,
+        figures.responses_4xx,
+        figures.responses_5xx,
+    )
+    return by_class[RESPONSE_CLASSES.index(name)]
+
+
+def buckets(everyone: Iterable[Figures]) -> Iterator[Sample]:
+    """Cumulative counts, as Prometheus wants them."""
+    everyone = tuple(everyone)
+    counts = [sum(column) for column in zip(*(figures.latency for figures in everyone), strict=True)]
+    total = 0
+    for bound, count in zip((*map(number, LATENCY_BOUNDS_S), "+Inf"), counts, strict=True):
+        total += count
+        yield Sample(total, (("le", bound),), "_bucket")
+    yield Sample(sum(figures.latency_sum_s for figures in everyone), (), "_sum")
+    yield Sample(total, (), "_count")
+
+
+def lines(family: Family) -> Iterator[str]:
+    """The family's text; a family without samples is left out."""
+    if not family.samples:
+        return
+    yield f"# HELP {PREFIX}{family.name} {family.help}\n"
+    yield f"# TYPE {PREFIX}{family.name} {family.kind}\n"
+    for sample in family.samples:
+        labels = ",".join(f'{name}="{escaped(value)}"' for name, value in sample.labels)
+        braces = f"{{{labels}}}" if labels else ""
+        yield f"{PREFIX}{family.name}{sample.suffix}{braces} {number(sample.value)}\n"
+
+
+def escaped(text: str) -> str:
+    """A label's value as the format wants it: backslash, quote and newline are escaped."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def number(value: float) -> str:
+    """Whole numbers without a fraction, others in full."""
+    return str(int(value)) if value == int(value) else repr(float(value))

@@ -1,0 +1,1 @@
+"""The log as the daemon writes it: summed up, remembered and counted."""

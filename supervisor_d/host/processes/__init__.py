@@ -1,0 +1,1 @@
+"""Worker processes: spawned or forked, spoken to, signalled, reaped."""

@@ -1,0 +1,1 @@
+"""Listeners: bound, inherited, taken over, watched, given up."""

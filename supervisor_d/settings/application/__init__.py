@@ -1,0 +1,1 @@
+"""What a daemon's application is called, and where it is imported from."""

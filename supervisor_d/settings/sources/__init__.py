@@ -1,0 +1,1 @@
+"""Where values come from: files, variables and the names of other servers."""

@@ -1,0 +1,1 @@
+"""Kinds of values, and what the machine says of them."""

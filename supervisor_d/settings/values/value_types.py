@@ -1,0 +1,99 @@
+"""The kinds of value that only the daemon's settings have; the general ones are in server_core/settings/option.py."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from server_core.settings.option import Kind, parse_text
+from supervisor_d.settings.values.address import ACCEPTS, check_unix_path, parse_address
+
+
+def parse_workers(text: str) -> int:
+    """A whole number of at least 1, or auto, which is 0 here and counted when the daemon starts."""
+    stripped = text.strip().lower()
+    if stripped == "auto":
+        return AUTO
+    if not re.fullmatch(r"-?[0-9]{1,9}", stripped):
+        raise ValueError(f"must be a whole number of at least 1, or auto, not {text!r}")
+    if int(stripped) < 1:
+        raise ValueError(f"must be at least 1, not {int(stripped)}")
+    if int(stripped) > WORKERS_MAX:
+        raise ValueError(f"must be at most {WORKERS_MAX}, not {int(stripped)}")
+    return int(stripped)
+
+
+def parse_name(text: str) -> str:
+    """A daemon's name: it becomes part of file names, so it can hold no slash and begin with no dot."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError(f"must be letters, digits, '.', '_' or '-', at most 64, not {text!r}")
+    return text
+
+
+def parse_control_socket(text: str) -> str:
+    """off, @NAME or a path that a Unix socket can have; nothing means a usual place."""
+    if text.lower() in ("", "off"):
+        return text.lower()
+    return check_unix_path(parse_text(text))
+
+
+def parse_admin_bind(text: str) -> str:
+    """Nothing or off, or an address as bind has it."""
+    if text.strip().lower() in ("", "off"):
+        return ""
+    return str(parse_address(text))
+
+
+def parse_ready_fd(text: str) -> int:
+    """The number of a descriptor that is none of the standard streams; 0 is off."""
+    stripped = text.strip().lower()
+    if stripped in ("", "off"):
+        return 0
+    if not re.fullmatch(r"[0-9]{1,9}", stripped) or int(stripped) <= 2:
+        raise ValueError(f"must be a descriptor's number of at least 3 (0 to 2 are the standard streams), not {text!r}")
+    return int(stripped)
+
+
+def is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def parse_hosts(text: str) -> str:
+    """Host names and addresses, comma-separated, in lower case, or *; nothing at all adds none."""
+    hosts = [host.strip().lower().rstrip(".") for host in parse_text(text).split(",") if host.strip()]
+    for host in hosts:
+        if host != "*" and not re.fullmatch(r"[a-z0-9_][a-z0-9._-]{0,252}", host) and not is_address(host):
+            raise ValueError(f"must be host names or addresses without ports, comma-separated, or *, not {host!r}")
+    return ",".join(hosts)
+
+
+AUTO = 0
+
+WORKERS_MAX = 1024
+"""A quarter of the scoreboard's slots: a reload and the replaced workers need further ones (contract.SLOTS_MAX)."""
+
+NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
+CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
+HOSTS = Kind("hosts", "host names, comma-separated, or *", parse_hosts)
+ADMIN_BIND = Kind("address", f"off, {ACCEPTS}", parse_admin_bind)
+READY_FD = Kind(
+    "descriptor",
+    "off, or a descriptor's number of at least 3",
+    parse_ready_fd,
+    lambda value: str(value) if value else "off",
+)
+WORKERS = Kind(
+    "workers",
+    "a whole number of at least 1, or auto",
+    parse_workers,
+    lambda value: "auto" if value == AUTO else str(value),
+)
+
+
+def mode_of_a_socket(value: object) -> str | None:
+    if isinstance(value, int) and value > 0o777:
+        return f"must be at most 0777, not {value:04o}"
+    return None
