@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from supervisor_d._version import __version__ as __version__
+
 TYPE_CHECKING = False  # typing's, which this package must not import
 if TYPE_CHECKING:
     from typing import Unpack
 
     from supervisor_d.keywords import Keywords
-
-__version__ = "0.1.0"
 
 
 def run(app: str, **settings: Unpack[Keywords]) -> None:
@@ -21,7 +21,7 @@ def run(app: str, **settings: Unpack[Keywords]) -> None:
 
     Workers import the application's module afresh, so the call belongs under `if __name__ == "__main__":`.
     """
-    import sys  # these here: importing the package imports nothing
+    import sys  # these here: importing the package imports nothing but its version
 
     from supervisor_d.launch import launch
     from supervisor_d.settings.sources.provenance import Origin

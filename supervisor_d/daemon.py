@@ -15,8 +15,8 @@ from functools import partial
 from server_core.contract.spec import Figures, Template
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.tls.checks import load_tls, tls_expiries
-from supervisor_d import __version__, clock
-from supervisor_d.announcer import Announcer
+from supervisor_d import clock
+from supervisor_d._version import __version__
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.hosts import Guard, Hosts
@@ -45,12 +45,12 @@ from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.host.sockets.listener import Listener
 from supervisor_d.host.sockets.listener_watch import ListenerWatch
 from supervisor_d.host.sockets.listeners import Listeners
+from supervisor_d.host.system.announcer import Announcer
 from supervisor_d.host.system.cgroup import Cgroup, OomKills
 from supervisor_d.host.system.confinement import UNCONFINED, is_unconfined
 from supervisor_d.host.system.signals import Signals
 from supervisor_d.log import ALL_EVENTS, setup
 from supervisor_d.master import Master
-from supervisor_d.policy.status import SlotState, Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.settings.resolve import Resolved
 from supervisor_d.settings.sources.links import links
@@ -58,6 +58,7 @@ from supervisor_d.settings.sources.provenance import Origin
 from supervisor_d.settings.values.address import parse_address
 from supervisor_d.settings.values.identity import identity_of, own_identity
 from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
+from supervisor_d.vocabulary.status import SlotState, Status
 
 
 def run_daemon(resolved: Resolved) -> int:

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from supervisor_d import clock
 from supervisor_d.faults import Barrier
-from supervisor_d.policy.status import Status
 from supervisor_d.vocabulary import Fact, Instant, Order
+from supervisor_d.vocabulary.status import Status
 
 
 class Policy(Protocol):

@@ -37,6 +37,30 @@ contrib/docs/DESIGN.md says what each is for."""
 Graph = Mapping[str, frozenset[str]]
 """{module: the modules of ours that it imports}"""
 
+DAEMON_FLOORS: Final = (
+    ("__main__", ""),
+    ("cli.program",),
+    ("cli.ctl", "cli.check", "cli.versions", "init"),
+    ("cli.boot_check",),
+    ("launch",),
+    ("daemon",),
+    ("master", "policy", "host.order_executor", "host.control", "boot_failure", "deferred_imports"),
+    ("host.generations", "host.observation", "host.deferred_work"),
+    ("host.processes", "host.sockets", "host.journal", "host.tls_copies"),
+    ("host.system", "host.unix_sockets"),
+    ("host.reactor",),
+    ("control",),
+    ("settings",),
+    ("faults",),
+    ("clock",),
+    ("vocabulary",),
+    ("log", "errors", "keywords", "_version"),
+)
+"""The rooms of supervisor_d, and its modules outside of one, from the top; "" is the package's own __init__.
+
+What stands on a floor imports what stands below it: nothing above it, and nothing beside it but in its own room.
+"""
+
 
 def sources() -> list[Path]:
     """Every module of both packages."""
@@ -112,6 +136,27 @@ def upward(known: Graph) -> list[tuple[str, str]]:
     return [(name, other) for name in ours for other in sorted(known[name] & set(ours)) if floor(other) < floor(name)]
 
 
+def place(module: str) -> tuple[int, str] | None:
+    """The floor of a module, 0 for the highest, and its room there; None if the table knows no place for it."""
+    package, _, rest = module.partition(".")
+    for number, rooms in enumerate(DAEMON_FLOORS if package == "supervisor_d" else ()):
+        for room in rooms:
+            if rest == room or (room and rest.startswith(f"{room}.")):
+                return number, room
+    return None
+
+
+def upward_in_daemon(known: Graph) -> list[tuple[str, str]]:
+    """Each import in supervisor_d that leads to a higher floor, or to a room beside."""
+    found = []
+    for importer, imported in sorted((a, b) for a, group in known.items() for b in group):
+        here, there = place(importer), place(imported)
+        same_package = importer.split(".")[0] == imported.split(".")[0]
+        if same_package and here and there and here != there and here[0] >= there[0]:
+            found.append((importer, imported))
+    return found
+
+
 def main() -> None:
     known = graph()
     print(f"{len(known)} modules, {sum(map(len, known.values()))} imports of one another")
@@ -120,6 +165,9 @@ def main() -> None:
         print(f"  {package}: {len(ours)} modules, {sum(len(known[name] & ours) for name in ours)} imports")
     print(f"{len(upward(known))} imports run upward in server_core")
     for name, other in upward(known):
+        print(f"  {name} imports {other}")
+    print(f"{len(upward_in_daemon(known))} imports run upward, or to a room beside, in supervisor_d")
+    for name, other in upward_in_daemon(known):
         print(f"  {name} imports {other}")
     for circle in circles(known):
         print(f"a circle of {len(circle)}:")

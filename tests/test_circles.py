@@ -6,7 +6,7 @@ import re
 
 from tests.imports import FLOORS, ROOT, circles, graph, upward
 
-STILL_ALLOWED = [["supervisor_d", "supervisor_d.daemon", "supervisor_d.launch"]]
+STILL_ALLOWED: list[list[str]] = []
 """What is left of them. A line that can go must go: the list only shrinks."""
 
 

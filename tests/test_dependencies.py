@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT, imports, module_name, sources
+from tests.imports import DAEMON_FLOORS, ROOT, graph, imports, module_name, place, sources, upward_in_daemon
 
 SOURCES = sources()
 PACED = ("apps", "bench", "chaos")
@@ -80,7 +80,7 @@ def refusal(importer: str, imported: str) -> str | None:
     if is_in(importer, "supervisor_d.host") and is_in(imported, "supervisor_d.policy"):
         return "host never imports policy"
     if is_in(importer, "supervisor_d.control") and is_in(imported, "supervisor_d.policy"):
-        return None if is_in(imported, "supervisor_d.policy.status") else "control sees of the policy only its status"
+        return "control sees of the policy only its status, which is vocabulary"
     if is_in(importer, "supervisor_d.vocabulary") and is_in(imported, "supervisor_d"):
         return None if is_in(imported, "supervisor_d.vocabulary") else "vocabulary is below everything"
     return None
@@ -122,7 +122,7 @@ def test_the_design_names_what_the_daemon_may_use_of_the_server_core() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_only_the_assembly_knows_both_policy_and_host(path: Path) -> None:
-    names = {name for name in imports(read(path)) if not is_in(name, "supervisor_d.policy.status")}
+    names = set(imports(read(path)))
     knows_policy = any(is_in(name, "supervisor_d.policy") for name in names)
     knows_host = any(is_in(name, "supervisor_d.host") for name in names)
     assert not (knows_policy and knows_host) or module_name(path) in ASSEMBLY
@@ -153,7 +153,8 @@ def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> Non
     ("importer", "imported"),
     [
         ("server_core.asgi.http_exchange", "asyncio"),
-        ("supervisor_d.control.snapshot", "supervisor_d.policy.status.Status"),
+        ("supervisor_d.control.snapshot", "supervisor_d.vocabulary.status.Status"),
+        ("supervisor_d.host.system.announcer", "supervisor_d.control.sd_notify.Phase"),
         ("supervisor_d.master", "supervisor_d.policy.supervisor"),
         ("supervisor_d.policy.slot", "collections.abc.Mapping"),
         ("supervisor_d.policy.slot", "server_core.records.dataclass"),
@@ -162,6 +163,36 @@ def test_the_rules_refuse_what_they_are_for(importer: str, imported: str) -> Non
 )
 def test_the_rules_allow_what_is_needed(importer: str, imported: str) -> None:
     assert refusal(importer, imported) is None
+
+
+def test_no_import_of_the_daemon_runs_upward() -> None:
+    assert upward_in_daemon(graph()) == []
+
+
+def test_each_module_of_the_daemon_stands_on_a_floor() -> None:
+    modules = [name for name in map(module_name, SOURCES) if is_in(name, "supervisor_d")]
+    rooms = [f"supervisor_d.{room}" for floor in DAEMON_FLOORS for room in floor]
+    above = {name for name in modules if any(is_in(room, name) for room in rooms)}  # a package of rooms, which is empty
+    assert [name for name in modules if place(name) is None and name not in above] == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("supervisor_d.vocabulary.values", "supervisor_d.clock"),
+        ("supervisor_d.host.reactor", "supervisor_d.host.processes.process_table"),
+        ("supervisor_d.host.sockets.listeners", "supervisor_d.host.processes.process_table"),
+        ("supervisor_d.daemon", "supervisor_d"),
+    ],
+)
+def test_an_import_that_runs_upward_or_aside_is_found(importer: str, imported: str) -> None:
+    assert upward_in_daemon({importer: frozenset({imported})}) == [(importer, imported)]
+
+
+def test_the_design_draws_the_floors_of_the_daemon() -> None:
+    design = (ROOT / "contrib" / "docs" / "DESIGN.md").read_text(encoding="utf-8")
+    drawn = "\n".join("    " + " | ".join(room or "supervisor_d" for room in floor) for floor in DAEMON_FLOORS)
+    assert drawn in design, f"the floors are:\n{drawn}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

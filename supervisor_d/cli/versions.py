@@ -7,7 +7,7 @@ from importlib.machinery import SOURCE_SUFFIXES
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from supervisor_d import __version__
+from supervisor_d._version import __version__
 
 BUILT_ON = ("uvloop", "httptools", "h11")
 

@@ -13,7 +13,7 @@ from typing import Final
 from server_core.contract.spec import LATENCY_BOUNDS_S, Figures
 from server_core.records import dataclass
 from supervisor_d.control.snapshot import View, beat_age_s
-from supervisor_d.policy.status import DaemonState, SlotState
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "supervisor_d_"

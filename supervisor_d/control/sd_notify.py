@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from server_core.records import dataclass
-from supervisor_d.policy.status import DaemonState, Status
 from supervisor_d.vocabulary import Instant
+from supervisor_d.vocabulary.status import DaemonState, Status
 
 TEXT_MAX: Final = 200
 """Characters of STATUS=; chosen: what `systemctl status` shows without wrapping much."""

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 from server_core.contract.spec import Figures, ListenerSpec
 from server_core.records import dataclass
-from supervisor_d.policy.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Instant, Origin, Pid, Slot
+from supervisor_d.vocabulary.status import LastExit, LastReload, ReloadStatus, SlotStatus, Status
 
 
 @dataclass(frozen=True, slots=True)

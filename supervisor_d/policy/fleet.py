@@ -7,8 +7,8 @@ from typing import Final
 
 from supervisor_d.policy.lifecycle import UP
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Generation, Instant, Slot
+from supervisor_d.vocabulary.status import SlotState
 
 SLOT_LAST: Final = 4095
 """The highest slot there is; the scoreboard has records for 0 to this (server_core.contract.spec.SLOTS_MAX)."""

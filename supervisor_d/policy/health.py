@@ -12,8 +12,8 @@ from typing import Final
 from supervisor_d.policy.restart import INTENSITY_PERIOD_S
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.vocabulary import Instant
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 HOPELESS_FAILURES: Final = 5
 """Failures in a row of every slot before the fleet is given up, where that is wanted: about 1.5 s of back-off, and

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary.status import SlotState
 
 
 def vacant(staying: Iterable[Handle], replaced: Handle | None = None) -> Iterator[int]:

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Final
 
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Slot
+from supervisor_d.vocabulary.status import SlotState
 
 
 class Cause(enum.Enum):

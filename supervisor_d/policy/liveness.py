@@ -17,7 +17,6 @@ from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import UP
 from supervisor_d.policy.slot import Alarm, Fate, Handle, Trouble
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
     Instant,
     Observation,
@@ -26,6 +25,7 @@ from supervisor_d.vocabulary import (
     RecordIncident,
     RequestStacks,
 )
+from supervisor_d.vocabulary.status import SlotState
 
 LOOK_AGAIN_S: Final = 1.0
 """For the answer to a look; chosen: the host answers in the same turn of its loop."""

@@ -18,7 +18,6 @@ from supervisor_d.policy.scaling import new_target, refusal
 from supervisor_d.policy.shutdown import Shutdown
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import LastReload, SlotState
 from supervisor_d.vocabulary import (
     DumpRequested,
     Generation,
@@ -37,6 +36,7 @@ from supervisor_d.vocabulary import (
     StopRequested,
     Ticket,
 )
+from supervisor_d.vocabulary.status import LastReload, SlotState
 
 STOPPING = "the daemon is stopping"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from supervisor_d.policy import indexes, spawning, worker_actions
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Generation
+from supervisor_d.vocabulary.status import SlotState
 
 
 def may_spare(desk: Desk, handle: Handle) -> bool:

@@ -20,8 +20,8 @@ from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.state import Desk, Failure
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Slot, Ticket
+from supervisor_d.vocabulary.status import SlotState
 
 
 @dataclass(slots=True)

@@ -19,7 +19,6 @@ from supervisor_d.policy import liveness, reconciliation, worker_actions
 from supervisor_d.policy.canary import Tally, fault
 from supervisor_d.policy.slot import Handle
 from supervisor_d.policy.state import Desk, Sizing, sizing_of
-from supervisor_d.policy.status import LastReload, ReloadStatus, SlotState
 from supervisor_d.vocabulary import (
     Change,
     DiscardGeneration,
@@ -32,6 +31,7 @@ from supervisor_d.vocabulary import (
     Terms,
     Ticket,
 )
+from supervisor_d.vocabulary.status import LastReload, ReloadStatus, SlotState
 
 PREPARE_S: Final = 10.0
 """For the configuration to be read again; chosen: it is read in milliseconds, in the same turn of the host's loop."""

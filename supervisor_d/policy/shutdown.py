@@ -20,8 +20,8 @@ from server_core.exit_codes import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
+from supervisor_d.vocabulary.status import SlotState
 
 FAST_GRACE_S: Final = 1.0
 """From `hurry` to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""

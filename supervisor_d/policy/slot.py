@@ -14,8 +14,8 @@ from typing import Final
 
 from server_core.records import dataclass
 from supervisor_d.policy.lifecycle import COMING, VACANT, Cause, next_state
-from supervisor_d.policy.status import LastExit, SlotState, SlotStatus
 from supervisor_d.vocabulary import Generation, Instant, Observation, Pid, Slot
+from supervisor_d.vocabulary.status import LastExit, SlotState, SlotStatus
 
 NO_GENERATION: Final = Generation(0)
 NEVER: Final = Instant(0.0)

@@ -11,7 +11,7 @@ from typing import Final
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.slot import Alarm, Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import SlotState
+from supervisor_d.vocabulary.status import SlotState
 
 WAITS: Final = "waits for its turn to boot"
 

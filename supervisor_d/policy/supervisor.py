@@ -23,7 +23,6 @@ from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.rollout import Rollout
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk, Failure, sizing_of
-from supervisor_d.policy.status import DaemonState, SizingStatus, SlotState, Status
 from supervisor_d.vocabulary import (
     DeadlineReached,
     Fact,
@@ -51,6 +50,7 @@ from supervisor_d.vocabulary import (
     WorkerObserved,
     WorkerParked,
 )
+from supervisor_d.vocabulary.status import DaemonState, SizingStatus, SlotState, Status
 
 ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
     Alarm.BOOT: worker_actions.expire_boot,

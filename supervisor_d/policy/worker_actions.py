@@ -9,7 +9,6 @@ from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.restart import delay_s, is_storm, remember, share
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk, Failure
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
     DrainWorker,
@@ -24,6 +23,7 @@ from supervisor_d.vocabulary import (
     SpawnWorker,
     TerminateWorker,
 )
+from supervisor_d.vocabulary.status import SlotState
 
 KILL_GRACE_S: Final = 1.0
 """From SIGKILL to giving up on the process; chosen: a killed process is reaped within milliseconds."""

@@ -11,8 +11,8 @@ from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.restart import STEADY_S
 from supervisor_d.policy.slot import Fate, Handle
 from supervisor_d.policy.state import Desk, Failure
-from supervisor_d.policy.status import LastExit, SlotState
 from supervisor_d.vocabulary import Report, SpawnFailed, WorkerExited
+from supervisor_d.vocabulary.status import LastExit, SlotState
 
 FAILURES = frozenset(
     (

@@ -9,7 +9,6 @@ from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
     MemoryNearLimit,
@@ -33,6 +32,7 @@ from supervisor_d.vocabulary import (
     WorkerSpawned,
     WorkerStarted,
 )
+from supervisor_d.vocabulary.status import SlotState
 
 REPLACED: Final = (SlotState.PARKED, SlotState.SUSPECT)
 """States of workers that others serve for already: nobody follows in their slot."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from supervisor_d.policy.status import DaemonState
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.vocabulary import (
     Answer,
@@ -60,6 +59,7 @@ from supervisor_d.vocabulary import (
     WorkerSpawned,
     WorkerStarted,
 )
+from supervisor_d.vocabulary.status import DaemonState
 
 BOOT_STEPS = (WorkerBooted, WorkerStarted, WorkerReady)
 RECYCLES = ("max-", "memory nearly", "asked for", "SIGTERM")

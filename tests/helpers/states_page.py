@@ -8,7 +8,7 @@ from pathlib import Path
 from supervisor_d.policy.lifecycle import DECISIONS, IMPOSSIBLE, LIFECYCLE, Cause
 from supervisor_d.policy.rollout import Phase
 from supervisor_d.policy.slot import ALARMS, Fate
-from supervisor_d.policy.status import DaemonState, SlotState
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 PAGE = Path(__file__).parents[2] / "contrib" / "docs" / "STATES.md"
 

@@ -33,7 +33,6 @@ import enum
 from collections.abc import Iterator, Mapping
 
 from supervisor_d import vocabulary
-from supervisor_d.policy.status import Status
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.vocabulary import (
     Change,
@@ -51,6 +50,7 @@ from supervisor_d.vocabulary import (
     Terms,
     WorkerObserved,
 )
+from supervisor_d.vocabulary.status import Status
 
 SEPARATOR = "----"
 DEADLINES_MAX = 200

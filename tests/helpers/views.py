@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from server_core.contract.spec import LATENCY_BOUNDS_S, Figures, ListenerSpec
 from supervisor_d.control.snapshot import ConfigRow, View
-from supervisor_d.policy.status import (
+from supervisor_d.settings.values.identity import Identity
+from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
+from supervisor_d.vocabulary.status import (
     DaemonState,
     LastExit,
     LastReload,
@@ -15,8 +17,6 @@ from supervisor_d.policy.status import (
     SlotStatus,
     Status,
 )
-from supervisor_d.settings.values.identity import Identity
-from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
 
 NOW = Instant(1000.0)
 WALL = 1_767_225_600.0

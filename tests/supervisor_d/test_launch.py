@@ -46,10 +46,10 @@ def test_run_inside_of_a_worker_is_refused_with_the_remedy(monkeypatch: pytest.M
         supervisor_d.run("main:app")
 
 
-def test_importing_the_package_imports_nothing_else() -> None:
+def test_importing_the_package_imports_nothing_but_its_version() -> None:
     # __future__ may be there before: an editable installation's finder has imported it.
     begin, end = "import __future__, sys; before = set(sys.modules)", "print(sorted(set(sys.modules) - before))"
     code = f"{begin}; import supervisor_d; {end}"
     root = Path(__file__).parents[2]
     told = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert told.stdout == "['supervisor_d']\n"
+    assert told.stdout == "['supervisor_d', 'supervisor_d._version']\n"

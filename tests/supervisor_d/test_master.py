@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from supervisor_d.faults import FaultBarrier, NoBarrier
 from supervisor_d.master import Master
-from supervisor_d.policy.status import Status
 from supervisor_d.vocabulary import (
     CloseListeners,
     DeadlineReached,
@@ -17,6 +16,7 @@ from supervisor_d.vocabulary import (
     Started,
     WorkerReady,
 )
+from supervisor_d.vocabulary.status import Status
 
 
 class Scripted:

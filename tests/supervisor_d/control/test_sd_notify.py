@@ -16,8 +16,8 @@ from supervisor_d.control.sd_notify import (
     notice_of,
     phase_of,
 )
-from supervisor_d.policy.status import DaemonState, LastReload, ReloadStatus, SlotState, Status
 from supervisor_d.vocabulary import Generation, Instant, Origin
+from supervisor_d.vocabulary.status import DaemonState, LastReload, ReloadStatus, SlotState, Status
 from tests.helpers.views import a_slot
 
 NOW = Instant(12.5)

@@ -19,8 +19,8 @@ from supervisor_d.control.snapshot import (
     status_object,
     workers_object,
 )
-from supervisor_d.policy.status import DaemonState, SizingStatus
 from supervisor_d.vocabulary import Instant, Pid, Slot
+from supervisor_d.vocabulary.status import DaemonState, SizingStatus
 from tests.helpers.views import NOW, a_slot, a_view
 
 ROOT = Path(__file__).parents[3]

@@ -22,10 +22,10 @@ from supervisor_d.policy.restart import (
 from supervisor_d.policy.scaling import TARGET_MAX, new_target, refusal
 from supervisor_d.policy.shutdown import total_budget_s
 from supervisor_d.policy.state import Desk, sizing_of
-from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import Generation, Instant, Observation, Slot, SpawnWorker, Started, Terms
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 SLOT = Slot(3)
 

@@ -19,8 +19,8 @@ from supervisor_d.policy.lifecycle import (
     next_state,
 )
 from supervisor_d.policy.slot import ALARMS
-from supervisor_d.policy.status import SlotState
 from supervisor_d.vocabulary import Slot
+from supervisor_d.vocabulary.status import SlotState
 
 ALLOWED = {(state, cause) for state, row in LIFECYCLE.items() for cause in row}
 ALL = set(product(SlotState, Cause))

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from supervisor_d.policy.shutdown import total_budget_s
-from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.vocabulary import (
     DumpRequested,
     MemoryNearLimit,
@@ -30,6 +29,7 @@ from supervisor_d.vocabulary import (
     Terms,
     Ticket,
 )
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 from tests.helpers.simulated_host import Process, SimulatedHost
 
 ORIGIN = Origin("control", "test")

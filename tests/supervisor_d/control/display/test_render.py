@@ -9,8 +9,8 @@ import pytest
 from supervisor_d.control.display import incident_text, render
 from supervisor_d.control.display.terminal import COLOURS, WIDTH
 from supervisor_d.control.snapshot import Capacity, Forking, capacity_object, config_object, status_object
-from supervisor_d.policy.status import DaemonState, SlotState
 from supervisor_d.vocabulary import Pid
+from supervisor_d.vocabulary.status import DaemonState, SlotState
 from tests.helpers.views import a_slot, a_view
 
 STACKS = """\

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from server_core.records import dataclass
-from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
+from supervisor_d.vocabulary.values import Generation, Instant, Origin, Pid, Slot
 
 
 class DaemonState(enum.Enum):

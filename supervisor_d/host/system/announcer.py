@@ -9,7 +9,7 @@ from supervisor_d.host.reactor import Watcher
 from supervisor_d.host.system.ready_descriptor import take
 from supervisor_d.host.system.systemd import Notifier, open_notifier
 from supervisor_d.log import Log
-from supervisor_d.policy.status import Status
+from supervisor_d.vocabulary.status import Status
 
 
 class Announcer:
