@@ -28,7 +28,6 @@ from supervisor_d.vocabulary import (
     ReopenLogs,
     ReopenRequested,
     Report,
-    RequesterGone,
     RequestStacks,
     RestartRequested,
     ScaleRequested,
@@ -39,16 +38,6 @@ from supervisor_d.vocabulary import (
 from supervisor_d.vocabulary.status import LastReload, SlotState
 
 STOPPING = "the daemon is stopping"
-
-Request = (
-    ScaleRequested
-    | ReloadRequested
-    | RestartRequested
-    | DumpRequested
-    | StopRequested
-    | ReopenRequested
-    | RequesterGone
-)
 
 
 @dataclass(slots=True)
@@ -83,32 +72,27 @@ class Requests:
         self.shutdown: Shutdown | None = None
         self.last_reload: LastReload | None = None
 
-    def take_in(self, request: Request) -> None:
-        desk = self._desk
-        ticket = None if isinstance(request, ReopenRequested) else request.ticket
-        if isinstance(request, RequesterGone):
-            desk.outbox.open.discard(request.ticket)
-            return
+    def start(self) -> None:
+        """The listeners are open: workers may be spawned."""
+        self.started = True
+
+    def admits(self, ticket: Ticket | None, *, while_stopping: bool) -> bool:
+        """Open the ticket of a request; False if the request is refused, and so answered, because the daemon stops."""
         if ticket is not None:
-            desk.outbox.open.add(ticket)
-        match request:
-            case StopRequested():
-                desk.outbox.answer(ticket, 202, stopping=True)
-                self._stop_as_asked(request)
-            case ReopenRequested():
-                slots = tuple(handle.slot for handle in desk.fleet if handle.alive)
-                desk.outbox.add(ReopenLogs(slots))
-                desk.outbox.report("log.reopened", origin=str(request.origin))
-            case DumpRequested():
-                self._dump(request)
-            case _ if self.shutdown is not None:
-                desk.outbox.answer(ticket, 409, error=STOPPING)
-            case ScaleRequested():
-                self._scale(request)
-            case ReloadRequested():
-                self._reload(request)
-            case _:
-                self._restart(request)
+            self._desk.outbox.open.add(ticket)
+        if self.shutdown is not None and not while_stopping:
+            self._desk.outbox.answer(ticket, 409, error=STOPPING)
+            return False
+        return True
+
+    def forget(self, ticket: Ticket) -> None:
+        """The client that waited has left."""
+        self._desk.outbox.open.discard(ticket)
+
+    def reopen(self, request: ReopenRequested) -> None:
+        slots = tuple(handle.slot for handle in self._desk.fleet if handle.alive)
+        self._desk.outbox.add(ReopenLogs(slots))
+        self._desk.outbox.report("log.reopened", origin=str(request.origin))
 
     def recycle(self, handle: Handle, reason: str, *, urgent: bool = False) -> None:
         """Have a worker replaced, unless it is leaving anyway or everybody is."""
@@ -173,7 +157,8 @@ class Requests:
             else:
                 desk.outbox.answer(dump.ticket, 409, error=f"the worker in slot {dump.slot} is gone")
 
-    def _stop_as_asked(self, request: StopRequested) -> None:
+    def stop_as_asked(self, request: StopRequested) -> None:
+        self._desk.outbox.answer(request.ticket, 202, stopping=True)
         if self.shutdown is not None and (self.shutdown.fast or not request.fast):
             return
         desk = self._desk
@@ -185,7 +170,7 @@ class Requests:
             self.shutdown.hasten(desk)
             desk.moves += 1
 
-    def _scale(self, request: ScaleRequested) -> None:
+    def scale(self, request: ScaleRequested) -> None:
         desk, old = self._desk, self._desk.target
         new = new_target(old, request.change, relative=request.relative)
         refused = refusal(old, new, desk.terms.max_workers, force=request.force)
@@ -202,14 +187,14 @@ class Requests:
             desk.outbox.report("fleet.scaled", old=old, new=new, origin=str(request.origin))
         desk.outbox.answer(request.ticket, 200, target=new, old=old)
 
-    def _reload(self, request: ReloadRequested) -> None:
+    def reload(self, request: ReloadRequested) -> None:
         waiting = self._waiting.setdefault(request.dry_run, Waiting(request.origin))
         if request.ticket is not None:
             waiting.tickets.append(request.ticket)
         if self.rollout is not None:
             self._desk.outbox.report("reload.coalesced", generation=self.rollout.generation, origin=str(request.origin))
 
-    def _restart(self, request: RestartRequested) -> None:
+    def restart(self, request: RestartRequested) -> None:
         desk = self._desk
         handle = desk.fleet.slots.get(request.slot)
         if handle is None or handle.state is SlotState.EMPTY:
@@ -222,7 +207,7 @@ class Requests:
         else:
             self._recycling.ask(desk, handle, f"asked for: {request.origin}", ticket=request.ticket)
 
-    def _dump(self, request: DumpRequested) -> None:
+    def dump(self, request: DumpRequested) -> None:
         desk = self._desk
         handle = desk.fleet.slots.get(request.slot)
         if handle is None or not handle.alive:

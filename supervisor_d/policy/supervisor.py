@@ -13,43 +13,12 @@ from typing import Final
 
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from supervisor_d.policy import liveness, reconciliation, sizing, spawning, worker_actions, worker_facts
-from supervisor_d.policy.health import Health
-from supervisor_d.policy.lifecycle import Cause, IllegalTransition
-from supervisor_d.policy.listening import Listening
-from supervisor_d.policy.memory import MemoryWatch
-from supervisor_d.policy.operator_requests import Requests
-from supervisor_d.policy.orphans import Orphanage
-from supervisor_d.policy.recycling import Recycling
-from supervisor_d.policy.rollout import Rollout
+from supervisor_d.policy.fact_table import HANDLERS
+from supervisor_d.policy.lifecycle import IllegalTransition
+from supervisor_d.policy.parts import parts_of
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk, Failure, sizing_of
-from supervisor_d.vocabulary import (
-    DeadlineReached,
-    Fact,
-    Generation,
-    GenerationPrepared,
-    GenerationRefused,
-    Instant,
-    KillWorker,
-    ListenerLost,
-    ListenerRestored,
-    MasterFailing,
-    MemoryMeasured,
-    Observation,
-    Order,
-    OrphanExited,
-    OrphansFound,
-    RecordRefused,
-    RecycleRequested,
-    Started,
-    Terms,
-    WorkerDrained,
-    WorkerDraining,
-    WorkerFinished,
-    WorkerHeld,
-    WorkerObserved,
-    WorkerParked,
-)
+from supervisor_d.vocabulary import Fact, Instant, KillWorker, Order, Terms
 from supervisor_d.vocabulary.status import DaemonState, SizingStatus, SlotState, Status
 
 ALARMS: Final[Mapping[Alarm, Callable[[Desk, Handle], None]]] = {
@@ -71,19 +40,15 @@ class Supervisor:
 
     def __init__(self, terms: Terms, *, seed: int = 0) -> None:
         sized = sizing_of(terms)
-        self._desk = Desk(terms, seed, sized.count or 1, sized)
-        self._health = Health()
-        self._recycling = Recycling()
-        self._memory = MemoryWatch()
-        self._orphanage = Orphanage()
-        self._listening = Listening()
-        self._requests = Requests(self._desk, self._recycling)
+        self._parts = parts_of(Desk(terms, seed, sized.count or 1, sized))
+        self._desk = self._parts.desk
+        self._requests = self._parts.requests
 
     @property
     def exit_code(self) -> int | None:
         """None while running; then what the master exits with."""
         shutdown = self._requests.shutdown
-        return shutdown.exit_code if shutdown is not None and shutdown.done and not self._orphanage else None
+        return shutdown.exit_code if shutdown is not None and shutdown.done and not self._parts.orphanage else None
 
     @property
     def next_deadline(self) -> Instant | None:
@@ -91,9 +56,9 @@ class Supervisor:
         rollout, shutdown = self._requests.rollout, self._requests.shutdown
         deadlines = (
             self._desk.fleet.next_alarm(),
-            self._orphanage.next_deadline,
-            self._memory.next_deadline if shutdown is None else None,
-            self._health.next_deadline if shutdown is None else None,
+            self._parts.orphanage.next_deadline,
+            self._parts.memory.next_deadline if shutdown is None else None,
+            self._parts.health.next_deadline if shutdown is None else None,
             self._requests.next_dump,
             rollout.next_deadline if rollout else None,
             shutdown.delay_until if shutdown else None,
@@ -105,7 +70,7 @@ class Supervisor:
         """What to do about a fact, in this order."""
         self._desk.now = now
         try:
-            self._take_in(fact)
+            HANDLERS[type(fact)](self._parts, fact)
             self._fire_alarms()
             self._settle()
         except IllegalTransition as illegal:
@@ -115,7 +80,7 @@ class Supervisor:
     def status(self, now: Instant) -> Status:
         """The snapshot that everybody else may see."""
         desk, rollout, shutdown = self._desk, self._requests.rollout, self._requests.shutdown
-        state, reason = self._health.state, self._health.reason
+        state, reason = self._parts.health.state, self._parts.health.reason
         if shutdown is not None:
             state, reason = DaemonState.DRAINING, shutdown.describe(now)
         elif rollout is not None:
@@ -130,92 +95,7 @@ class Supervisor:
             reload=rollout.status(desk) if rollout is not None else None,
             reason=reason,
             sizing=SizingStatus(desk.sizing.count, desk.sizing.reason),
-            lost_listeners=self._listening.lost,
-        )
-
-    def _take_in(self, fact: Fact) -> None:
-        match fact:
-            case Started():
-                self._requests.started = True
-            case DeadlineReached():
-                pass  # what is due is looked up after every fact
-            case MasterFailing(reason):
-                self._requests.give_up(reason)
-            case OrphansFound():
-                self._orphanage.found(self._desk, fact)
-            case OrphanExited(pid):
-                self._orphanage.exited(pid)
-            case ListenerLost() | ListenerRestored():
-                self._listening.take_in(self._desk, fact)
-            case MemoryMeasured():
-                sizing.take_in(self._desk, self._requests.rollout, fact)
-            case GenerationPrepared(generation, terms, changes):
-                if (rollout := self._trying(generation)) is not None:
-                    rollout.prepared(self._desk, terms, changes)
-            case GenerationRefused(generation, reason):
-                if (rollout := self._trying(generation)) is not None:
-                    rollout.fail(self._desk, reason)
-            case _ if isinstance(fact, worker_facts.Life):
-                self._take_life(fact)
-            case _ if isinstance(fact, worker_facts.Word):
-                self._take_word(fact, self._desk.fleet.handle(fact.slot))
-            case _:
-                self._requests.take_in(fact)
-
-    def _take_life(self, fact: worker_facts.Life) -> None:
-        handle, rollout = self._desk.fleet.handle(fact.slot), self._requests.rollout
-        serve = rollout is None or rollout.serves(handle)
-        if not handle.left_behind:
-            worker_facts.take_life(self._desk, handle, fact, serve=serve, refill=self._refills(handle))
-
-    def _take_word(self, fact: worker_facts.Word, handle: Handle) -> None:
-        """A living worker says something, or something is seen of it."""
-        desk = self._desk
-        match fact:
-            case _ if handle.left_behind:
-                pass
-            case WorkerParked():
-                worker_facts.parked(desk, handle)
-            case WorkerDraining():
-                worker_facts.draining(desk, handle)
-            case WorkerFinished():
-                worker_facts.finished(desk, handle)
-            case WorkerDrained():
-                worker_facts.drained(desk, handle)
-            case WorkerHeld():
-                worker_facts.held_up(desk, handle, fact)
-            case WorkerObserved():
-                self._observe(handle, fact.observation)
-            case RecycleRequested():
-                handle.move(Cause.ASKED_TO_RECYCLE, desk.now)
-                self._requests.recycle(handle, fact.reason)
-            case RecordRefused():
-                desk.outbox.report_worker("worker.record_refused", handle, fault=fact.fault)
-                liveness.distrust(desk, handle)
-                self._requests.recycle(handle, f"its record cannot be true: {fact.fault}", urgent=True)
-            case _:
-                reason = f"memory nearly used up: {fact.used_bytes} of {fact.limit_bytes} bytes"
-                self._requests.recycle(handle, reason, urgent=True)
-
-    def _observe(self, handle: Handle, seen: Observation) -> None:
-        liveness.observe(self._desk, handle, seen)
-        if self._requests.rollout is not None:
-            self._requests.rollout.note(self._desk, handle, seen)
-        if seen.memory_bytes is not None and (reason := self._memory.judge(self._desk, handle, seen.memory_bytes)):
-            self._requests.recycle(handle, reason)
-
-    def _trying(self, generation: Generation) -> Rollout | None:
-        """The reload that tries this generation, if it still runs."""
-        rollout = self._requests.rollout
-        return rollout if rollout is not None and rollout.generation == generation else None
-
-    def _refills(self, handle: Handle) -> bool:
-        """True if a successor comes in the same slot: the generation is the one that counts, and nothing else does."""
-        desk, rollout, shutdown = self._desk, self._requests.rollout, self._requests.shutdown
-        return (
-            (handle.generation == desk.generation and (desk.ever_ready or shutdown is not None))
-            and (rollout is None or rollout.refills_old)
-            and (shutdown is None or shutdown.delay_until is not None)
+            lost_listeners=self._parts.listening.lost,
         )
 
     def _fire_alarms(self) -> None:
@@ -233,7 +113,7 @@ class Supervisor:
                     self._requests.shutdown.abandoned()
                 ALARMS[alarm](desk, handle)
         self._requests.fire_dumps()
-        self._orphanage.fire(desk)
+        self._parts.orphanage.fire(desk)
 
     def _settle(self) -> None:
         """Compare the fleet with what is wanted until nothing changes."""
@@ -245,7 +125,7 @@ class Supervisor:
                 self._spread(desk.failures.pop(0))
             self._step()
         if self._requests.shutdown is None:
-            failed = self._health.judge(desk, reloading=self._requests.rollout is not None)
+            failed = self._parts.health.judge(desk, reloading=self._requests.rollout is not None)
             if failed is not None:
                 desk.outbox.report("fleet.failed", reason=failed)
                 self._requests.stop(fast=False, exit_code=EXIT_BOOT_FAILED)
@@ -262,7 +142,7 @@ class Supervisor:
                 requests.refuse_open("the daemon stopped")
             return
         if shutdown is None:
-            self._memory.step(desk)
+            self._parts.memory.step(desk)
             sizing.proceed(desk, requests.rollout)
         spawning.resume(desk)
         requests.begin_reload()
@@ -271,21 +151,21 @@ class Supervisor:
             requests.end_reload()
             return
         reconciliation.take_back(desk, desk.generation)
-        reconciliation.staff(desk, desk.generation, desk.target, replaced=self._recycling.replaced(desk))
+        reconciliation.staff(desk, desk.generation, desk.target, replaced=self._parts.recycling.replaced(desk))
         reconciliation.dismiss_others(desk, desk.generation)
         if shutdown is None:
-            self._recycling.step(desk)
+            self._parts.recycling.step(desk)
 
     def _spread(self, failure: Failure) -> None:
         """Tell whoever depends on the worker that it failed."""
         requests = self._requests
         if not self._desk.ever_ready and requests.shutdown is None:
             requests.stop(fast=True, exit_code=failure.exit_code, last_words=failure.last_words)
-        elif (rollout := self._trying(failure.handle.generation)) is not None:
+        elif (rollout := self._parts.trying(failure.handle.generation)) is not None:
             reason = f"worker in slot {failure.handle.slot}: {failure.reason}"
             rollout.fail(self._desk, reason, failure.traceback)
         else:
-            self._recycling.failed(self._desk, failure)
+            self._parts.recycling.failed(self._desk, failure)
 
     def _punish(self, illegal: IllegalTransition) -> None:
         """Our mistake costs the one worker that it concerns."""

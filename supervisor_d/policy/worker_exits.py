@@ -45,7 +45,7 @@ def _hint(handle: Handle, fact: WorkerExited) -> str:
     return ENDED_BY_THE_APPLICATION if fact.exit_code is not None and not handle.has_left else ""
 
 
-def bury(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> None:
+def reap(desk: Desk, handle: Handle, fact: WorkerExited, *, refill: bool) -> None:
     """Empty the slot and tell the end; where the place is kept and `refill` holds, the successor comes here."""
     was, held, asked_for = handle.state, handle.held, handle.reason if handle.fate is not None else ""
     handle.move(Cause.EXITED, desk.now)

@@ -4,85 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy import liveness, worker_actions, worker_exits
+from supervisor_d.policy import liveness, worker_actions
 from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
 from supervisor_d.policy.slot import Alarm, Fate, Handle
 from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
-    MemoryNearLimit,
     RecordIncident,
     RecordRefused,
-    RecycleRequested,
     RequestStacks,
-    SpawnFailed,
-    WorkerBooted,
     WorkerDetached,
-    WorkerDrained,
-    WorkerDraining,
-    WorkerExited,
     WorkerFailed,
-    WorkerFinished,
     WorkerHeld,
-    WorkerObserved,
-    WorkerParked,
-    WorkerPreloaded,
-    WorkerReady,
     WorkerSpawned,
-    WorkerStarted,
 )
 from supervisor_d.vocabulary.status import SlotState
 
 REPLACED: Final = (SlotState.PARKED, SlotState.SUSPECT)
 """States of workers that others serve for already: nobody follows in their slot."""
-
-Life = (
-    WorkerSpawned
-    | SpawnFailed
-    | WorkerBooted
-    | WorkerPreloaded
-    | WorkerStarted
-    | WorkerReady
-    | WorkerFailed
-    | WorkerExited
-    | WorkerDetached
-)
-
-Word = (
-    WorkerParked
-    | WorkerDraining
-    | WorkerFinished
-    | WorkerDrained
-    | WorkerHeld
-    | WorkerObserved
-    | RecycleRequested
-    | RecordRefused
-    | MemoryNearLimit
-)
-
-
-def take_life(desk: Desk, handle: Handle, fact: Life, *, serve: bool, refill: bool) -> None:
-    """A worker comes to be, boots, or ends; `refill` if a successor is wanted in the same slot."""
-    match fact:
-        case WorkerSpawned():
-            spawned(desk, handle, fact)
-        case SpawnFailed():
-            worker_exits.refuse_spawn(desk, handle, fact, refill=refill)
-        case WorkerBooted():
-            booted(desk, handle)
-        case WorkerPreloaded():
-            preloaded(desk, handle)
-        case WorkerStarted():
-            started(desk, handle)
-        case WorkerReady():
-            became_ready(desk, handle, serve=serve)
-        case WorkerFailed():
-            failed(desk, handle, fact)
-        case WorkerExited():
-            worker_exits.bury(desk, handle, fact, refill=refill)
-        case _:
-            detached(desk, handle, fact)
 
 
 def spawned(desk: Desk, handle: Handle, fact: WorkerSpawned) -> None:
@@ -182,6 +122,16 @@ def detached(desk: Desk, handle: Handle, fact: WorkerDetached) -> None:
     handle.pipe_closed = True
     if was not in LEAVING:
         _part(desk, handle, was, fact.reason, worker_actions.DETACH_GRACE_S)
+
+
+def asked_to_recycle(desk: Desk, handle: Handle) -> None:
+    handle.move(Cause.ASKED_TO_RECYCLE, desk.now)
+
+
+def record_refused(desk: Desk, handle: Handle, fact: RecordRefused) -> None:
+    """What its record says cannot be true, so its silence may be untrue, too."""
+    desk.outbox.report_worker("worker.record_refused", handle, fault=fact.fault)
+    liveness.distrust(desk, handle)
 
 
 def _part(desk: Desk, handle: Handle, was: SlotState, reason: str, grace_s: float) -> None:
