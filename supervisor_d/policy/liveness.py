@@ -15,7 +15,7 @@ from typing import Final
 
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import UP
-from supervisor_d.policy.slot import Alarm, Fate, Handle, Trouble
+from supervisor_d.policy.slot import Alarm, Departure, Fate, Handle, Trouble
 from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import (
     Instant,
@@ -152,7 +152,7 @@ def excuse(desk: Desk, handle: Handle) -> None:
     """
     if handle.trouble is not None:
         _clear(desk, handle, desk.now - handle.trouble.beat_at)
-    handle.finished = True
+    handle.depart(Departure.FINISHED)
     handle.alarms.pop(Alarm.LOOK, None)
 
 

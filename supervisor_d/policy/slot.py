@@ -67,6 +67,18 @@ class Fate(enum.Enum):
     ILLEGAL = "illegal_transition"
 
 
+class Departure(enum.IntEnum):
+    """How far a worker is in leaving in order, as it says itself; each step includes those before it."""
+
+    NONE = 0
+    ANNOUNCED = 1
+    """It has said that it leaves, and closed its listeners."""
+    FINISHED = 2
+    """Its requests are over: its beats do not count any more, as its lifespan shutdown may block its event loop."""
+    DRAINED = 3
+    """Its event loop has ended; the exit follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A silence that passed the soft limit. `beat_at` is the last beat before it; kill_at is the hard limit.
@@ -95,13 +107,9 @@ class Handle:
     spawned_at: Instant | None = None
     ready_at: Instant | None = None
     serves: bool = False
-    has_left: bool = False
-    """It has said that it leaves, and closed its listeners."""
-    finished: bool = False
-    """Its requests are over: its beats do not count any more, as its lifespan shutdown may block its event loop."""
+    departure: Departure = Departure.NONE
     distrusted: bool = False
     """Its record said what cannot be true: that it does not beat may be untrue, too."""
-    drained: bool = False
     pipe_closed: bool = False
     held: bool = False
     """The place is kept for a successor in the same slot, which comes when this process is gone."""
@@ -142,8 +150,8 @@ class Handle:
         self.generation = generation
         self.pid = self.ready_at = self.fate = self.baseline = self.trouble = None
         self.spawned_at = now
-        self.serves = self.has_left = self.finished = self.drained = self.pipe_closed = False
-        self.held = self.extended = self.left_behind = self.distrusted = False
+        self.departure = Departure.NONE
+        self.serves = self.pipe_closed = self.held = self.extended = self.left_behind = self.distrusted = False
         self.reason = ""
 
     def arm(self, alarm: Alarm, at: float) -> None:
@@ -151,6 +159,22 @@ class Handle:
         self.alarms.pop(alarm, None)
         if at < math.inf:
             self.alarms[alarm] = Instant(at)
+
+    def depart(self, step: Departure) -> None:
+        """It has taken this step; a late message about an earlier one takes nothing back."""
+        self.departure = max(self.departure, step)
+
+    @property
+    def has_left(self) -> bool:
+        return self.departure >= Departure.ANNOUNCED
+
+    @property
+    def finished(self) -> bool:
+        return self.departure >= Departure.FINISHED
+
+    @property
+    def drained(self) -> bool:
+        return self.departure is Departure.DRAINED
 
     @property
     def alive(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from supervisor_d.policy import liveness, worker_actions
 from supervisor_d.policy.lifecycle import LEAVING, Cause
 from supervisor_d.policy.outbox import worker_report
-from supervisor_d.policy.slot import Alarm, Fate, Handle
+from supervisor_d.policy.slot import Alarm, Departure, Fate, Handle
 from supervisor_d.policy.state import Desk
 from supervisor_d.vocabulary import (
     TERMINATE_GRACE_S,
@@ -81,7 +81,7 @@ def draining(desk: Desk, handle: Handle) -> None:
     """It says that it finishes; where nobody asked for that, it is leaving by itself."""
     was = handle.state
     handle.move(Cause.DRAINING, desk.now)
-    handle.has_left = True
+    handle.depart(Departure.ANNOUNCED)
     if was not in LEAVING:
         finish_s = desk.terms.graceful_timeout if handle.ready_at is not None else 0.0
         _part(desk, handle, was, "left unasked", finish_s + TERMINATE_GRACE_S)
@@ -105,13 +105,13 @@ def drained(desk: Desk, handle: Handle) -> None:
     was = handle.state
     handle.move(Cause.DRAINED, desk.now)
     if handle.state is SlotState.DRAINING:
-        handle.finished = handle.drained = True
+        handle.depart(Departure.DRAINED)
         handle.trouble = None
         for alarm in (Alarm.LOOK, Alarm.RECORD, Alarm.STACKS):
             handle.alarms.pop(alarm, None)
         desk.outbox.report_worker("worker.drained", handle)
     elif was not in LEAVING:
-        handle.has_left = True
+        handle.depart(Departure.ANNOUNCED)
         _part(desk, handle, was, "left unasked", TERMINATE_GRACE_S)
 
 
