@@ -24,7 +24,7 @@ from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, View
 from supervisor_d.control.socket_path import places
 from supervisor_d.deferred_imports import AFTER_S, import_late
 from supervisor_d.faults import FaultBarrier
-from supervisor_d.host.control.server import ControlSocket
+from supervisor_d.host.control.server import ControlServer
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.journal.condensed_log import CondensedLog
 from supervisor_d.host.journal.event_ring import Journal
@@ -88,7 +88,7 @@ def run_daemon(resolved: Resolved) -> int:
 class Daemon:
     """Everything the master is made of; opened and closed as one."""
 
-    _door: ControlSocket | None = None
+    _door: ControlServer | None = None
 
     def __init__(self, resolved: Resolved, journal: Journal, environ: Mapping[str, str]) -> None:
         self.started_at = clock.now()
@@ -257,7 +257,7 @@ class Daemon:
         if not candidates:
             return
         listener = open_control_listener(candidates)
-        self._door = ControlSocket(self._watcher, listener, self.view, self._journal)
+        self._door = ControlServer(self._watcher, listener, self.view, self._journal)
         self._closers.append(self._door.close)
         if listener.squatter:
             self._journal("control.squatted", address=self._door.address, reason=listener.squatter)
@@ -274,7 +274,7 @@ class Daemon:
         address, source = parse_address(daemon.admin_bind), str(self._resolved.provenance["admin_bind"])
         for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
             hosts = Hosts(bound_host(listener), frozenset(filter(None, daemon.admin_hosts.split(","))))
-            door = ControlSocket(self._watcher, listener, self.view, self._journal, Guard(hosts, OPEN_COMMANDS))
+            door = ControlServer(self._watcher, listener, self.view, self._journal, Guard(hosts, OPEN_COMMANDS))
             self._closers.append(door.close)
             for doubt in listener.doubts:
                 self._journal("socket.exposed", address=door.address, reason=doubt)

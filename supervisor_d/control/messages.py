@@ -11,6 +11,7 @@ from dataclasses import field
 from typing import Final
 
 from server_core.records import dataclass
+from supervisor_d.vocabulary import error_body
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -26,7 +27,7 @@ class Refused(Exception):
         self.allow = allow
 
     def as_reply(self) -> Reply:
-        return json_reply(self.status, {"error": self.reason}, (("Allow", self.allow),) if self.allow else ())
+        return json_reply(self.status, error_body(self.reason), (("Allow", self.allow),) if self.allow else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from supervisor_d.log import Log
 from supervisor_d.settings.declaration import DaemonSettings
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import (
+    FAULTED,
     Answer,
     CheckMemory,
     CloseListeners,
@@ -65,13 +66,12 @@ from supervisor_d.vocabulary import (
     TerminateOrphans,
     TerminateWorker,
     Ticket,
+    error_body,
 )
 
 T = TypeVar("T")
 
 REFUSALS: Final = (OSError, SupervisorError)
-
-FAULTY: Final = "the daemon failed at this; its log and `ctl incidents` say how"
 
 
 def _template(daemon: DaemonSettings) -> Template:
@@ -155,7 +155,7 @@ class Performer:
     def fail(self, fact: Fact) -> None:
         """Answer who waits for what comes of a fact that could not be decided."""
         ticket: Ticket | None = getattr(fact, "ticket", None)
-        self._answer(ticket, 500, {"error": FAULTY})
+        self._answer(ticket, 500, error_body(FAULTED))
 
     def _attempt(self, order: Order, call: Callable[[], None]) -> None:
         try:
@@ -163,7 +163,7 @@ class Performer:
         except REFUSALS as error:
             self._with.log("order.failed", order=repr(order), error=str(error))
             if isinstance(order, RecordIncident):
-                self._answer(order.ticket, 500, {"error": str(error)})
+                self._answer(order.ticket, 500, error_body(str(error)))
 
     def _prepare_generation(self, order: PrepareGeneration) -> None:
         needed = {child.generation for child in self._with.children}
@@ -277,7 +277,7 @@ class Performer:
         if child is not None:
             status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s, order.stacks)
         else:
-            status, body = 409, {"error": f"slot {order.slot} has no process any more"}
+            status, body = 409, error_body(f"slot {order.slot} has no process any more")
         self._answer(order.ticket, status, body)
 
     def _close_listeners(self, order: CloseListeners) -> None:

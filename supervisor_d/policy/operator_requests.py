@@ -81,7 +81,7 @@ class Requests:
         if ticket is not None:
             self._desk.outbox.open.add(ticket)
         if self.shutdown is not None and not while_stopping:
-            self._desk.outbox.answer(ticket, 409, error=STOPPING)
+            self._desk.outbox.refuse(ticket, 409, STOPPING)
             return False
         return True
 
@@ -107,7 +107,7 @@ class Requests:
             self.end_reload()
         for waiting in self._waiting.values():
             for ticket in waiting.tickets:
-                desk.outbox.answer(ticket, 409, error=STOPPING)
+                desk.outbox.refuse(ticket, 409, STOPPING)
         self._waiting.clear()
         self._recycling.cancel(desk, STOPPING)
         delay_s = desk.terms.shutdown_delay if exit_code == EXIT_OK else 0.0
@@ -123,7 +123,7 @@ class Requests:
     def refuse_open(self, reason: str) -> None:
         """Nobody is left to answer the tickets that are still open."""
         for ticket in sorted(self._desk.outbox.open):
-            self._desk.outbox.answer(ticket, 409, error=reason)
+            self._desk.outbox.refuse(ticket, 409, reason)
 
     def begin_reload(self) -> None:
         """Begin the reload that waits, if one does and a worker was ready once: before that there is no going back."""
@@ -155,7 +155,7 @@ class Requests:
             if handle.alive and handle.birth == dump.birth:
                 desk.outbox.add(RecordIncident(dump.slot, "dump", 0.0, desk.outbox.close(dump.ticket)))
             else:
-                desk.outbox.answer(dump.ticket, 409, error=f"the worker in slot {dump.slot} is gone")
+                desk.outbox.refuse(dump.ticket, 409, f"the worker in slot {dump.slot} is gone")
 
     def stop_as_asked(self, request: StopRequested) -> None:
         self._desk.outbox.answer(request.ticket, 202, stopping=True)
@@ -178,7 +178,7 @@ class Requests:
             desk.outbox.report(
                 "fleet.scale_refused", wanted=new, target=old, reason=refused, origin=str(request.origin)
             )
-            desk.outbox.answer(request.ticket, 409, error=refused)
+            desk.outbox.refuse(request.ticket, 409, refused)
             return
         desk.sizing.is_overruled = True
         if new != old:
@@ -198,12 +198,12 @@ class Requests:
         desk = self._desk
         handle = desk.fleet.slots.get(request.slot)
         if handle is None or handle.state is SlotState.EMPTY:
-            desk.outbox.answer(request.ticket, 404, error=f"there is no worker in slot {request.slot}")
+            desk.outbox.refuse(request.ticket, 404, f"there is no worker in slot {request.slot}")
         elif handle.state is SlotState.BACKOFF:
             worker_actions.spawn(desk, handle, handle.generation)
             desk.outbox.answer(request.ticket, 202, slot=handle.slot, state=handle.state.value)
         elif handle.coming or handle.state in LEAVING:
-            desk.outbox.answer(request.ticket, 409, error=f"slot {handle.slot} is {handle.state.value}")
+            desk.outbox.refuse(request.ticket, 409, f"slot {handle.slot} is {handle.state.value}")
         else:
             self._recycling.ask(desk, handle, f"asked for: {request.origin}", ticket=request.ticket)
 
@@ -211,9 +211,9 @@ class Requests:
         desk = self._desk
         handle = desk.fleet.slots.get(request.slot)
         if handle is None or not handle.alive:
-            desk.outbox.answer(request.ticket, 404, error=f"there is no worker in slot {request.slot}")
+            desk.outbox.refuse(request.ticket, 404, f"there is no worker in slot {request.slot}")
         elif handle.state is SlotState.SPAWNING:
-            desk.outbox.answer(request.ticket, 409, error=f"slot {handle.slot} is {handle.state.value}")
+            desk.outbox.refuse(request.ticket, 409, f"slot {handle.slot} is {handle.state.value}")
         else:
             desk.outbox.add(RequestStacks(handle.slot))
             at = Instant(desk.now + worker_actions.STACKS_S)

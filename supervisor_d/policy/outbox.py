@@ -7,7 +7,7 @@ not open (answered already, or its requester hung up) is not said.
 from __future__ import annotations
 
 from supervisor_d.policy.slot import Handle
-from supervisor_d.vocabulary import Answer, Order, Report, TellProgress, Ticket
+from supervisor_d.vocabulary import Answer, Order, Report, TellProgress, Ticket, error_body
 
 
 class Outbox:
@@ -35,6 +35,10 @@ class Outbox:
         if ticket in self.open:
             self.open.discard(ticket)
             self.add(Answer(ticket, status, body))
+
+    def refuse(self, ticket: Ticket | None, status: int, reason: str) -> None:
+        """Answer that it is not done, and why."""
+        self.answer(ticket, status, **error_body(reason))
 
     def close(self, ticket: Ticket | None) -> Ticket | None:
         """The ticket if it is open, for an order that answers it."""

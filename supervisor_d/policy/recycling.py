@@ -143,6 +143,6 @@ class Recycling:
         """Nobody is replaced any more."""
         for entry in ([self.active] if self.active else []) + self.queue:
             for ticket in entry.tickets:
-                desk.outbox.answer(ticket, 409, error=reason)
+                desk.outbox.refuse(ticket, 409, reason)
         self.queue.clear()
         self.active = None

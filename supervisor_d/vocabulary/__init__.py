@@ -75,6 +75,7 @@ from supervisor_d.vocabulary.orphans import (
     WorkerEnd,
 )
 from supervisor_d.vocabulary.values import (
+    FAULTED,
     TERMINATE_GRACE_S,
     Change,
     Generation,
@@ -86,9 +87,11 @@ from supervisor_d.vocabulary.values import (
     Slot,
     Terms,
     Ticket,
+    error_body,
 )
 
 __all__ = [
+    "FAULTED",
     "TERMINATE_GRACE_S",
     "Answer",
     "Change",
@@ -161,4 +164,5 @@ __all__ = [
     "WorkerReady",
     "WorkerSpawned",
     "WorkerStarted",
+    "error_body",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import NewType
+from typing import Final, NewType
 
 from server_core.contract.spec import TERMINATE_GRACE_S as TERMINATE_GRACE_S
 from server_core.records import dataclass
@@ -107,3 +107,12 @@ class Terms:
     def silence_s(self) -> float:
         """The longest that a worker's event loop may be silent; infinite where `timeout` is off."""
         return self.timeout or math.inf
+
+
+FAULTED: Final = "the daemon failed at this; its log and `ctl incidents` say how"
+"""What a client is told whose request met a mistake of ours."""
+
+
+def error_body(reason: str, **more: object) -> dict[str, object]:
+    """The object of every answer of the control API that is no success: one sentence under `error`, then the rest."""
+    return {"error": reason, **more}

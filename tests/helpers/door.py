@@ -14,7 +14,7 @@ from supervisor_d import clock
 from supervisor_d.control.snapshot import View
 from supervisor_d.control.socket_path import socket_address
 from supervisor_d.faults import FaultBarrier
-from supervisor_d.host.control.server import ControlSocket
+from supervisor_d.host.control.server import ControlServer
 from supervisor_d.host.reactor import READ, WRITE, Watcher
 from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant, RequesterGone, Started
@@ -105,7 +105,7 @@ class Door:
         self._clients: list[Client] = []
         self._is_shut = False
         listener = open_control_listener((str(place),))
-        self.control = ControlSocket(self.watcher, listener, self._show, self.log)
+        self.control = ControlServer(self.watcher, listener, self._show, self.log)
 
     def client(self) -> Client:
         client = Client(self.watcher, self.control.address)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_d.control.peer import Peer
-from supervisor_d.host.control import refusal_log, server
+from supervisor_d.host.control import connection, refusal_log, server
 from supervisor_d.vocabulary import DumpRequested, ReloadRequested, ScaleRequested, StopRequested
 from tests.helpers.door import Client, Door
 
@@ -278,7 +278,7 @@ def test_a_thousand_garbage_requests_are_each_answered_but_do_not_fill_the_log(
 
 
 def test_a_request_that_never_ends_is_refused_at_its_deadline(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "REQUEST_TIMEOUT_S", 0.1)
     client = door.client()
     client.send(b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Le")
     assert answered(door, client).status == 408
@@ -286,7 +286,7 @@ def test_a_request_that_never_ends_is_refused_at_its_deadline(door: Door, monkey
 
 
 def test_a_request_that_comes_byte_by_byte_has_the_same_deadline(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connection, "REQUEST_TIMEOUT_S", 0.2)
     client = door.client()
     sent = 0
 
@@ -348,7 +348,7 @@ def test_when_everybody_waits_for_an_answer_the_newcomer_is_refused(door: Door) 
 
 
 def test_a_client_that_does_not_read_its_answer_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "WRITE_TIMEOUT_S", 0.1)
     door.view = replace(door.view, incidents=[{"id": 1, "stacks": "x" * 4_000_000}])
     client = door.client()
     client.reads = False
@@ -379,7 +379,7 @@ def test_a_follower_that_does_not_read_is_dropped_before_it_costs_much_memory(do
     client.reads = True
     client.watch()
     door.run_until(lambda: client.ended)
-    assert len(client.answer) < server.FOLLOWER_UNREAD_MAX + 1_000_000
+    assert len(client.answer) < connection.FOLLOWER_UNREAD_MAX + 1_000_000
     assert answers_others(door)
 
 
