@@ -45,6 +45,7 @@ DAEMON_FLOORS: Final = (
     ("launch",),
     ("daemon",),
     ("master", "policy", "host.order_executor", "host.control", "boot_failure", "deferred_imports"),
+    ("host.worker_spawner",),
     ("host.generations", "host.observation", "host.deferred_work"),
     ("host.processes", "host.sockets", "host.journal", "host.tls_copies"),
     ("host.system", "host.unix_sockets"),

@@ -1,12 +1,9 @@
 """Orders become calls, by table; what fails comes back as a fact or is reported. Host side, no judgement.
 
-What takes milliseconds (a process, a walk through its memory) is a chore for the next turns of the loop. A worker that
-is ordered to end before its turn to be born has come is not born: that is told as SpawnFailed.
+What takes milliseconds (a process: worker_spawner.py; a walk through its memory) is put off to later turns of the loop.
 
 A failed order must not end the master: whatever the system can refuse (descriptors, processes, memory, a file) is an
 OSError, and what we refuse ourselves is a SupervisorError. Anything else is a mistake of ours: see faults.py.
-
-Length: a row of the table, and a name to import, for each order there is.
 """
 
 from __future__ import annotations
@@ -14,27 +11,25 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
-from server_core.contract.spec import STACKS_SIGNAL, Template, WorkerSpec, encode
+from server_core.contract.spec import STACKS_SIGNAL, encode
 from server_core.records import dataclass
 from server_core.tls.checks import tls_expiries
 from supervisor_d import clock
-from supervisor_d.errors import SupervisorError
 from supervisor_d.host.deferred_work import Chores
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.processes.prefork import CALLED_OFF, Nursery
+from supervisor_d.host.processes.prefork import Nursery
 from supervisor_d.host.processes.process_table import Children
 from supervisor_d.host.processes.spawn import hand_over
 from supervisor_d.host.reactor import Watcher
 from supervisor_d.host.sockets.listeners import Listeners
-from supervisor_d.host.system.standard_streams import has_terminal
+from supervisor_d.host.worker_spawner import REFUSALS, SpawnEquipment, WorkerSpawner
 from supervisor_d.log import Log
-from supervisor_d.settings.declaration import DaemonSettings
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import (
     FAULTED,
@@ -60,7 +55,6 @@ from supervisor_d.vocabulary import (
     RequestStacks,
     ServeWorker,
     Slot,
-    SpawnFailed,
     SpawnWorker,
     TellProgress,
     TerminateOrphans,
@@ -70,15 +64,6 @@ from supervisor_d.vocabulary import (
 )
 
 T = TypeVar("T")
-
-REFUSALS: Final = (OSError, SupervisorError)
-
-
-def _template(daemon: DaemonSettings) -> Template:
-    """What is imported before workers are forked. `preload` goes further, and has the last word."""
-    if daemon.preload:
-        return Template.APPLICATION
-    return Template.SERVER if daemon.template else Template.NONE
 
 
 class Door(Protocol):
@@ -108,6 +93,12 @@ class Equipment:
     identity: Identity | None = None
     """What workers are to be; None: what we are."""
 
+    @property
+    def for_spawning(self) -> SpawnEquipment:
+        return SpawnEquipment(
+            self.name, self.watcher, self.log, self.listeners, self.scoreboard, self.nursery, self.generations
+        )
+
 
 def _row(kind: type[T], call: Callable[[T], None]) -> tuple[type, Callable[[Order], None]]:
     """One row of the table: the type checker sees that the call takes what the row is for."""
@@ -120,12 +111,12 @@ class Performer:
     def __init__(self, equipment: Equipment) -> None:
         self._with = equipment
         self._chores = Chores(equipment.watcher)
-        self._unborn: dict[Slot, SpawnWorker] = {}
+        self._spawner = WorkerSpawner(equipment.for_spawning, self._chores)
         self.table: Mapping[type, Callable[[Order], None]] = dict(
             (
                 _row(PrepareGeneration, self._prepare_generation),
                 _row(DiscardGeneration, self._discard_generation),
-                _row(SpawnWorker, self._spawn_worker),
+                _row(SpawnWorker, self._spawner.spawn),
                 _row(ServeWorker, lambda order: self._send(order.slot, encode("serve"))),
                 _row(ParkWorker, lambda order: self._send(order.slot, encode("park"))),
                 _row(DrainWorker, self._drain_worker),
@@ -167,7 +158,7 @@ class Performer:
 
     def _prepare_generation(self, order: PrepareGeneration) -> None:
         needed = {child.generation for child in self._with.children}
-        needed |= {spawn.generation for spawn in self._unborn.values()}
+        needed |= self._spawner.generations
         try:
             self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
             self.hand_over_access_log()
@@ -181,45 +172,8 @@ class Performer:
         self._with.generations.discard(order.generation)
         self._with.nursery.tidy()
 
-    def _spawn_worker(self, order: SpawnWorker) -> None:
-        self._unborn[order.slot] = order
-        self._chores.add(lambda: self._bear(order))
-
-    def _bear(self, order: SpawnWorker) -> None:
-        if self._unborn.get(order.slot) is not order:
-            return  # called off; perhaps the slot has been given another order to spawn since
-        del self._unborn[order.slot]
-        try:
-            self._with.generations.settle(order.generation, self._with.log)
-            self._with.nursery.bear(self._spec(order))
-        except REFUSALS as error:
-            self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
-
-    def _spec(self, order: SpawnWorker) -> WorkerSpec:
-        has = self._with
-        configuration = has.generations[order.generation]
-        return WorkerSpec(
-            slot=order.slot,
-            generation=order.generation,
-            name=has.name,
-            listeners=has.listeners.specs,
-            record_fd=has.scoreboard.renew(order.slot, order.generation),
-            loads_fd=has.scoreboard.loads_fd,
-            beat_s=configuration.terms.beat_s,
-            watch_s=configuration.terms.watch_s,
-            settings=configuration.location.server,
-            directory=configuration.location.directory,
-            search=configuration.location.search,
-            terminal=configuration.terms.workers == 1 and order.index == 0 and has_terminal(),
-            template=_template(configuration.settings.daemon),
-            index=order.index,
-            tls_fds=configuration.tls.descriptors,
-        )
-
     def _signal(self, slot: Slot, number: int) -> None:
-        if self._unborn.pop(slot, None) is not None:
-            self._with.watcher.tell(SpawnFailed(slot, CALLED_OFF))
-        elif not self._with.nursery.call_off(slot):
+        if not self._spawner.call_off(slot):
             self._with.children.signal(slot, number)
 
     def _drain_worker(self, order: DrainWorker) -> None:
