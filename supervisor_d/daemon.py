@@ -1,7 +1,4 @@
-"""The assembly: settings in, a running daemon, an exit code out. What is joined here knows nothing of each other.
-
-Length: every part is made, opened and closed here.
-"""
+"""The assembly: settings in, a running daemon, an exit code out. What is joined here knows nothing of each other."""
 
 from __future__ import annotations
 
@@ -10,9 +7,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Mapping
-from functools import partial
 
-from server_core.contract.spec import Figures, Template
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.tls.checks import load_tls, tls_expiries
 from supervisor_d import clock
@@ -20,7 +15,6 @@ from supervisor_d._version import __version__
 from supervisor_d.boot_failure import LastBootFailure
 from supervisor_d.control.commands import OPEN_COMMANDS
 from supervisor_d.control.hosts import Guard, Hosts
-from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, View
 from supervisor_d.control.socket_path import places
 from supervisor_d.deferred_imports import AFTER_S, import_late
 from supervisor_d.faults import FaultBarrier
@@ -31,7 +25,6 @@ from supervisor_d.host.journal.event_ring import Journal
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
-from supervisor_d.host.observation.shared_memory import saved_bytes
 from supervisor_d.host.order_executor import Equipment, Performer
 from supervisor_d.host.processes.interpreter import worker_environment
 from supervisor_d.host.processes.oom_score import OomScore
@@ -56,9 +49,9 @@ from supervisor_d.settings.resolve import Resolved
 from supervisor_d.settings.sources.links import links
 from supervisor_d.settings.sources.provenance import Origin
 from supervisor_d.settings.values.address import parse_address
-from supervisor_d.settings.values.identity import identity_of, own_identity
-from supervisor_d.vocabulary import Instant, MasterFailing, Pid, RecordRefused, Slot, Started
-from supervisor_d.vocabulary.status import SlotState, Status
+from supervisor_d.settings.values.identity import identity_of
+from supervisor_d.snapshot_source import SnapshotSource
+from supervisor_d.vocabulary import Instant, MasterFailing, RecordRefused, Started
 
 
 def run_daemon(resolved: Resolved) -> int:
@@ -197,67 +190,13 @@ class Daemon:
         while self._closers:
             self._closers.pop()()
 
-    def view(self) -> View:
-        """This moment, for the reading commands."""
-        now = clock.now()
-        status = self._policy.status(now)
-        return View(
-            name=self._settings.daemon.name,
-            version=__version__,
-            app=self._settings.server.app,
-            pid=Pid(os.getpid()),
-            started_at=self.started_at,
-            now=now,
-            wall=clock.wall(),
-            status=status,
-            figures=self._figures(),
-            retired=self._scoreboard.retired,
-            rss_bytes=self._observer.rss_bytes(),
-            listeners=self._listeners.specs,
-            identity=self._identity or own_identity(),
-            master_uid=os.geteuid(),
-            config=tuple(ConfigRow(*row) for row in self._generations.rows()),
-            capacity=self._capacity(),
-            events=tuple(self._journal.ring),
-            event_counts=dict(self._journal.counts),
-            incidents=tuple(self._incidents),
-            template=self._forking(Template.SERVER, status),
-            preload=self._forking(Template.APPLICATION, status),
-        )
-
-    def _forking(self, kind: Template, status: Status) -> Forking | None:
-        number = self._generations.newest_number
-        ready = {slot.slot for slot in status.slots if slot.state is SlotState.READY and slot.generation == number}
-        home = self._nursery.home(number)
-        if home is None and kind is Template.APPLICATION and self._generations[number].settings.daemon.preload:
-            return Forking(number, None, None)
-        if home is None or home.kind is not kind:
-            return None
-        pid = home.template.pid if home.template is not None else None
-        forked = [child.pid for child in self._children if child.slot in ready and child.process is None]
-        return Forking(number, pid, home.refusal, partial(saved_bytes, pid, forked))
-
-    def _capacity(self) -> Capacity:
-        counted, memory = self._generations.newest.capacity, self._cgroup.memory()
-        told = None
-        if memory is not None:
-            told = {
-                "limit_bytes": memory.limit_bytes,
-                "used_bytes": memory.used_bytes,
-                "spare_bytes": memory.spare_bytes,
-            }
-        return Capacity(counted.count, counted.reasons, told)
-
-    def _figures(self) -> dict[Slot, Figures]:
-        return {child.slot: self._scoreboard.figures(child.slot) for child in self._children}
-
     def _open_door(self) -> None:
         daemon = self._settings.daemon
         candidates = places(daemon.control_socket, daemon.name, self._environ, os.geteuid())
         if not candidates:
             return
         listener = open_control_listener(candidates)
-        self._door = ControlServer(self._watcher, listener, self.view, self._journal)
+        self._door = ControlServer(self._watcher, listener, self._snapshot_source().view, self._journal)
         self._closers.append(self._door.close)
         if listener.squatter:
             self._journal("control.squatted", address=self._door.address, reason=listener.squatter)
@@ -274,7 +213,9 @@ class Daemon:
         address, source = parse_address(daemon.admin_bind), str(self._resolved.provenance["admin_bind"])
         for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
             hosts = Hosts(bound_host(listener), frozenset(filter(None, daemon.admin_hosts.split(","))))
-            door = ControlServer(self._watcher, listener, self.view, self._journal, Guard(hosts, OPEN_COMMANDS))
+            door = ControlServer(
+                self._watcher, listener, self._snapshot_source().view, self._journal, Guard(hosts, OPEN_COMMANDS)
+            )
             self._closers.append(door.close)
             for doubt in listener.doubts:
                 self._journal("socket.exposed", address=door.address, reason=doubt)
@@ -285,6 +226,23 @@ class Daemon:
         self._scoreboard.retire(child.slot)
         self._orphans.worker_ended(child.slot, child.pid, code)
         return self._oom_kills.account_for(killed_unasked=code == -signal.SIGKILL and not child.is_kill_ordered)
+
+    def _snapshot_source(self) -> SnapshotSource:
+        return SnapshotSource(
+            settings=self._settings,
+            started_at=self.started_at,
+            status=self._policy.status,
+            scoreboard=self._scoreboard,
+            observer=self._observer,
+            listeners=self._listeners,
+            identity=self._identity,
+            generations=self._generations,
+            cgroup=self._cgroup,
+            journal=self._journal,
+            incidents=self._incidents,
+            nursery=self._nursery,
+            children=self._children,
+        )
 
     def _equipment(self) -> Equipment:
         return Equipment(
