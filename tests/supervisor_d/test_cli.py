@@ -317,6 +317,17 @@ def test_a_restart_that_fails_shows_the_traceback(door: Door) -> None:
     assert result.stderr.splitlines() == ["Traceback: boom", "supervisor-d: it could not boot"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes started meanwhile end by SIGINT, also where this one was started ignoring it, as a shell's `&` does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # execve(2) makes it the default for a child
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_followed_events_are_shown_as_they_come_until_interrupted(door: Door) -> None:
     command = [sys.executable, "-m", "supervisor_d", "ctl", "--socket", door.control.address, "events", "--follow"]
     shown = b""
@@ -337,7 +348,10 @@ def test_followed_events_are_shown_as_they_come_until_interrupted(door: Door) ->
         finally:
             door.watcher.forget(output)
             process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()  # else the context would wait for one that does not end
     assert b"slot=3" in shown
 
 
