@@ -25,13 +25,13 @@ from supervisor_d.host.journal.event_ring import Journal
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
-from supervisor_d.host.order_executor import Equipment, Performer
+from supervisor_d.host.order_executor import Equipment, OrderExecutor
 from supervisor_d.host.processes.interpreter import worker_environment
 from supervisor_d.host.processes.oom_score import OomScore
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.processes.prefork import Nursery
-from supervisor_d.host.processes.process_table import Child, Children
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.processes.prefork import PreforkFactory
+from supervisor_d.host.processes.process_table import Child, ProcessTable
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.sockets.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.sockets.binding import binding_of
 from supervisor_d.host.sockets.control_listener import open_control_listener
@@ -93,26 +93,26 @@ class Daemon:
         self._identity = identity_of(self._settings.daemon.user, self._settings.daemon.group)
         self._binding = binding_of(resolved, self._identity)
         self._barrier = FaultBarrier(journal, self._keep_fault, self._give_up)
-        self._watcher = Watcher(self._barrier)
-        self._listener_watch = ListenerWatch(self._watcher, journal, may_rebind=self._settings.daemon.unix_rebind)
+        self._reactor = Reactor(self._barrier)
+        self._listener_watch = ListenerWatch(self._reactor, journal, may_rebind=self._settings.daemon.unix_rebind)
         self._listeners = Listeners(journal, self._listener_watch.forget)
         self._generations = Generations(resolved, self._identity)
-        self._scoreboard = Scoreboard(lambda slot, fault: self._watcher.tell(RecordRefused(slot, fault)))
+        self._scoreboard = Scoreboard(lambda slot, fault: self._reactor.tell(RecordRefused(slot, fault)))
         self._cgroup = Cgroup()
         self._oom_kills = OomKills(self._cgroup)
         self._oom_score = OomScore()
-        self._condensed = CondensedLog(journal, self._watcher)
-        self._children = Children(
-            self._watcher,
+        self._condensed = CondensedLog(journal, self._reactor)
+        self._children = ProcessTable(
+            self._reactor,
             self._condensed,
             worker_environment(environ),
             self._account_for,
             after_start=self._oom_score.expose,
             identity=self._identity,
         )
-        self._orphans = Orphans(self._watcher, self._children)
-        self._nursery = Nursery(
-            self._watcher,
+        self._orphans = Orphans(self._reactor, self._children)
+        self._prefork = PreforkFactory(
+            self._reactor,
             self._children,
             journal,
             newest=lambda: self._generations.newest_number,
@@ -120,9 +120,9 @@ class Daemon:
         )
         self._observer = Observer(self._children, self._scoreboard, self._cgroup)
         self._incidents = Incidents(self._scoreboard, journal)
-        self._signals = Signals(self._watcher, journal, self._children.reap_all)
+        self._signals = Signals(self._reactor, journal, self._children.reap_all)
         self._policy = Supervisor(self._generations[FIRST].terms, seed=int.from_bytes(os.urandom(4)))
-        self._closers: list[Callable[[], object]] = [self._watcher.close, self._generations.close]
+        self._closers: list[Callable[[], object]] = [self._reactor.close, self._generations.close]
 
     def open(self) -> None:
         """Take signals, open listeners and door, and tell the policy. Raises SupervisorError."""
@@ -135,10 +135,10 @@ class Daemon:
         if self._identity is None and is_unconfined():
             self._journal("master.unconfined", reason=UNCONFINED)
         self._closers.append(self._scoreboard.close)
-        self.announcer.open(self._watcher, self._environ)
+        self.announcer.open(self._reactor, self._environ)
         self._closers.append(self.announcer.close)
         self._closers += (self._condensed.flush, self._orphans.close, self._children.abandon)
-        self._closers += (self._nursery.finish, self._listeners.close)
+        self._closers += (self._prefork.finish, self._listeners.close)
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
         self._listener_watch.open(self._listeners, self._renew)
@@ -159,12 +159,12 @@ class Daemon:
         first = self._generations[FIRST]
         for expiry in tls_expiries(first.location.server, clock.wall(), first.tls.descriptors):
             self._journal(expiry.event, **expiry.facts)
-        self._watcher.tell(Started())
-        self._watcher.at(Instant(self.started_at + AFTER_S), self._complete)
+        self._reactor.tell(Started())
+        self._reactor.at(Instant(self.started_at + AFTER_S), self._complete)
         show = self.announcer.show if self.announcer.is_heard else None
-        performer = Performer(self._equipment())
-        performer.hand_over_access_log()
-        self.master = Master(self._policy, self._watcher, performer, self._barrier, show=show)
+        executor = OrderExecutor(self._equipment())
+        executor.hand_over_access_log()
+        self.master = Master(self._policy, self._reactor, executor, self._barrier, show=show)
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""
@@ -172,11 +172,11 @@ class Daemon:
         if renewed is not listener:
             with contextlib.suppress(OSError):  # ETOOMANYREFS (unix(7)): the reload that follows brings it to workers
                 self._children.take_on(renewed.spec)
-                self._nursery.take_on(renewed.spec)
+                self._prefork.take_on(renewed.spec)
         return renewed
 
     def _give_up(self, reason: str) -> None:
-        self._watcher.tell(MasterFailing(reason))
+        self._reactor.tell(MasterFailing(reason))
 
     def _keep_fault(self, what: str, error: str, traceback: str) -> None:
         self._incidents.record_fault(what, error, traceback)
@@ -196,7 +196,7 @@ class Daemon:
         if not candidates:
             return
         listener = open_control_listener(candidates)
-        self._door = ControlServer(self._watcher, listener, self._snapshot_source().view, self._journal)
+        self._door = ControlServer(self._reactor, listener, self._snapshot_source().view, self._journal)
         self._closers.append(self._door.close)
         if listener.squatter:
             self._journal("control.squatted", address=self._door.address, reason=listener.squatter)
@@ -214,7 +214,7 @@ class Daemon:
         for listener in open_admin_listeners(address, source, daemon.unix_mode, self._environ):
             hosts = Hosts(bound_host(listener), frozenset(filter(None, daemon.admin_hosts.split(","))))
             door = ControlServer(
-                self._watcher, listener, self._snapshot_source().view, self._journal, Guard(hosts, OPEN_COMMANDS)
+                self._reactor, listener, self._snapshot_source().view, self._journal, Guard(hosts, OPEN_COMMANDS)
             )
             self._closers.append(door.close)
             for doubt in listener.doubts:
@@ -240,19 +240,19 @@ class Daemon:
             cgroup=self._cgroup,
             journal=self._journal,
             incidents=self._incidents,
-            nursery=self._nursery,
+            prefork=self._prefork,
             children=self._children,
         )
 
     def _equipment(self) -> Equipment:
         return Equipment(
             name=self._settings.daemon.name,
-            watcher=self._watcher,
+            reactor=self._reactor,
             log=self._condensed,
             listeners=self._listeners,
             scoreboard=self._scoreboard,
             children=self._children,
-            nursery=self._nursery,
+            prefork=self._prefork,
             generations=self._generations,
             observer=self._observer,
             incidents=self._incidents,

@@ -48,15 +48,15 @@ class Master:
     def __init__(
         self,
         policy: Policy,
-        watcher: Waits,
-        performer: Performs,
+        reactor: Waits,
+        executor: Performs,
         barrier: Barrier,
         now: Callable[[], Instant] = clock.now,
         show: Callable[[Status], None] | None = None,
     ) -> None:
         self._policy = policy
-        self._watcher = watcher
-        self._performer = performer
+        self._reactor = reactor
+        self._performer = executor
         self._barrier = barrier
         self._now = now
         self._show = show
@@ -64,7 +64,7 @@ class Master:
     def run(self) -> int:
         """The exit code, once policy has one; facts that came together with the last one are not decided any more."""
         while self._policy.exit_code is None:
-            for fact in self._watcher.wait(self._policy.next_deadline):
+            for fact in self._reactor.wait(self._policy.next_deadline):
                 self._take(fact)
             if self._show is not None:
                 self._barrier.run("showing the status", self._tell)

@@ -10,15 +10,15 @@ from server_core.contract.spec import Figures, Template
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d._version import __version__
-from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, View
+from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, Snapshot
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.journal.event_ring import Journal
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
 from supervisor_d.host.observation.shared_memory import saved_bytes
-from supervisor_d.host.processes.prefork import Nursery
-from supervisor_d.host.processes.process_table import Children
+from supervisor_d.host.processes.prefork import PreforkFactory
+from supervisor_d.host.processes.process_table import ProcessTable
 from supervisor_d.host.sockets.listeners import Listeners
 from supervisor_d.host.system.cgroup import Cgroup
 from supervisor_d.settings.declaration import Settings
@@ -42,14 +42,14 @@ class SnapshotSource:
     cgroup: Cgroup
     journal: Journal
     incidents: Incidents
-    nursery: Nursery
-    children: Children
+    prefork: PreforkFactory
+    children: ProcessTable
 
-    def view(self) -> View:
+    def view(self) -> Snapshot:
         """This moment, for the reading commands."""
         now = clock.now()
         status = self.status(now)
-        return View(
+        return Snapshot(
             name=self.settings.daemon.name,
             version=__version__,
             app=self.settings.server.app,
@@ -76,14 +76,14 @@ class SnapshotSource:
     def _forking(self, kind: Template, status: Status) -> Forking | None:
         number = self.generations.newest_number
         ready = {slot.slot for slot in status.slots if slot.state is SlotState.READY and slot.generation == number}
-        home = self.nursery.home(number)
-        if home is None and kind is Template.APPLICATION and self.generations[number].settings.daemon.preload:
+        entry = self.prefork.entry(number)
+        if entry is None and kind is Template.APPLICATION and self.generations[number].settings.daemon.preload:
             return Forking(number, None, None)
-        if home is None or home.kind is not kind:
+        if entry is None or entry.kind is not kind:
             return None
-        pid = home.template.pid if home.template is not None else None
+        pid = entry.template.pid if entry.template is not None else None
         forked = [child.pid for child in self.children if child.slot in ready and child.process is None]
-        return Forking(number, pid, home.refusal, partial(saved_bytes, pid, forked))
+        return Forking(number, pid, entry.refusal, partial(saved_bytes, pid, forked))
 
     def _capacity(self) -> Capacity:
         counted, memory = self.generations.newest.capacity, self.cgroup.memory()

@@ -9,7 +9,7 @@ from typing import Literal
 from server_core.records import dataclass
 from supervisor_d.control.messages import Refused, Reply
 from supervisor_d.control.pages import Values
-from supervisor_d.control.snapshot import View
+from supervisor_d.control.snapshot import Snapshot
 from supervisor_d.vocabulary import Fact, Origin, Slot, Ticket
 
 
@@ -54,7 +54,7 @@ class Command:
     answer: str
     body: Mapping[str, Field] = field(default_factory=dict)
     query: Mapping[str, Field] = field(default_factory=dict)
-    read: Callable[[View, Values], Reply] | None = None
+    read: Callable[[Snapshot, Values], Reply] | None = None
     act: Callable[[Asked], Fact] | None = None
     is_open: bool = False
 

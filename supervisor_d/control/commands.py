@@ -1,7 +1,7 @@
 """The table of commands: what can be asked, what it may be asked with, and what becomes of it; pure.
 
 Dispatch, the help of `ctl` and the table in contrib/docs/CONTROL.md are all read from COMMANDS, so none of them can
-know a command that the others do not. A reading command renders the View. A writing one becomes a Fact with a
+know a command that the others do not. A reading command renders the Snapshot. A writing one becomes a Fact with a
 Ticket, and the policy answers it; nothing is decided here but whether the request is well-formed.
 """
 
@@ -17,7 +17,7 @@ from supervisor_d.control.command_types import Asked, Call, Command, Field
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.pages import Values, page
 from supervisor_d.control.snapshot import (
-    View,
+    Snapshot,
     capacity_object,
     config_object,
     readiness_object,
@@ -35,40 +35,40 @@ from supervisor_d.vocabulary import (
 )
 
 
-def read_status(view: View, _: Values) -> Reply:
+def read_status(view: Snapshot, _: Values) -> Reply:
     return json_reply(200, status_object(view))
 
 
-def read_workers(view: View, _: Values) -> Reply:
+def read_workers(view: Snapshot, _: Values) -> Reply:
     return json_reply(200, workers_object(view))
 
 
-def read_config(view: View, _: Values) -> Reply:
+def read_config(view: Snapshot, _: Values) -> Reply:
     return json_reply(200, config_object(view))
 
 
-def read_capacity(view: View, _: Values) -> Reply:
+def read_capacity(view: Snapshot, _: Values) -> Reply:
     return json_reply(200, capacity_object(view))
 
 
-def read_events(view: View, values: Values) -> Reply:
+def read_events(view: Snapshot, values: Values) -> Reply:
     return page(view.events, "seq", values).reply("events")
 
 
-def read_incidents(view: View, values: Values) -> Reply:
+def read_incidents(view: Snapshot, values: Values) -> Reply:
     return page(view.incidents, "id", values).reply("incidents")
 
 
-def read_metrics(view: View, _: Values) -> Reply:
+def read_metrics(view: Snapshot, _: Values) -> Reply:
     return Reply(200, metrics.exposition(view).encode(), metrics.CONTENT_TYPE)
 
 
-def read_health(view: View, _: Values) -> Reply:
+def read_health(view: Snapshot, _: Values) -> Reply:
     """The master answers: that is all there is to be healthy about."""
     return json_reply(200, {"healthy": True, "name": view.name, "pid": view.pid})
 
 
-def read_readiness(view: View, _: Values) -> Reply:
+def read_readiness(view: Snapshot, _: Values) -> Reply:
     return json_reply(200 if view.status.accepts_traffic else 503, readiness_object(view))
 
 

@@ -1,4 +1,4 @@
-"""The View as Prometheus' text exposition format, version 0.0.4; pure.
+"""The Snapshot as Prometheus' text exposition format, version 0.0.4; pure.
 
 Names carry base units and `_total` as Prometheus' own naming rules want them (https://prometheus.io/docs/practices/
 naming/), hence `_seconds` here where wires and logs say `_s`. Counters are sums over the workers that live and those
@@ -12,7 +12,7 @@ from typing import Final
 
 from server_core.contract.spec import LATENCY_BOUNDS_S, Figures
 from server_core.records import dataclass
-from supervisor_d.control.snapshot import View, beat_age_s
+from supervisor_d.control.snapshot import Snapshot, beat_age_s
 from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -60,18 +60,18 @@ class Family:
     samples: tuple[Sample, ...]
 
 
-def exposition(view: View) -> str:
+def exposition(view: Snapshot) -> str:
     """The whole answer to a scrape."""
     return "".join(line for family in families(view) for line in lines(family))
 
 
-def families(view: View) -> Iterator[Family]:
+def families(view: Snapshot) -> Iterator[Family]:
     yield from daemon_families(view)
     yield from counter_families(view)
     yield from worker_families(view)
 
 
-def daemon_families(view: View) -> Iterator[Family]:
+def daemon_families(view: Snapshot) -> Iterator[Family]:
     status = view.status
     told_states = [state for state in SlotState if state is not SlotState.EMPTY]
     by_state = {state: sum(slot.state is state for slot in status.slots) for state in told_states}
@@ -97,7 +97,7 @@ def daemon_families(view: View) -> Iterator[Family]:
     )
 
 
-def counter_families(view: View) -> Iterator[Family]:
+def counter_families(view: Snapshot) -> Iterator[Family]:
     everyone = [view.retired, *(view.figures.values())]
     yield counter("requests_total", "Requests begun.", sum(figures.requests_total for figures in everyone))
     yield Family(
@@ -130,7 +130,7 @@ def counter_families(view: View) -> Iterator[Family]:
         yield counter(name, help_text, view.event_counts.get(event, 0))
 
 
-def worker_families(view: View) -> Iterator[Family]:
+def worker_families(view: Snapshot) -> Iterator[Family]:
     """Gauges of each living worker, labelled by slot: bounded, unlike pids."""
     alive = [slot for slot in view.status.slots if slot.pid is not None]
     figures = {slot.slot: view.figures_of(slot) for slot in alive}

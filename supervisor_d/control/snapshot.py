@@ -1,7 +1,7 @@
 """What the reading commands may see, and how it looks as JSON; pure.
 
-`View` is taken once per request; nothing here can reach into a slot or a process. Field names of the objects are an
-interface (contrib/docs/CONTROL.md): fields may be added, never renamed. Durations are seconds as numbers, sizes are
+A `Snapshot` is taken once per request; nothing here can reach into a slot or a process. Field names of the objects are
+an interface (contrib/docs/CONTROL.md): fields may be added, never renamed. Durations are seconds as numbers, sizes are
 bytes, and points in time, which only people read, are ISO 8601 in UTC: a monotonic instant means nothing outside.
 """
 
@@ -52,7 +52,7 @@ class Forking:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Snapshot:
     """One moment of the daemon. `now` and `wall` are the same moment, monotonic and since the epoch.
 
     `figures` holds a slot's scoreboard record while its process is alive; once it is gone, its counters move to
@@ -102,7 +102,7 @@ def identity_object(identity: Identity, master_uid: int) -> dict[str, object]:
     }
 
 
-def status_object(view: View) -> dict[str, object]:
+def status_object(view: Snapshot) -> dict[str, object]:
     """The answer to GET /v1/status."""
     status = view.status
     return {
@@ -135,7 +135,7 @@ def forking_object(forking: Forking) -> dict[str, object]:
     }
 
 
-def workers_object(view: View) -> dict[str, object]:
+def workers_object(view: Snapshot) -> dict[str, object]:
     """The answer to GET /v1/workers."""
     return {
         "time": iso(view.wall),
@@ -144,12 +144,12 @@ def workers_object(view: View) -> dict[str, object]:
     }
 
 
-def config_object(view: View) -> dict[str, object]:
+def config_object(view: Snapshot) -> dict[str, object]:
     """The answer to GET /v1/config."""
     return {"settings": [{"name": row.name, "value": row.value, "source": row.source} for row in view.config]}
 
 
-def capacity_object(view: View) -> dict[str, object]:
+def capacity_object(view: Snapshot) -> dict[str, object]:
     """The answer to GET /v1/capacity; `room_for_more` is how many workers as large as the largest still fit."""
     told = next((row for row in view.config if row.name == "workers"), None)
     largest, memory, sizing = max(view.rss_bytes.values(), default=0), view.capacity.memory, view.status.sizing
@@ -166,7 +166,7 @@ def capacity_object(view: View) -> dict[str, object]:
     }
 
 
-def readiness_object(view: View) -> dict[str, object]:
+def readiness_object(view: Snapshot) -> dict[str, object]:
     """The body of GET /readyz; its status is 200 or 503."""
     return {
         "ready": view.status.accepts_traffic,
@@ -176,11 +176,11 @@ def readiness_object(view: View) -> dict[str, object]:
     }
 
 
-def slot_objects(view: View) -> list[dict[str, object]]:
+def slot_objects(view: Snapshot) -> list[dict[str, object]]:
     return [slot_object(view, slot) for slot in view.status.slots]
 
 
-def slot_object(view: View, slot: SlotStatus) -> dict[str, object]:
+def slot_object(view: Snapshot, slot: SlotStatus) -> dict[str, object]:
     """One slot; what is not known (no process, no beat yet) is null rather than zero."""
     figures = view.figures_of(slot)
     alive = slot.pid is not None
@@ -210,7 +210,7 @@ def beat_age_s(figures: Figures, now: Instant) -> float | None:
     return seconds(now - figures.loop_beat_at) if figures.loop_beat_at else None
 
 
-def last_exit_object(last_exit: LastExit, view: View) -> dict[str, object]:
+def last_exit_object(last_exit: LastExit, view: Snapshot) -> dict[str, object]:
     return {
         "cause": last_exit.cause,
         "exit_code": last_exit.exit_code,

@@ -9,20 +9,20 @@ from collections import deque
 from collections.abc import Callable
 
 from supervisor_d import clock
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 
 
-class Chores:
-    """A queue that the watcher works off, in order; descriptors and other deadlines have their turns in between."""
+class DeferredWork:
+    """A queue that the reactor works off, in order; descriptors and other deadlines have their turns in between."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self._queue: deque[Callable[[], None]] = deque()
 
     def add(self, chore: Callable[[], None]) -> None:
         self._queue.append(chore)
         if len(self._queue) == 1:
-            self._watcher.at(clock.now(), self._do_next)
+            self._reactor.at(clock.now(), self._do_next)
 
     def _do_next(self) -> None:
         try:
@@ -30,4 +30,4 @@ class Chores:
         finally:
             self._queue.popleft()
             if self._queue:
-                self._watcher.at(clock.now(), self._do_next)
+                self._reactor.at(clock.now(), self._do_next)

@@ -17,16 +17,16 @@ from server_core.contract.spec import STACKS_SIGNAL, encode
 from server_core.records import dataclass
 from server_core.tls.checks import tls_expiries
 from supervisor_d import clock
-from supervisor_d.host.deferred_work import Chores
+from supervisor_d.host.deferred_work import DeferredWork
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.processes.prefork import Nursery
-from supervisor_d.host.processes.process_table import Children
+from supervisor_d.host.processes.prefork import PreforkFactory
+from supervisor_d.host.processes.process_table import ProcessTable
 from supervisor_d.host.processes.spawn import hand_over
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.sockets.listeners import Listeners
 from supervisor_d.host.worker_spawner import REFUSALS, SpawnEquipment, WorkerSpawner
 from supervisor_d.log import Log
@@ -78,12 +78,12 @@ class Equipment:
     """Everything that orders are performed with."""
 
     name: str
-    watcher: Watcher
+    reactor: Reactor
     log: Log
     listeners: Listeners
     scoreboard: Scoreboard
-    children: Children
-    nursery: Nursery
+    children: ProcessTable
+    prefork: PreforkFactory
     generations: Generations
     observer: Observer
     incidents: Incidents
@@ -96,7 +96,7 @@ class Equipment:
     @property
     def for_spawning(self) -> SpawnEquipment:
         return SpawnEquipment(
-            self.name, self.watcher, self.log, self.listeners, self.scoreboard, self.nursery, self.generations
+            self.name, self.reactor, self.log, self.listeners, self.scoreboard, self.prefork, self.generations
         )
 
 
@@ -105,13 +105,13 @@ def _row(kind: type[T], call: Callable[[T], None]) -> tuple[type, Callable[[Orde
     return kind, cast("Callable[[Order], None]", call)
 
 
-class Performer:
+class OrderExecutor:
     """Performs every kind of order there is; never waits, and never raises what a system can do to us."""
 
     def __init__(self, equipment: Equipment) -> None:
         self._with = equipment
-        self._chores = Chores(equipment.watcher)
-        self._spawner = WorkerSpawner(equipment.for_spawning, self._chores)
+        self._deferred = DeferredWork(equipment.reactor)
+        self._spawner = WorkerSpawner(equipment.for_spawning, self._deferred)
         self.table: Mapping[type, Callable[[Order], None]] = dict(
             (
                 _row(PrepareGeneration, self._prepare_generation),
@@ -130,7 +130,7 @@ class Performer:
                 _row(MeasureMemory, self._measure_memory),
                 _row(RequestStacks, self._request_stacks),
                 _row(RecordIncident, self._record_incident),
-                _row(EndBirths, lambda _: equipment.nursery.close()),
+                _row(EndBirths, lambda _: equipment.prefork.close()),
                 _row(CloseListeners, self._close_listeners),
                 _row(ReopenLogs, self._reopen_logs),
                 _row(Report, lambda order: equipment.log(order.event, **order.fields)),
@@ -140,7 +140,7 @@ class Performer:
         )
 
     def perform(self, order: Order) -> None:
-        """Do it now, or put it down as a chore; a refusal that has no fact of its own is reported."""
+        """Do it now, or put it down as deferred work; a refusal that has no fact of its own is reported."""
         self._attempt(order, lambda: self.table[type(order)](order))
 
     def fail(self, fact: Fact) -> None:
@@ -160,17 +160,17 @@ class Performer:
         needed = {child.generation for child in self._with.children}
         needed |= self._spawner.generations
         try:
-            self._with.watcher.tell(self._with.generations.prepare(order.generation, needed))
+            self._with.reactor.tell(self._with.generations.prepare(order.generation, needed))
             self.hand_over_access_log()
             newest = self._with.generations.newest
             for expiry in tls_expiries(newest.location.server, clock.wall(), newest.tls.descriptors):
                 self._with.log(expiry.event, **expiry.facts)
         except REFUSALS as error:
-            self._with.watcher.tell(GenerationRefused(order.generation, str(error)))
+            self._with.reactor.tell(GenerationRefused(order.generation, str(error)))
 
     def _discard_generation(self, order: DiscardGeneration) -> None:
         self._with.generations.discard(order.generation)
-        self._with.nursery.tidy()
+        self._with.prefork.tidy()
 
     def _signal(self, slot: Slot, number: int) -> None:
         if not self._spawner.call_off(slot):
@@ -178,7 +178,7 @@ class Performer:
 
     def _drain_worker(self, order: DrainWorker) -> None:
         if order.final:
-            self._with.listeners.turn_newcomers_away()
+            self._with.listeners.close_accept_queues()
         self._send(order.slot, encode("drain", {"timeout_s": order.timeout_s, "final": order.final}))
 
     def _hurry_worker(self, order: HurryWorker) -> None:
@@ -187,7 +187,7 @@ class Performer:
 
     def _observe_workers(self, order: ObserveWorkers) -> None:
         """Beats are read at once; memory, which takes a walk through each process, one worker at a time."""
-        observer, tell = self._with.observer, self._with.watcher.tell
+        observer, tell = self._with.observer, self._with.reactor.tell
         if not order.memory:
             for fact in observer.observe(order.slots):
                 tell(fact)
@@ -216,9 +216,9 @@ class Performer:
 
         def tell_all() -> None:
             for fact in look():
-                self._with.watcher.tell(fact)
+                self._with.reactor.tell(fact)
 
-        self._chores.add(partial(self._attempt, order, tell_all))
+        self._deferred.add(partial(self._attempt, order, tell_all))
 
     def _request_stacks(self, order: RequestStacks) -> None:
         if self._with.children.get(order.slot) is not None:

@@ -49,7 +49,7 @@ class Deadline:
         self.action = None
 
 
-class Watcher:
+class Reactor:
     """Descriptors and deadlines in, facts out. Single-threaded, like all of the master."""
 
     def __init__(self, barrier: Barrier | None = None) -> None:

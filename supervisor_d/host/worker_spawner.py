@@ -11,11 +11,11 @@ from typing import Final
 from server_core.contract.spec import Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SupervisorError
-from supervisor_d.host.deferred_work import Chores
+from supervisor_d.host.deferred_work import DeferredWork
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.observation.scoreboard import Scoreboard
-from supervisor_d.host.processes.prefork import CALLED_OFF, Nursery
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.processes.prefork import CALLED_OFF, PreforkFactory
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.sockets.listeners import Listeners
 from supervisor_d.host.system.standard_streams import has_terminal
 from supervisor_d.log import Log
@@ -31,20 +31,20 @@ class SpawnEquipment:
     """What a worker's spec is made from, and what starts it. `name` is the daemon's."""
 
     name: str
-    watcher: Watcher
+    reactor: Reactor
     log: Log
     listeners: Listeners
     scoreboard: Scoreboard
-    nursery: Nursery
+    prefork: PreforkFactory
     generations: Generations
 
 
 class WorkerSpawner:
     """The workers that are ordered and not spawned yet."""
 
-    def __init__(self, equipment: SpawnEquipment, chores: Chores) -> None:
+    def __init__(self, equipment: SpawnEquipment, deferred: DeferredWork) -> None:
         self._with = equipment
-        self._chores = chores
+        self._deferred = deferred
         self._ordered: dict[Slot, SpawnWorker] = {}
 
     @property
@@ -55,14 +55,14 @@ class WorkerSpawner:
     def spawn(self, order: SpawnWorker) -> None:
         """Spawn it in a later turn of the loop."""
         self._ordered[order.slot] = order
-        self._chores.add(lambda: self._begin(order))
+        self._deferred.add(lambda: self._begin(order))
 
     def call_off(self, slot: Slot) -> bool:
         """True if the slot's worker is not spawned yet, and now will not be."""
         if self._ordered.pop(slot, None) is not None:
-            self._with.watcher.tell(SpawnFailed(slot, CALLED_OFF))
+            self._with.reactor.tell(SpawnFailed(slot, CALLED_OFF))
             return True
-        return self._with.nursery.call_off(slot)
+        return self._with.prefork.call_off(slot)
 
     def _begin(self, order: SpawnWorker) -> None:
         if self._ordered.get(order.slot) is not order:
@@ -70,9 +70,9 @@ class WorkerSpawner:
         del self._ordered[order.slot]
         try:
             self._with.generations.settle(order.generation, self._with.log)
-            self._with.nursery.bear(self._spec(order))
+            self._with.prefork.spawn(self._spec(order))
         except REFUSALS as error:
-            self._with.watcher.tell(SpawnFailed(order.slot, str(error)))
+            self._with.reactor.tell(SpawnFailed(order.slot, str(error)))
 
     def _spec(self, order: SpawnWorker) -> WorkerSpec:
         has = self._with

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar, cast
 
 from supervisor_d.policy import sizing, worker_exits, worker_facts
-from supervisor_d.policy.operator_requests import Requests
+from supervisor_d.policy.operator_requests import OperatorRequests
 from supervisor_d.policy.parts import Parts
 from supervisor_d.policy.slot import Handle
 from supervisor_d.vocabulary import (
@@ -82,14 +82,14 @@ def _fact(kind: type[F], handler: Callable[[Parts, F], None]) -> Row:
 
 def _worker(kind: type[W], handler: Callable[[Parts, Handle, W], None]) -> Row:
     def handle(parts: Parts, fact: W) -> None:
-        concerned = parts.desk.fleet.handle(fact.slot)
+        concerned = parts.policy.fleet.handle(fact.slot)
         if not concerned.left_behind:
             handler(parts, concerned, fact)
 
     return kind, cast("Handler", handle)
 
 
-def _request(kind: type[R], handler: Callable[[Requests, R], None], *, while_stopping: bool = False) -> Row:
+def _request(kind: type[R], handler: Callable[[OperatorRequests, R], None], *, while_stopping: bool = False) -> Row:
     def handle(parts: Parts, asked: R) -> None:
         if parts.requests.admits(asked.ticket, while_stopping=while_stopping):
             handler(parts.requests, asked)
@@ -103,21 +103,21 @@ def _wake_up(_: Parts, __: DeadlineReached) -> None:
 
 def _generation_prepared(parts: Parts, fact: GenerationPrepared) -> None:
     if (rollout := parts.trying(fact.generation)) is not None:
-        rollout.prepared(parts.desk, fact.terms, fact.changes)
+        rollout.prepared(parts.policy, fact.terms, fact.changes)
 
 
 def _generation_refused(parts: Parts, fact: GenerationRefused) -> None:
     if (rollout := parts.trying(fact.generation)) is not None:
-        rollout.fail(parts.desk, fact.reason)
+        rollout.fail(parts.policy, fact.reason)
 
 
 def _recycle_requested(parts: Parts, handle: Handle, fact: RecycleRequested) -> None:
-    worker_facts.asked_to_recycle(parts.desk, handle)
+    worker_facts.asked_to_recycle(parts.policy, handle)
     parts.requests.recycle(handle, fact.reason)
 
 
 def _record_refused(parts: Parts, handle: Handle, fact: RecordRefused) -> None:
-    worker_facts.record_refused(parts.desk, handle, fact)
+    worker_facts.record_refused(parts.policy, handle, fact)
     parts.requests.recycle(handle, f"its record cannot be true: {fact.fault}", urgent=True)
 
 
@@ -130,47 +130,47 @@ ROWS: Final[tuple[Row, ...]] = (
     _fact(Started, lambda parts, _: parts.requests.start()),
     _fact(DeadlineReached, _wake_up),
     _fact(MasterFailing, lambda parts, fact: parts.requests.give_up(fact.reason)),
-    _fact(OrphansFound, lambda parts, fact: parts.orphanage.found(parts.desk, fact)),
+    _fact(OrphansFound, lambda parts, fact: parts.orphanage.found(parts.policy, fact)),
     _fact(OrphanExited, lambda parts, fact: parts.orphanage.exited(fact.pid)),
-    _fact(ListenerLost, lambda parts, fact: parts.listening.take_in(parts.desk, fact)),
-    _fact(ListenerRestored, lambda parts, fact: parts.listening.take_in(parts.desk, fact)),
-    _fact(MemoryMeasured, lambda parts, fact: sizing.take_in(parts.desk, parts.requests.rollout, fact)),
+    _fact(ListenerLost, lambda parts, fact: parts.listening.take_in(parts.policy, fact)),
+    _fact(ListenerRestored, lambda parts, fact: parts.listening.take_in(parts.policy, fact)),
+    _fact(MemoryMeasured, lambda parts, fact: sizing.take_in(parts.policy, parts.requests.rollout, fact)),
     _fact(GenerationPrepared, _generation_prepared),
     _fact(GenerationRefused, _generation_refused),
     _fact(ReopenRequested, lambda parts, fact: parts.requests.reopen(fact)),
     _fact(RequesterGone, lambda parts, fact: parts.requests.forget(fact.ticket)),
-    _worker(WorkerSpawned, lambda parts, handle, fact: worker_facts.spawned(parts.desk, handle, fact)),
+    _worker(WorkerSpawned, lambda parts, handle, fact: worker_facts.spawned(parts.policy, handle, fact)),
     _worker(
         SpawnFailed,
-        lambda parts, handle, fact: worker_exits.refuse_spawn(parts.desk, handle, fact, refill=parts.refills(handle)),
+        lambda parts, handle, fact: worker_exits.refuse_spawn(parts.policy, handle, fact, refill=parts.refills(handle)),
     ),
-    _worker(WorkerBooted, lambda parts, handle, _: worker_facts.booted(parts.desk, handle)),
-    _worker(WorkerPreloaded, lambda parts, handle, _: worker_facts.preloaded(parts.desk, handle)),
-    _worker(WorkerStarted, lambda parts, handle, _: worker_facts.started(parts.desk, handle)),
+    _worker(WorkerBooted, lambda parts, handle, _: worker_facts.booted(parts.policy, handle)),
+    _worker(WorkerPreloaded, lambda parts, handle, _: worker_facts.preloaded(parts.policy, handle)),
+    _worker(WorkerStarted, lambda parts, handle, _: worker_facts.started(parts.policy, handle)),
     _worker(
         WorkerReady,
-        lambda parts, handle, _: worker_facts.became_ready(parts.desk, handle, serve=parts.serves(handle)),
+        lambda parts, handle, _: worker_facts.became_ready(parts.policy, handle, serve=parts.serves(handle)),
     ),
-    _worker(WorkerFailed, lambda parts, handle, fact: worker_facts.failed(parts.desk, handle, fact)),
+    _worker(WorkerFailed, lambda parts, handle, fact: worker_facts.failed(parts.policy, handle, fact)),
     _worker(
         WorkerExited,
-        lambda parts, handle, fact: worker_exits.reap(parts.desk, handle, fact, refill=parts.refills(handle)),
+        lambda parts, handle, fact: worker_exits.reap(parts.policy, handle, fact, refill=parts.refills(handle)),
     ),
-    _worker(WorkerDetached, lambda parts, handle, fact: worker_facts.detached(parts.desk, handle, fact)),
-    _worker(WorkerParked, lambda parts, handle, _: worker_facts.parked(parts.desk, handle)),
-    _worker(WorkerDraining, lambda parts, handle, _: worker_facts.draining(parts.desk, handle)),
-    _worker(WorkerFinished, lambda parts, handle, _: worker_facts.finished(parts.desk, handle)),
-    _worker(WorkerDrained, lambda parts, handle, _: worker_facts.drained(parts.desk, handle)),
-    _worker(WorkerHeld, lambda parts, handle, fact: worker_facts.held_up(parts.desk, handle, fact)),
+    _worker(WorkerDetached, lambda parts, handle, fact: worker_facts.detached(parts.policy, handle, fact)),
+    _worker(WorkerParked, lambda parts, handle, _: worker_facts.parked(parts.policy, handle)),
+    _worker(WorkerDraining, lambda parts, handle, _: worker_facts.draining(parts.policy, handle)),
+    _worker(WorkerFinished, lambda parts, handle, _: worker_facts.finished(parts.policy, handle)),
+    _worker(WorkerDrained, lambda parts, handle, _: worker_facts.drained(parts.policy, handle)),
+    _worker(WorkerHeld, lambda parts, handle, fact: worker_facts.held_up(parts.policy, handle, fact)),
     _worker(WorkerObserved, lambda parts, handle, fact: parts.observe(handle, fact.observation)),
     _worker(RecycleRequested, _recycle_requested),
     _worker(RecordRefused, _record_refused),
     _worker(MemoryNearLimit, _memory_near_limit),
-    _request(ScaleRequested, Requests.scale),
-    _request(ReloadRequested, Requests.reload),
-    _request(RestartRequested, Requests.restart),
-    _request(DumpRequested, Requests.dump, while_stopping=True),
-    _request(StopRequested, Requests.stop_as_asked, while_stopping=True),
+    _request(ScaleRequested, OperatorRequests.scale),
+    _request(ReloadRequested, OperatorRequests.reload),
+    _request(RestartRequested, OperatorRequests.restart),
+    _request(DumpRequested, OperatorRequests.dump, while_stopping=True),
+    _request(StopRequested, OperatorRequests.stop_as_asked, while_stopping=True),
 )
 
 HANDLERS: Final[Mapping[type, Handler]] = dict(ROWS)

@@ -11,7 +11,7 @@ from typing import Final
 
 from supervisor_d.policy.restart import INTENSITY_PERIOD_S
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import Instant
 from supervisor_d.vocabulary.status import DaemonState, SlotState
 
@@ -40,34 +40,34 @@ class Health:
             return None
         return Instant(self._whole_since + HEALED_S)
 
-    def judge(self, desk: Desk, *, reloading: bool) -> str | None:
+    def judge(self, policy: PolicyState, *, reloading: bool) -> str | None:
         """Follow the fleet, and report when that changes; the reason to give it up, if there is one."""
-        ready = desk.fleet.ready()
-        waiting = [handle for handle in desk.fleet.of(desk.generation) if handle.state is SlotState.BACKOFF]
-        if ready >= desk.target and desk.sizing.count is not None:  # else the target is yet to be known
+        ready = policy.fleet.ready()
+        waiting = [handle for handle in policy.fleet.of(policy.generation) if handle.state is SlotState.BACKOFF]
+        if ready >= policy.target and policy.sizing.count is not None:  # else the target is yet to be known
             self.state, self.reason = DaemonState.SERVING, ""
-            self._note_whole(desk)
+            self._note_whole(policy)
         elif waiting:
             reason = f"slot {waiting[0].slot}: {waiting[0].reason}"
             if not self._told_degraded:
-                desk.outbox.report("fleet.degraded", reason=reason, ready=ready, target=desk.target)
+                policy.outbox.report("fleet.degraded", reason=reason, ready=ready, target=policy.target)
             self.state, self.reason = DaemonState.DEGRADED, reason
             self._told_degraded, self._whole_since = True, None
         else:
             self._whole_since = None
-        if reloading or not desk.terms.exit_when_failed or not _is_hopeless(desk, waiting):
+        if reloading or not policy.terms.exit_when_failed or not _is_hopeless(policy, waiting):
             return None
         return f"{HOPELESS_FAILURES} failures in a row in every slot; {self.reason}"
 
-    def _note_whole(self, desk: Desk) -> None:
+    def _note_whole(self, policy: PolicyState) -> None:
         if self._whole_since is None:
-            self._whole_since = desk.now
-        if (due_at := self.next_deadline) is not None and desk.now >= due_at:
+            self._whole_since = policy.now
+        if (due_at := self.next_deadline) is not None and policy.now >= due_at:
             self._told_degraded = False
-            desk.outbox.report("fleet.recovered", ready=desk.fleet.ready(), target=desk.target)
+            policy.outbox.report("fleet.recovered", ready=policy.fleet.ready(), target=policy.target)
 
 
-def _is_hopeless(desk: Desk, waiting: list[Handle]) -> bool:
+def _is_hopeless(policy: PolicyState, waiting: list[Handle]) -> bool:
     """True if all that is left waits for a retry that has failed often enough."""
-    left = [handle for handle in desk.fleet if handle.state not in (SlotState.EMPTY, SlotState.DRAINING)]
+    left = [handle for handle in policy.fleet if handle.state not in (SlotState.EMPTY, SlotState.DRAINING)]
     return bool(left) and left == waiting and all(handle.failures >= HOPELESS_FAILURES for handle in waiting)

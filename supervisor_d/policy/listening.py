@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import ListenerLost, ListenerRestored
 
 
@@ -16,11 +16,11 @@ class Listening:
     def lost(self) -> tuple[str, ...]:
         return tuple(sorted(self._lost))
 
-    def take_in(self, desk: Desk, fact: ListenerLost | ListenerRestored) -> None:
+    def take_in(self, policy: PolicyState, fact: ListenerLost | ListenerRestored) -> None:
         """Report what happened to a listener, and remember it."""
         if isinstance(fact, ListenerLost):
-            desk.outbox.report("socket.lost", address=fact.address, reason=fact.reason)
+            policy.outbox.report("socket.lost", address=fact.address, reason=fact.reason)
             self._lost.add(fact.address)
         else:
-            desk.outbox.report("socket.restored", address=fact.address)
+            policy.outbox.report("socket.restored", address=fact.address)
             self._lost.discard(fact.address)

@@ -15,7 +15,7 @@ from typing import Final
 
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import CheckMemory, Instant, ObserveWorkers
 
@@ -36,23 +36,23 @@ class MemoryWatch:
     def next_deadline(self) -> Instant | None:
         return min((at for at in (self._weighing.next_deadline, self._check_at) if at is not None), default=None)
 
-    def step(self, desk: Desk) -> None:
+    def step(self, policy: PolicyState) -> None:
         """Look at what is due, as the terms of now want it."""
-        checking, self._check_at = _is_due(desk.now, self._check_at, CHECK_S if desk.terms.memory_limited else 0.0)
-        ready = [handle for handle in desk.fleet if handle.ready]
-        if weighed := self._weighing.due(desk):
-            desk.outbox.add(ObserveWorkers(weighed, memory=True))
-        grown = [one.slot for one in ready if one.ready_at is not None and desk.now - one.ready_at >= SETTLED_S]
-        moving = any(handle.coming or handle.state in LEAVING for handle in desk.fleet)
+        checking, self._check_at = _is_due(policy.now, self._check_at, CHECK_S if policy.terms.memory_limited else 0.0)
+        ready = [handle for handle in policy.fleet if handle.ready]
+        if weighed := self._weighing.due(policy):
+            policy.outbox.add(ObserveWorkers(weighed, memory=True))
+        grown = [one.slot for one in ready if one.ready_at is not None and policy.now - one.ready_at >= SETTLED_S]
+        moving = any(handle.coming or handle.state in LEAVING for handle in policy.fleet)
         if checking and grown and not moving:
-            desk.outbox.add(CheckMemory(tuple(grown)))
+            policy.outbox.add(CheckMemory(tuple(grown)))
 
-    def judge(self, desk: Desk, handle: Handle, size_bytes: int) -> str | None:
+    def judge(self, policy: PolicyState, handle: Handle, size_bytes: int) -> str | None:
         """Why a worker that weighs this much is to be replaced; None if it is not."""
-        limit_bytes = desk.terms.max_memory
+        limit_bytes = policy.terms.max_memory
         if not limit_bytes:
             return None
-        self._weighing.note(desk, handle, size_bytes)
+        self._weighing.note(policy, handle, size_bytes)
         return f"max-memory {limit_bytes} bytes reached: {size_bytes}" if size_bytes >= limit_bytes else None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import (
     Instant,
     KillOrphans,
@@ -38,38 +38,38 @@ class Orphanage:
     def next_deadline(self) -> Instant | None:
         return min((at for at, _ in self._ending.values()), default=None)
 
-    def found(self, desk: Desk, fact: OrphansFound) -> None:
+    def found(self, policy: PolicyState, fact: OrphansFound) -> None:
         """End those that a failed worker left, and say what is done with each."""
         failed = next((end for end in fact.left_by if end.code), None)
         ending = []
         for orphan in fact.orphans:
             if orphan.is_another_users:
-                self._report(desk, "process.spared", orphan, failed or fact.left_by[0], "it is another user's")
+                self._report(policy, "process.spared", orphan, failed or fact.left_by[0], "it is another user's")
             elif orphan.has_own_session:
-                self._report(desk, "process.spared", orphan, failed or fact.left_by[0], "it has a session of its own")
+                self._report(policy, "process.spared", orphan, failed or fact.left_by[0], "it has a session of its own")
             elif failed is None:
-                self._report(desk, "process.spared", orphan, fact.left_by[0], "its worker ended in order")
+                self._report(policy, "process.spared", orphan, fact.left_by[0], "its worker ended in order")
             else:
-                self._report(desk, "process.terminated", orphan, failed, "its worker did not end in order")
+                self._report(policy, "process.terminated", orphan, failed, "its worker did not end in order")
                 ending.append(orphan)
         if ending:
-            kill_at = Instant(desk.now + ORPHAN_GRACE_S)
+            kill_at = Instant(policy.now + ORPHAN_GRACE_S)
             self._ending |= {orphan.pid: (kill_at, orphan) for orphan in ending}
-            desk.outbox.add(TerminateOrphans(tuple(orphan.pid for orphan in ending)))
+            policy.outbox.add(TerminateOrphans(tuple(orphan.pid for orphan in ending)))
 
     def exited(self, pid: Pid) -> None:
         self._ending.pop(pid, None)
 
-    def fire(self, desk: Desk) -> None:
+    def fire(self, policy: PolicyState) -> None:
         """Kill those whose time is up. SIGKILL needs no second look."""
-        due = [orphan for at, orphan in self._ending.values() if at <= desk.now]
+        due = [orphan for at, orphan in self._ending.values() if at <= policy.now]
         for orphan in due:
             del self._ending[orphan.pid]
-            desk.outbox.report("process.killed", pid=orphan.pid, name=orphan.name)
+            policy.outbox.report("process.killed", pid=orphan.pid, name=orphan.name)
         if due:
-            desk.outbox.add(KillOrphans(tuple(orphan.pid for orphan in due)))
+            policy.outbox.add(KillOrphans(tuple(orphan.pid for orphan in due)))
 
     @staticmethod
-    def _report(desk: Desk, event: str, orphan: Orphan, end: WorkerEnd, reason: str) -> None:
+    def _report(policy: PolicyState, event: str, orphan: Orphan, end: WorkerEnd, reason: str) -> None:
         told = {"pid": orphan.pid, "name": orphan.name, "slot": end.slot, "worker_pid": end.pid}
-        desk.outbox.report(event, **told, reason=reason)
+        policy.outbox.report(event, **told, reason=reason)

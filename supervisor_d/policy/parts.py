@@ -7,12 +7,12 @@ from supervisor_d.policy import liveness
 from supervisor_d.policy.health import Health
 from supervisor_d.policy.listening import Listening
 from supervisor_d.policy.memory import MemoryWatch
-from supervisor_d.policy.operator_requests import Requests
+from supervisor_d.policy.operator_requests import OperatorRequests
 from supervisor_d.policy.orphans import Orphanage
 from supervisor_d.policy.recycling import Recycling
 from supervisor_d.policy.rollout import Rollout
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import Generation, Observation
 
 
@@ -20,13 +20,13 @@ from supervisor_d.vocabulary import Generation, Observation
 class Parts:
     """One per Supervisor; made by `parts_of`."""
 
-    desk: Desk
+    policy: PolicyState
     health: Health
     recycling: Recycling
     memory: MemoryWatch
     orphanage: Orphanage
     listening: Listening
-    requests: Requests
+    requests: OperatorRequests
 
     def trying(self, generation: Generation) -> Rollout | None:
         """The reload that tries this generation, if it still runs."""
@@ -39,23 +39,25 @@ class Parts:
 
     def refills(self, handle: Handle) -> bool:
         """True if a successor comes in the same slot: the generation is the one that counts, and nothing else does."""
-        desk, rollout, shutdown = self.desk, self.requests.rollout, self.requests.shutdown
+        policy, rollout, shutdown = self.policy, self.requests.rollout, self.requests.shutdown
         return (
-            (handle.generation == desk.generation and (desk.ever_ready or shutdown is not None))
+            (handle.generation == policy.generation and (policy.ever_ready or shutdown is not None))
             and (rollout is None or rollout.refills_old)
             and (shutdown is None or shutdown.delay_until is not None)
         )
 
     def observe(self, handle: Handle, seen: Observation) -> None:
         """Judge what is seen of a worker: whether it hangs, how the reload goes, whether it has grown too large."""
-        liveness.observe(self.desk, handle, seen)
+        liveness.observe(self.policy, handle, seen)
         if self.requests.rollout is not None:
-            self.requests.rollout.note(self.desk, handle, seen)
-        if seen.memory_bytes is not None and (reason := self.memory.judge(self.desk, handle, seen.memory_bytes)):
+            self.requests.rollout.note(self.policy, handle, seen)
+        if seen.memory_bytes is not None and (reason := self.memory.judge(self.policy, handle, seen.memory_bytes)):
             self.requests.recycle(handle, reason)
 
 
-def parts_of(desk: Desk) -> Parts:
+def parts_of(policy: PolicyState) -> Parts:
     """The parts of a new policy."""
     recycling = Recycling()
-    return Parts(desk, Health(), recycling, MemoryWatch(), Orphanage(), Listening(), Requests(desk, recycling))
+    return Parts(
+        policy, Health(), recycling, MemoryWatch(), Orphanage(), Listening(), OperatorRequests(policy, recycling)
+    )

@@ -19,7 +19,7 @@ from server_core.records import dataclass
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.lifecycle import LEAVING
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk, Failure
+from supervisor_d.policy.state import Failure, PolicyState
 from supervisor_d.vocabulary import Slot, Ticket
 from supervisor_d.vocabulary.status import SlotState
 
@@ -38,14 +38,14 @@ class Recycle:
         return handle.birth == self.birth and handle.state is not SlotState.EMPTY
 
 
-def has_room(desk: Desk) -> bool:
+def has_room(policy: PolicyState) -> bool:
     """True if one more worker may begin to leave: at most target and surge do so at once, for whatever reason.
 
     With the target, and the one replacement, that is as many processes as a reload has at its peak; no more memory is
     needed for the one than for the other.
     """
-    leaving = sum(handle.state in LEAVING for handle in desk.fleet)
-    return leaving < desk.target + desk.terms.surge
+    leaving = sum(handle.state in LEAVING for handle in policy.fleet)
+    return leaving < policy.target + policy.terms.surge
 
 
 class Recycling:
@@ -56,7 +56,7 @@ class Recycling:
         self.active: Recycle | None = None
 
     def ask(
-        self, desk: Desk, handle: Handle, reason: str, *, ticket: Ticket | None = None, urgent: bool = False
+        self, policy: PolicyState, handle: Handle, reason: str, *, ticket: Ticket | None = None, urgent: bool = False
     ) -> None:
         """Have a worker replaced when its turn comes; asking again changes nothing but who is told."""
         known = [
@@ -69,69 +69,69 @@ class Recycling:
         else:
             entry = Recycle(handle.slot, handle.birth, reason, lasting=False)
             self.queue.insert(0 if urgent else len(self.queue), entry)
-            desk.outbox.report_worker("worker.recycled", handle, reason=reason)
-            desk.moves += 1
+            policy.outbox.report_worker("worker.recycled", handle, reason=reason)
+            policy.moves += 1
         if ticket is None:
             entry.lasting = True
         else:
             entry.tickets.append(ticket)
 
-    def replaced(self, desk: Desk) -> Handle | None:
+    def replaced(self, policy: PolicyState) -> Handle | None:
         """The worker whose replacement has to come first, so that one above the target is wanted now; None if none."""
         entry = self.active
         if entry is None:
             return None
-        handle = desk.fleet.handle(entry.slot)
+        handle = policy.fleet.handle(entry.slot)
         return handle if entry.concerns(handle) and handle.ready else None
 
-    def step(self, desk: Desk) -> None:
+    def step(self, policy: PolicyState) -> None:
         """Let the replaced worker go when it can be spared, and begin with the next if there is room for it."""
         if self.active is not None:
-            self._proceed(desk, self.active)
-        while self.active is None and self.queue and has_room(desk):
+            self._proceed(policy, self.active)
+        while self.active is None and self.queue and has_room(policy):
             entry = self.queue.pop(0)
-            handle = desk.fleet.handle(entry.slot)
+            handle = policy.fleet.handle(entry.slot)
             if not entry.concerns(handle):
-                self._answer(desk, entry)
+                self._answer(policy, entry)
             elif handle.ready or handle.state in LEAVING:
                 self.active = entry
-                desk.moves += 1
+                policy.moves += 1
             else:
                 self.queue.insert(0, entry)
                 return
 
-    def _proceed(self, desk: Desk, entry: Recycle) -> None:
-        handle = desk.fleet.handle(entry.slot)
-        if entry.concerns(handle) and handle.ready and desk.fleet.ready() > desk.target:
-            worker_actions.drain(desk, handle, entry.reason, timeout_s=desk.terms.graceful_timeout)
+    def _proceed(self, policy: PolicyState, entry: Recycle) -> None:
+        handle = policy.fleet.handle(entry.slot)
+        if entry.concerns(handle) and handle.ready and policy.fleet.ready() > policy.target:
+            worker_actions.drain(policy, handle, entry.reason, timeout_s=policy.terms.graceful_timeout)
         if not entry.concerns(handle) or handle.state in LEAVING:
-            self._answer(desk, entry)
+            self._answer(policy, entry)
             self.active = None
-            desk.moves += 1
+            policy.moves += 1
 
-    def _answer(self, desk: Desk, entry: Recycle) -> None:
+    def _answer(self, policy: PolicyState, entry: Recycle) -> None:
         for ticket in entry.tickets:
-            desk.outbox.answer(ticket, 200, outcome="replaced", slot=entry.slot, reason=entry.reason)
+            policy.outbox.answer(ticket, 200, outcome="replaced", slot=entry.slot, reason=entry.reason)
         entry.tickets.clear()
 
-    def failed(self, desk: Desk, failure: Failure) -> None:
+    def failed(self, policy: PolicyState, failure: Failure) -> None:
         """A worker failed: if it was the replacement, whoever waits for it is told why."""
         entry = self.active
         if (
             entry is None
             or not entry.tickets
-            or desk.fleet.ready() < desk.target
+            or policy.fleet.ready() < policy.target
             or failure.handle.ready_at is not None
         ):
             return
         for ticket in entry.tickets:
-            desk.outbox.answer(
+            policy.outbox.answer(
                 ticket, 500, outcome="failed", slot=entry.slot, reason=failure.reason, traceback=failure.traceback
             )
         entry.tickets.clear()
         if not entry.lasting:
             self.active = None
-            desk.moves += 1
+            policy.moves += 1
 
     def suspend(self) -> None:
         """A reload begins: whoever was about to be replaced waits in the queue again."""
@@ -139,10 +139,10 @@ class Recycling:
             self.queue.insert(0, self.active)
             self.active = None
 
-    def cancel(self, desk: Desk, reason: str) -> None:
+    def cancel(self, policy: PolicyState, reason: str) -> None:
         """Nobody is replaced any more."""
         for entry in ([self.active] if self.active else []) + self.queue:
             for ticket in entry.tickets:
-                desk.outbox.refuse(ticket, 409, reason)
+                policy.outbox.refuse(ticket, 409, reason)
         self.queue.clear()
         self.active = None

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from supervisor_d.policy import liveness, reconciliation, worker_actions
 from supervisor_d.policy.canary import Tally, fault
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk, Sizing, sizing_of
+from supervisor_d.policy.state import PolicyState, Sizing, sizing_of
 from supervisor_d.vocabulary import (
     Change,
     DiscardGeneration,
@@ -53,31 +53,31 @@ class Rollout:
     """One reload under way. `outcome` is None until it is decided and done."""
 
     def __init__(
-        self, desk: Desk, generation: Generation, origin: Origin, tickets: list[Ticket], dry_run: bool
+        self, policy: PolicyState, generation: Generation, origin: Origin, tickets: list[Ticket], dry_run: bool
     ) -> None:
         self.generation = generation
         self.origin = origin
         self.tickets = tickets
         self.dry_run = dry_run
-        self.started_at = desk.now
+        self.started_at = policy.now
         self.phase = Phase.PREPARING
         self.outcome: Outcome | None = None
         self.reason = ""
         self.traceback = ""
-        self.terms = desk.terms
+        self.terms = policy.terms
         self.sizing: Sizing | None = None
-        self.deadline: Instant | None = Instant(desk.now + PREPARE_S)
+        self.deadline: Instant | None = Instant(policy.now + PREPARE_S)
         self.look_at: Instant | None = None
         self._expired = False
         self._old = Tally()
         self._new = Tally()
         self._told: tuple[Phase, int, int] | None = None
         self._awaiting_restart: list[str] = []
-        desk.moves += 1
-        desk.outbox.report("reload.started", generation=generation, origin=str(origin), dry_run=dry_run)
-        desk.outbox.add(PrepareGeneration(generation))
-        self._look(desk)
-        self.tell(desk)
+        policy.moves += 1
+        policy.outbox.report("reload.started", generation=generation, origin=str(origin), dry_run=dry_run)
+        policy.outbox.add(PrepareGeneration(generation))
+        self._look(policy)
+        self.tell(policy)
 
     @property
     def next_deadline(self) -> Instant | None:
@@ -92,24 +92,24 @@ class Rollout:
         """True if a worker that became ready is to serve: all but the canary of a dry run."""
         return not (self.dry_run and handle.generation == self.generation)
 
-    def prepared(self, desk: Desk, terms: Terms, changes: tuple[Change, ...]) -> None:
+    def prepared(self, policy: PolicyState, terms: Terms, changes: tuple[Change, ...]) -> None:
         if self.phase is not Phase.PREPARING:
             return
         self.terms, self.sizing = terms, sizing_of(terms)
         told = [f"{change.name}: {change.old} -> {change.new} ({change.applies})" for change in changes]
-        desk.outbox.report("reload.configured", generation=self.generation, changes=told)
+        policy.outbox.report("reload.configured", generation=self.generation, changes=told)
         self._awaiting_restart = [change.name for change in changes if change.applies == "restart"]
-        self._enter(desk, Phase.CANARY, None)
+        self._enter(policy, Phase.CANARY, None)
 
-    def fail(self, desk: Desk, reason: str, traceback: str = "") -> None:
+    def fail(self, policy: PolicyState, reason: str, traceback: str = "") -> None:
         """Take the reload back; the first reason is the one that is told."""
         if self.phase is Phase.ROLLING_BACK:
             return
         self.reason, self.traceback = reason, traceback
         self.look_at = None
-        self._enter(desk, Phase.ROLLING_BACK, Instant(desk.now + desk.terms.boot_timeout))
+        self._enter(policy, Phase.ROLLING_BACK, Instant(policy.now + policy.terms.boot_timeout))
 
-    def note(self, desk: Desk, handle: Handle, seen: Observation) -> None:
+    def note(self, policy: PolicyState, handle: Handle, seen: Observation) -> None:
         """Count the answers of one worker; too many errors of the new ones fail the reload."""
         if self.look_at is None or not handle.alive:
             return
@@ -117,150 +117,152 @@ class Rollout:
         tally.note(handle.slot, handle.birth, seen)
         verdict = fault(self._old, self._new)
         if verdict is not None:
-            self.fail(desk, verdict)
+            self.fail(policy, verdict)
 
-    def step(self, desk: Desk) -> None:
+    def step(self, policy: PolicyState) -> None:
         """Order whatever the phase wants and the fleet lacks."""
-        if self.look_at is not None and desk.now >= self.look_at:
-            self._look(desk)
-        if self.deadline is not None and desk.now >= self.deadline:
+        if self.look_at is not None and policy.now >= self.look_at:
+            self._look(policy)
+        if self.deadline is not None and policy.now >= self.deadline:
             self.deadline, self._expired = None, True
-        reconciliation.dismiss_others(desk, desk.generation, self.generation)  # left by the reload before
+        reconciliation.dismiss_others(policy, policy.generation, self.generation)  # left by the reload before
         match self.phase:
             case Phase.PREPARING:
-                reconciliation.staff(desk, desk.generation, desk.target)
+                reconciliation.staff(policy, policy.generation, policy.target)
                 if self._expired:
-                    self.fail(desk, f"the configuration was not read again within {PREPARE_S:g} s")
+                    self.fail(policy, f"the configuration was not read again within {PREPARE_S:g} s")
             case Phase.CANARY:
-                self._step_canary(desk)
+                self._step_canary(policy)
             case Phase.ROLLING:
-                self._step_rolling(desk)
+                self._step_rolling(policy)
             case Phase.SOAK:
-                self._step_soak(desk)
+                self._step_soak(policy)
             case _:
-                self._step_back(desk)
-        self.tell(desk)
+                self._step_back(policy)
+        self.tell(policy)
 
-    def _step_canary(self, desk: Desk) -> None:
-        reconciliation.staff(desk, desk.generation, desk.target)
-        reconciliation.staff(desk, self.generation, 1)
-        canary = desk.fleet.staying(self.generation)
+    def _step_canary(self, policy: PolicyState) -> None:
+        reconciliation.staff(policy, policy.generation, policy.target)
+        reconciliation.staff(policy, self.generation, 1)
+        canary = policy.fleet.staying(self.generation)
         if not canary or canary[0].state is not SlotState.READY:
             return
         if self.dry_run:
-            self._end(desk, "proved")
+            self._end(policy, "proved")
         elif self.deadline is None and not self._expired:
-            self.deadline = Instant(desk.now + desk.terms.soak)
-            desk.moves += 1
+            self.deadline = Instant(policy.now + policy.terms.soak)
+            policy.moves += 1
         if self._expired:
-            self._enter(desk, Phase.ROLLING, None)
+            self._enter(policy, Phase.ROLLING, None)
 
-    def _step_rolling(self, desk: Desk) -> None:
-        old = self._old_staying(desk)
+    def _step_rolling(self, policy: PolicyState) -> None:
+        old = self._old_staying(policy)
         for handle in old:
             if handle.state is not SlotState.READY:
-                reconciliation.dismiss(desk, handle, "replaced by the new generation")
-        new = desk.fleet.staying(self.generation)
+                reconciliation.dismiss(policy, handle, "replaced by the new generation")
+        new = policy.fleet.staying(self.generation)
         serving_old = sorted((handle for handle in old if handle.ready), key=lambda handle: handle.index)
-        room = desk.target + desk.terms.surge - len(serving_old) - len(new)
-        reconciliation.staff(desk, self.generation, min(desk.target, len(new) + max(room, 0)))
+        room = policy.target + policy.terms.surge - len(serving_old) - len(new)
+        reconciliation.staff(policy, self.generation, min(policy.target, len(new) + max(room, 0)))
         for handle in serving_old:
-            if reconciliation.may_spare(desk, handle):
-                self._retire(desk, handle)
-        if desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk):
-            self._enter(desk, Phase.SOAK, Instant(desk.now + desk.terms.soak))
+            if reconciliation.may_spare(policy, handle):
+                self._retire(policy, handle)
+        if policy.fleet.ready(self.generation) >= policy.target and not self._old_staying(policy):
+            self._enter(policy, Phase.SOAK, Instant(policy.now + policy.terms.soak))
 
-    def _step_soak(self, desk: Desk) -> None:
-        reconciliation.staff(desk, self.generation, desk.target)
-        for handle in self._old_staying(desk):  # a suspect that recovered late
-            if reconciliation.may_spare(desk, handle):
-                self._retire(desk, handle)
-        whole = desk.fleet.ready(self.generation) >= desk.target and not self._old_staying(desk)
+    def _step_soak(self, policy: PolicyState) -> None:
+        reconciliation.staff(policy, self.generation, policy.target)
+        for handle in self._old_staying(policy):  # a suspect that recovered late
+            if reconciliation.may_spare(policy, handle):
+                self._retire(policy, handle)
+        whole = policy.fleet.ready(self.generation) >= policy.target and not self._old_staying(policy)
         if self._expired and whole:
-            self._end(desk, "committed")
+            self._end(policy, "committed")
 
-    def _step_back(self, desk: Desk) -> None:
-        reconciliation.take_back(desk, desk.generation)
-        reconciliation.staff(desk, desk.generation, desk.target)
-        reconciliation.dismiss_others(desk, desk.generation)
-        if self._expired or not any(handle.stays for handle in desk.fleet.others(desk.generation)):
-            self._end(desk, "rolled_back")
+    def _step_back(self, policy: PolicyState) -> None:
+        reconciliation.take_back(policy, policy.generation)
+        reconciliation.staff(policy, policy.generation, policy.target)
+        reconciliation.dismiss_others(policy, policy.generation)
+        if self._expired or not any(handle.stays for handle in policy.fleet.others(policy.generation)):
+            self._end(policy, "rolled_back")
 
-    def _old_staying(self, desk: Desk) -> list[Handle]:
-        return desk.fleet.staying(desk.generation)
+    def _old_staying(self, policy: PolicyState) -> list[Handle]:
+        return policy.fleet.staying(policy.generation)
 
-    def _retire(self, desk: Desk, handle: Handle) -> None:
-        if desk.terms.park:
-            worker_actions.park(desk, handle)
+    def _retire(self, policy: PolicyState, handle: Handle) -> None:
+        if policy.terms.park:
+            worker_actions.park(policy, handle)
         else:
-            worker_actions.drain(desk, handle, "replaced by the new generation", timeout_s=desk.terms.graceful_timeout)
+            worker_actions.drain(
+                policy, handle, "replaced by the new generation", timeout_s=policy.terms.graceful_timeout
+            )
 
-    def _enter(self, desk: Desk, phase: Phase, deadline: Instant | None) -> None:
+    def _enter(self, policy: PolicyState, phase: Phase, deadline: Instant | None) -> None:
         self.phase, self.deadline, self._expired = phase, deadline, False
-        desk.moves += 1
+        policy.moves += 1
 
-    def _look(self, desk: Desk) -> None:
+    def _look(self, policy: PolicyState) -> None:
         """Look at the answers, and again in a while; twice at least in a soak, however short it is."""
-        every_s = min(LOOK_S, desk.terms.soak / 2) if desk.terms.soak else LOOK_S
-        self.look_at = Instant(desk.now + every_s)
-        ready = tuple(handle.slot for handle in desk.fleet if handle.state is SlotState.READY)
+        every_s = min(LOOK_S, policy.terms.soak / 2) if policy.terms.soak else LOOK_S
+        self.look_at = Instant(policy.now + every_s)
+        ready = tuple(handle.slot for handle in policy.fleet if handle.state is SlotState.READY)
         if ready:
-            desk.outbox.add(ObserveWorkers(ready))
+            policy.outbox.add(ObserveWorkers(ready))
 
-    def _end(self, desk: Desk, outcome: Outcome) -> None:
+    def _end(self, policy: PolicyState, outcome: Outcome) -> None:
         self.outcome = outcome
         self.deadline = self.look_at = None
-        desk.moves += 1
+        policy.moves += 1
 
-    def cancel(self, desk: Desk, reason: str) -> None:
+    def cancel(self, policy: PolicyState, reason: str) -> None:
         """Decide at once that the old generation is the one that counts."""
         if self.phase is not Phase.ROLLING_BACK:
             self.reason = reason
-        self._end(desk, "rolled_back")
+        self._end(policy, "rolled_back")
 
-    def conclude(self, desk: Desk) -> LastReload | None:
+    def conclude(self, policy: PolicyState) -> LastReload | None:
         """Put the outcome into force and tell it to all who asked; None after a dry run."""
-        duration_s = round(desk.now - self.started_at, 3)
+        duration_s = round(policy.now - self.started_at, 3)
         told: dict[str, object] = {"generation": self.generation, "duration_s": duration_s}
         if self.outcome == "rolled_back":
             answer: dict[str, object] = {**told, "reason": self.reason, "traceback": self.traceback}
-            desk.outbox.report("reload.rolled_back", **answer, origin=str(self.origin))
+            policy.outbox.report("reload.rolled_back", **answer, origin=str(self.origin))
         else:
             answer = {**told, "awaiting_restart": self._awaiting_restart} if self._awaiting_restart else told
-            desk.outbox.report(f"reload.{self.outcome}", **told, origin=str(self.origin))
+            policy.outbox.report(f"reload.{self.outcome}", **told, origin=str(self.origin))
         if self.outcome == "committed":
-            self._commit(desk)
+            self._commit(policy)
         else:
-            desk.outbox.add(DiscardGeneration(self.generation))
+            policy.outbox.add(DiscardGeneration(self.generation))
         for ticket in self.tickets:
-            desk.outbox.answer(ticket, 500 if self.outcome == "rolled_back" else 200, outcome=self.outcome, **answer)
+            policy.outbox.answer(ticket, 500 if self.outcome == "rolled_back" else 200, outcome=self.outcome, **answer)
         if self.dry_run:
             return None
         return LastReload(str(self.outcome), self.reason, self.generation, duration_s, self.origin)
 
-    def _commit(self, desk: Desk) -> None:
+    def _commit(self, policy: PolicyState) -> None:
         assert self.sizing is not None, "only what was prepared is committed"
-        self.sizing.before = desk.sizing.count
-        before = desk.terms
-        desk.generation, desk.terms, desk.sizing = self.generation, self.terms, self.sizing
-        if desk.terms.timeout != before.timeout:
-            liveness.look_anew(desk)  # it became ready under the terms before, which may watch no worker
+        self.sizing.before = policy.sizing.count
+        before = policy.terms
+        policy.generation, policy.terms, policy.sizing = self.generation, self.terms, self.sizing
+        if policy.terms.timeout != before.timeout:
+            liveness.look_anew(policy)  # it became ready under the terms before, which may watch no worker
 
-    def replaced(self, desk: Desk) -> int:
+    def replaced(self, policy: PolicyState) -> int:
         """How much of the target the new generation serves; nothing counts before ROLLING."""
-        return 0 if self.refills_old else min(desk.fleet.ready(self.generation), desk.target)
+        return 0 if self.refills_old else min(policy.fleet.ready(self.generation), policy.target)
 
-    def tell(self, desk: Desk) -> None:
+    def tell(self, policy: PolicyState) -> None:
         """Tell whoever waits how far it is, if that changed."""
-        replaced, ready = self.replaced(desk), desk.fleet.ready()
+        replaced, ready = self.replaced(policy), policy.fleet.ready()
         if (self.phase, replaced, ready) == self._told:
             return
         before, self._told = self._told, (self.phase, replaced, ready)
-        step = {"generation": self.generation, "phase": self.phase.value, "replaced": replaced, "target": desk.target}
+        step = {"generation": self.generation, "phase": self.phase.value, "replaced": replaced, "target": policy.target}
         if before is None or before[:2] != self._told[:2]:
-            desk.outbox.report("reload.progressed", **step)
+            policy.outbox.report("reload.progressed", **step)
         for ticket in self.tickets:
-            desk.outbox.tell(ticket, **step, ready=ready)
+            policy.outbox.tell(ticket, **step, ready=ready)
 
-    def status(self, desk: Desk) -> ReloadStatus:
-        return ReloadStatus(self.phase.value, self.generation, self.replaced(desk), desk.target, self.started_at)
+    def status(self, policy: PolicyState) -> ReloadStatus:
+        return ReloadStatus(self.phase.value, self.generation, self.replaced(policy), policy.target, self.started_at)

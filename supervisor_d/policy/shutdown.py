@@ -19,7 +19,7 @@ from typing import Final
 from server_core.exit_codes import EXIT_INTERNAL, EXIT_OK
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.slot import Alarm, Fate, Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths, Instant, Report, Terms
 from supervisor_d.vocabulary.status import SlotState
 
@@ -49,49 +49,55 @@ class Shutdown:
     """One stop under way. `exit_code` is what the daemon will exit with; last words are reported at the very end."""
 
     def __init__(
-        self, desk: Desk, *, fast: bool, delay_s: float, exit_code: int = EXIT_OK, last_words: Report | None = None
+        self,
+        policy: PolicyState,
+        *,
+        fast: bool,
+        delay_s: float,
+        exit_code: int = EXIT_OK,
+        last_words: Report | None = None,
     ) -> None:
         self.fast = fast
-        self.ends_by = Instant(desk.now + (_fast_budget_s() if fast else delay_s + drain_budget_s(desk.terms)))
-        self.delay_until: Instant | None = Instant(desk.now + delay_s) if delay_s and not fast else None
+        self.ends_by = Instant(policy.now + (_fast_budget_s() if fast else delay_s + drain_budget_s(policy.terms)))
+        self.delay_until: Instant | None = Instant(policy.now + delay_s) if delay_s and not fast else None
         self.exit_code = exit_code
         self.done = False
         self.close_at: Instant | None = None
         self._last_words = last_words
         self._begun = False
 
-    def hasten(self, desk: Desk) -> None:
+    def hasten(self, policy: PolicyState) -> None:
         self.fast = True
-        self.ends_by = Instant(min(self.ends_by, desk.now + _fast_budget_s()))
+        self.ends_by = Instant(min(self.ends_by, policy.now + _fast_budget_s()))
         self.delay_until = None
 
-    def step(self, desk: Desk) -> None:
+    def step(self, policy: PolicyState) -> None:
         """Order the next rung for every worker; done when no process is left."""
         self.delay_until = None
-        for handle in desk.fleet:
-            self._descend(desk, handle)
-        self._close(desk)
-        if desk.fleet.is_empty() and not self.done:
+        for handle in policy.fleet:
+            self._descend(policy, handle)
+        self._close(policy)
+        if policy.fleet.is_empty() and not self.done:
             self.done = True
             if self._last_words is not None:
-                desk.outbox.add(self._last_words)
+                policy.outbox.add(self._last_words)
 
-    def _close(self, desk: Desk) -> None:
+    def _close(self, policy: PolicyState) -> None:
         """Nobody comes in any more: neither a worker, nor, when whoever can has taken who waits, a client."""
         if not self._begun:
             self._begun = True
-            self.close_at = Instant(desk.now + CLOSE_AFTER_S)
-            desk.outbox.add(EndBirths())
+            self.close_at = Instant(policy.now + CLOSE_AFTER_S)
+            policy.outbox.add(EndBirths())
         if self.close_at is None:
             return
-        if self.fast or all(handle.has_left for handle in desk.fleet if handle.alive):
+        if self.fast or all(handle.has_left for handle in policy.fleet if handle.alive):
             self.close_at = None
-            desk.outbox.add(CloseListeners())
-        elif desk.now >= self.close_at:
-            self.close_at = Instant(desk.now + CLOSE_AFTER_S)
-            desk.outbox.add(CloseListeners(spare_waiting=True))
+            policy.outbox.add(CloseListeners())
+        elif policy.now >= self.close_at:
+            self.close_at = Instant(policy.now + CLOSE_AFTER_S)
+            policy.outbox.add(CloseListeners(spare_waiting=True))
 
-    def _descend(self, desk: Desk, handle: Handle) -> None:
+    def _descend(self, policy: PolicyState, handle: Handle) -> None:
         handle.held = False
         if handle.fate is None and handle.has_left:
             handle.fate = (
@@ -99,21 +105,21 @@ class Shutdown:
             )  # the group's SIGTERM reached it before it served: it leaves as it would be asked to
         match handle.state:
             case SlotState.BACKOFF:
-                worker_actions.release(desk, handle)
+                worker_actions.release(policy, handle)
             case SlotState.SPAWNING | SlotState.BOOTING | SlotState.PROBING:
-                worker_actions.terminate(desk, handle, "the daemon stops", grace_s=self._grace_s)
+                worker_actions.terminate(policy, handle, "the daemon stops", grace_s=self._grace_s)
             case SlotState.READY | SlotState.SUSPECT | SlotState.PARKED:
-                timeout_s = 0.0 if self.fast else desk.terms.graceful_timeout
-                worker_actions.drain(desk, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
-                self._hurry(desk, handle)
+                timeout_s = 0.0 if self.fast else policy.terms.graceful_timeout
+                worker_actions.drain(policy, handle, "the daemon stops", timeout_s=timeout_s, final=not self.fast)
+                self._hurry(policy, handle)
             case SlotState.DRAINING:
                 drain_by = self.ends_by - TERMINATE_GRACE_S - worker_actions.KILL_GRACE_S
                 handle.arm(Alarm.DRAIN, min(handle.alarms.get(Alarm.DRAIN, math.inf), drain_by))
-                self._hurry(desk, handle)
+                self._hurry(policy, handle)
             case SlotState.TERMINATING if self.fast:
-                handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), desk.now + FAST_GRACE_S))
+                handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), policy.now + FAST_GRACE_S))
             case SlotState.KILLING if Alarm.ABANDON not in handle.alarms:
-                handle.arm(Alarm.ABANDON, desk.now + worker_actions.KILL_GRACE_S)
+                handle.arm(Alarm.ABANDON, policy.now + worker_actions.KILL_GRACE_S)
             case _:
                 pass
 
@@ -121,10 +127,10 @@ class Shutdown:
     def _grace_s(self) -> float:
         return FAST_GRACE_S if self.fast else TERMINATE_GRACE_S
 
-    def _hurry(self, desk: Desk, handle: Handle) -> None:
+    def _hurry(self, policy: PolicyState, handle: Handle) -> None:
         """Only a worker that drains can be hurried, so drain comes first."""
         if self.fast:
-            worker_actions.terminate(desk, handle, "fast stop", grace_s=FAST_GRACE_S)
+            worker_actions.terminate(policy, handle, "fast stop", grace_s=FAST_GRACE_S)
 
     def describe(self, now: Instant) -> str:
         """How long it may still take, for a person."""

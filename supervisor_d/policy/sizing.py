@@ -16,34 +16,34 @@ from collections.abc import Iterator
 from typing import Final
 
 from supervisor_d.policy.rollout import Rollout
-from supervisor_d.policy.state import Desk, Sizing
+from supervisor_d.policy.state import PolicyState, Sizing
 from supervisor_d.vocabulary import Generation, MeasureMemory, MemoryMeasured, Terms
 
 MEBIBYTE: Final = 1 << 20
 
 
-def proceed(desk: Desk, rollout: Rollout | None) -> None:
+def proceed(policy: PolicyState, rollout: Rollout | None) -> None:
     """Put into force what is known, and ask for what is not: each generation's first ready worker is weighed once."""
-    _apply(desk, desk.sizing)
-    for sizing, generation in _sizings(desk, rollout):
+    _apply(policy, policy.sizing)
+    for sizing, generation in _sizings(policy, rollout):
         if sizing.count is not None:
             continue
-        ready = [(handle.slot, handle.birth) for handle in desk.fleet.of(generation) if handle.ready]
+        ready = [(handle.slot, handle.birth) for handle in policy.fleet.of(generation) if handle.ready]
         if ready and sizing.asked not in ready:
             sizing.asked = ready[0]
-            desk.outbox.add(MeasureMemory(ready[0][0]))
+            policy.outbox.add(MeasureMemory(ready[0][0]))
 
 
-def take_in(desk: Desk, rollout: Rollout | None, measured: MemoryMeasured) -> None:
+def take_in(policy: PolicyState, rollout: Rollout | None, measured: MemoryMeasured) -> None:
     """What was measured becomes a number and its reason."""
-    handle = desk.fleet.handle(measured.slot)
-    for sizing, _ in _sizings(desk, rollout):
+    handle = policy.fleet.handle(measured.slot)
+    for sizing, _ in _sizings(policy, rollout):
         if sizing.count is None and sizing.asked == (handle.slot, handle.birth):
             fits = fitting(sizing.terms, measured)
             sizing.count = min(fits, sizing.terms.workers)
             sizing.reason = reason(sizing.terms, measured)
-            desk.moves += 1
-            desk.outbox.report(
+            policy.moves += 1
+            policy.outbox.report(
                 "fleet.sized",
                 workers=sizing.count,
                 cpus=sizing.terms.workers,
@@ -53,19 +53,19 @@ def take_in(desk: Desk, rollout: Rollout | None, measured: MemoryMeasured) -> No
             )
 
 
-def _sizings(desk: Desk, rollout: Rollout | None) -> Iterator[tuple[Sizing, Generation]]:
-    yield desk.sizing, desk.generation
+def _sizings(policy: PolicyState, rollout: Rollout | None) -> Iterator[tuple[Sizing, Generation]]:
+    yield policy.sizing, policy.generation
     if rollout is not None and rollout.sizing is not None and not rollout.dry_run:
         yield rollout.sizing, rollout.generation
 
 
-def _apply(desk: Desk, sizing: Sizing) -> None:
+def _apply(policy: PolicyState, sizing: Sizing) -> None:
     if sizing.count is None or sizing.is_applied:
         return
     sizing.is_applied = True
     if sizing.count != sizing.before and not sizing.is_overruled:
-        desk.target = sizing.count
-        desk.moves += 1
+        policy.target = sizing.count
+        policy.moves += 1
 
 
 def fitting(terms: Terms, measured: MemoryMeasured) -> int:

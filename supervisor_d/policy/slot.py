@@ -144,7 +144,7 @@ class Handle:
         for alarm in [alarm for alarm in self.alarms if alarm not in ALARMS[state]]:
             del self.alarms[alarm]
 
-    def beget(self, generation: Generation, now: Instant) -> None:
+    def begin(self, generation: Generation, now: Instant) -> None:
         """Forget the process that was here; another one is being spawned."""
         self.birth += 1
         self.generation = generation

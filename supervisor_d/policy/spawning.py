@@ -10,37 +10,37 @@ from typing import Final
 
 from supervisor_d.policy import worker_actions
 from supervisor_d.policy.slot import Alarm, Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary.status import SlotState
 
 WAITS: Final = "waits for its turn to boot"
 
 
-def room(desk: Desk) -> int:
+def room(policy: PolicyState) -> int:
     """How many more may begin to boot now."""
-    return max(0, desk.terms.births - sum(handle.coming for handle in desk.fleet))
+    return max(0, policy.terms.births - sum(handle.coming for handle in policy.fleet))
 
 
-def follow(desk: Desk, handle: Handle) -> None:
+def follow(policy: PolicyState, handle: Handle) -> None:
     """A successor comes in this empty slot, now or when it is its turn."""
-    if room(desk):
-        worker_actions.spawn(desk, handle, handle.generation)
+    if room(policy):
+        worker_actions.spawn(policy, handle, handle.generation)
     else:
-        worker_actions.queue(desk, handle, WAITS)
+        worker_actions.queue(policy, handle, WAITS)
 
 
-def retry(desk: Desk, handle: Handle) -> None:
+def retry(policy: PolicyState, handle: Handle) -> None:
     """Its back-off is over: it boots if there is room, and else in its turn."""
-    if room(desk):
-        worker_actions.spawn(desk, handle, handle.generation)
+    if room(policy):
+        worker_actions.spawn(policy, handle, handle.generation)
     else:
         handle.reason = f"{handle.reason}; {WAITS}"
 
 
-def resume(desk: Desk) -> None:
+def resume(policy: PolicyState) -> None:
     """Let those boot whose turn it is, the lowest slot first."""
     waiting = [
-        handle for handle in desk.fleet if handle.state is SlotState.BACKOFF and Alarm.RETRY not in handle.alarms
+        handle for handle in policy.fleet if handle.state is SlotState.BACKOFF and Alarm.RETRY not in handle.alarms
     ]
-    for handle in waiting[: room(desk)]:
-        worker_actions.spawn(desk, handle, handle.generation)
+    for handle in waiting[: room(policy)]:
+        worker_actions.spawn(policy, handle, handle.generation)

@@ -56,7 +56,7 @@ def sizing_of(terms: Terms) -> Sizing:
 
 
 @dataclass(slots=True)
-class Desk:
+class PolicyState:
     """One per Supervisor. `generation` is the committed one; `now` is the instant of the fact in hand.
 
     `moves` counts what changed, so that comparing the fleet with what is wanted can go on until nothing does.

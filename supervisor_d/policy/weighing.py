@@ -17,7 +17,7 @@ from typing import Final
 
 from server_core.records import dataclass
 from supervisor_d.policy.slot import Handle
-from supervisor_d.policy.state import Desk
+from supervisor_d.policy.state import PolicyState
 from supervisor_d.vocabulary import Instant, Slot
 
 LONGEST_S: Final = 30.0
@@ -46,29 +46,29 @@ class Weighing:
     def next_deadline(self) -> Instant | None:
         return min((scale.due for scale in self._scales.values()), default=None)
 
-    def due(self, desk: Desk) -> tuple[Slot, ...]:
+    def due(self, policy: PolicyState) -> tuple[Slot, ...]:
         """The slots to weigh now; if no answer comes, the next look is twice as far away as this one was."""
-        ready = {handle.slot: handle for handle in desk.fleet if handle.ready} if desk.terms.max_memory else {}
+        ready = {handle.slot: handle for handle in policy.fleet if handle.ready} if policy.terms.max_memory else {}
         known = {slot: scale for slot, scale in self._scales.items() if slot in ready}
-        self._scales = {slot: known.get(slot, _new(desk, handle)) for slot, handle in ready.items()}
+        self._scales = {slot: known.get(slot, _new(policy, handle)) for slot, handle in ready.items()}
         due = []
         for slot, handle in ready.items():
             if self._scales[slot].birth != handle.birth:
-                self._scales[slot] = _new(desk, handle)
+                self._scales[slot] = _new(policy, handle)
             scale = self._scales[slot]
-            if scale.due <= desk.now:
+            if scale.due <= policy.now:
                 scale.every_s = min(2 * scale.every_s, LONGEST_S)
-                scale.due = Instant(desk.now + scale.every_s)
+                scale.due = Instant(policy.now + scale.every_s)
                 due.append(slot)
         return tuple(due)
 
-    def note(self, desk: Desk, handle: Handle, size_bytes: int) -> None:
+    def note(self, policy: PolicyState, handle: Handle, size_bytes: int) -> None:
         """Keep what a worker weighs now, and when to look at it next."""
         scale = self._scales.get(handle.slot)
         if scale is not None and scale.birth == handle.birth:
-            scale.every_s = interval_s(scale, size_bytes, desk.terms.max_memory, desk.now)
-            scale.size_bytes, scale.at = size_bytes, desk.now
-            scale.due = Instant(desk.now + scale.every_s)
+            scale.every_s = interval_s(scale, size_bytes, policy.terms.max_memory, policy.now)
+            scale.size_bytes, scale.at = size_bytes, policy.now
+            scale.due = Instant(policy.now + scale.every_s)
 
 
 def interval_s(before: Scale, size_bytes: int, limit_bytes: int, now: Instant) -> float:
@@ -82,5 +82,5 @@ def interval_s(before: Scale, size_bytes: int, limit_bytes: int, now: Instant) -
     return round(min(LONGEST_S, max(SHORTEST_S, min(bounds))), 3)
 
 
-def _new(desk: Desk, handle: Handle) -> Scale:
-    return Scale(handle.birth, Instant(desk.now + SHORTEST_S))
+def _new(policy: PolicyState, handle: Handle) -> Scale:
+    return Scale(handle.birth, Instant(policy.now + SHORTEST_S))

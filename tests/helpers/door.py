@@ -1,4 +1,4 @@
-"""A control socket on a real watcher, and clients on the same watcher: one thread, no polling, one deadline."""
+"""A control socket on a real reactor, and clients on the same reactor: one thread, no polling, one deadline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from supervisor_d import clock
-from supervisor_d.control.snapshot import View
+from supervisor_d.control.snapshot import Snapshot
 from supervisor_d.control.socket_path import socket_address
 from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.control.server import ControlServer
-from supervisor_d.host.reactor import READ, WRITE, Watcher
+from supervisor_d.host.reactor import READ, WRITE, Reactor
 from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant, RequesterGone, Started
 from tests.helpers.deadline import GENEROUS_S
@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Client:
     """A plain socket: sends what it is given as fast as it is taken, and keeps what comes back."""
 
-    def __init__(self, watcher: Watcher, address: str) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor, address: str) -> None:
+        self._reactor = reactor
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(socket_address(address))
         self.socket.setblocking(False)
@@ -50,13 +50,13 @@ class Client:
     def watch(self) -> None:
         events = (READ if self.reads and not self.ended else 0) | (WRITE if self._unsent else 0)
         if events:
-            self._watcher.watch(self.socket.fileno(), events, self._handle)
+            self._reactor.watch(self.socket.fileno(), events, self._handle)
         else:
-            self._watcher.forget(self.socket.fileno())
+            self._reactor.forget(self.socket.fileno())
 
     def close(self) -> None:
         if self.socket.fileno() >= 0:
-            self._watcher.forget(self.socket.fileno())
+            self._reactor.forget(self.socket.fileno())
             self.socket.close()
 
     @property
@@ -89,7 +89,7 @@ class Client:
         except ConnectionResetError:
             self.ended = self.reset = True
         self.watch()
-        self._watcher.tell(Started())  # wakes whoever waits; it is never looked at
+        self._reactor.tell(Started())  # wakes whoever waits; it is never looked at
 
 
 class Door:
@@ -97,7 +97,7 @@ class Door:
 
     def __init__(self, place: Path | str) -> None:
         barrier = FaultBarrier(lambda event, /, **fields: self.log(event, **fields), lambda *_: None, lambda _: None)
-        self.watcher = Watcher(barrier)
+        self.reactor = Reactor(barrier)
         self.view = a_view()
         self.fails_with: Exception | None = None
         self.logged: list[tuple[str, dict[str, object]]] = []
@@ -105,10 +105,10 @@ class Door:
         self._clients: list[Client] = []
         self._is_shut = False
         listener = open_control_listener((str(place),))
-        self.control = ControlServer(self.watcher, listener, self._show, self.log)
+        self.control = ControlServer(self.reactor, listener, self._show, self.log)
 
     def client(self) -> Client:
-        client = Client(self.watcher, self.control.address)
+        client = Client(self.reactor, self.control.address)
         self._clients.append(client)
         client.watch()
         return client
@@ -117,7 +117,7 @@ class Door:
         """Turn the loop until the claim holds; fails with what is known after one generous deadline."""
         deadline = Instant(clock.now() + DEADLINE_S)
         while not claim():
-            facts = self.watcher.wait(deadline)
+            facts = self.reactor.wait(deadline)
             self.facts += [fact for fact in facts if not isinstance(fact, Started | DeadlineReached)]
             if any(isinstance(fact, DeadlineReached) for fact in facts):
                 answers = [client.answer for client in self._clients]
@@ -147,14 +147,14 @@ class Door:
             finally:
                 os.write(write_end, b"x")
 
-        self.watcher.watch(read_end, READ, lambda _: self.watcher.tell(Started()))
+        self.reactor.watch(read_end, READ, lambda _: self.reactor.tell(Started()))
         thread = threading.Thread(target=run)
         thread.start()
         try:
             meanwhile()
             self.run_until(lambda: bool(results or errors))
         finally:
-            self.watcher.forget(read_end)
+            self.reactor.forget(read_end)
             thread.join(DEADLINE_S)
             os.close(read_end)
             os.close(write_end)
@@ -171,16 +171,16 @@ class Door:
     def run_for(self, length_s: float) -> None:
         """Turn the loop for so long, for claims about what a length of time does not change."""
         end = Instant(clock.now() + length_s)
-        self.watcher.at(end, lambda: self.watcher.tell(Started()))
+        self.reactor.at(end, lambda: self.reactor.tell(Started()))
         self.run_until(lambda: clock.now() >= end)
 
     def close(self) -> None:
         for client in self._clients:
             client.close()
         self.shut()
-        self.watcher.close()
+        self.reactor.close()
 
-    def _show(self) -> View:
+    def _show(self) -> Snapshot:
         if self.fails_with is not None:
             raise self.fails_with
         return self.view

@@ -1,11 +1,11 @@
-"""Waits for facts from a real watcher: one generous deadline, paid only on failure, which shows all that was told."""
+"""Waits for facts from a real reactor: one generous deadline, paid only on failure, which shows all that was told."""
 
 from __future__ import annotations
 
 from typing import Final, TypeVar
 
 from supervisor_d import clock
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.vocabulary import DeadlineReached, Fact, Instant
 from tests.helpers.deadline import GENEROUS_S
 
@@ -15,10 +15,10 @@ F = TypeVar("F")
 
 
 class Told:
-    """Everything a watcher has told, in order."""
+    """Everything a reactor has told, in order."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self.facts: list[Fact] = []
         self._seen = 0
 
@@ -31,7 +31,7 @@ class Told:
                 self._seen += 1
                 if isinstance(fact, kind):
                     return fact
-            told = self._watcher.wait(give_up_at)
+            told = self._reactor.wait(give_up_at)
             self.facts += [fact for fact in told if not isinstance(fact, DeadlineReached)]
             assert not any(isinstance(fact, DeadlineReached) for fact in told), (
                 f"no {kind.__name__} in {DEADLINE_S} s; told: {self.facts}"

@@ -1,11 +1,11 @@
-"""A View as a daemon with three slots would give it: one ready, one in back-off, one draining."""
+"""A Snapshot as a daemon with three slots would give it: one ready, one in back-off, one draining."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from server_core.contract.spec import LATENCY_BOUNDS_S, Figures, ListenerSpec
-from supervisor_d.control.snapshot import ConfigRow, View
+from supervisor_d.control.snapshot import ConfigRow, Snapshot
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
 from supervisor_d.vocabulary.status import (
@@ -41,7 +41,7 @@ def latencies(*counts: int) -> tuple[int, ...]:
     return (*counts, *(0,) * (len(LATENCY_BOUNDS_S) + 1 - len(counts)))
 
 
-def a_view(**changes: object) -> View:
+def a_view(**changes: object) -> Snapshot:
     status = Status(
         state=DaemonState.RELOADING,
         generation=Generation(2),
@@ -63,7 +63,7 @@ def a_view(**changes: object) -> View:
         last_reload=LastReload("rolled_back", "no", Generation(3), 2.25, Origin("control", "reload", 7, 0)),
         reload=ReloadStatus("rolling", Generation(4), 1, 2, Instant(997.0)),
     )
-    view = View(
+    view = Snapshot(
         name="api",
         version="1.2.3",
         app="main:app",

@@ -338,15 +338,15 @@ def test_followed_events_are_shown_as_they_come_until_interrupted(door: Door) ->
         def read(_: int) -> None:
             nonlocal shown
             shown += os.read(output, 65536)
-            door.watcher.tell(Started())  # wakes run_until
+            door.reactor.tell(Started())  # wakes run_until
 
-        door.watcher.watch(output, READ, read)
+        door.reactor.watch(output, READ, read)
         try:
             door.run_until(lambda: b"\n" in shown)
             door.control.publish({"timestamp": "t", "level": "info", "event": "worker.parked", "slot": 3})
             door.run_until(lambda: b"worker.parked" in shown)
         finally:
-            door.watcher.forget(output)
+            door.reactor.forget(output)
             process.send_signal(signal.SIGINT)
         try:
             assert process.wait(20) == 0

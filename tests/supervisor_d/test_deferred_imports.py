@@ -37,7 +37,7 @@ def modules_when(moment: str) -> set[str]:
 
 
 def test_the_first_worker_does_not_wait_for_what_a_master_needs_later() -> None:
-    loaded = modules_when("process_table.Children.spawn = told")
+    loaded = modules_when("process_table.ProcessTable.spawn = told")
     assert {"supervisor_d.policy.supervisor", "click"} <= loaded, "the master does not tell"
     assert loaded.intersection(NOT_BEFORE) == set()
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from supervisor_d import clock
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.peer import Peer
-from supervisor_d.host.reactor import READ, WRITE, Deadline, Watcher
+from supervisor_d.host.reactor import READ, WRITE, Deadline, Reactor
 from supervisor_d.vocabulary import FAULTED, Instant
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ class Service(Protocol):
 class Connection:
     """Owns the socket. `stage` says where it is; only methods change it."""
 
-    def __init__(self, watcher: Watcher, sock: socket.socket, peer: Peer, wire: ServerSide, service: Service) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket, peer: Peer, wire: ServerSide, service: Service) -> None:
         self.socket = sock
         self.peer = peer
         self.stage = Stage.READING
-        self._watcher = watcher
+        self._reactor = reactor
         self._wire = wire
         self._service = service
         self._output = bytearray()
@@ -146,7 +146,7 @@ class Connection:
         self._no_limit()
         self._service.closed(self)
         if self._is_open:
-            self._watcher.forget(self.socket.fileno())
+            self._reactor.forget(self.socket.fileno())
         self.socket.close()
 
     def _handle(self, events: int) -> None:
@@ -256,13 +256,13 @@ class Connection:
         reads = not self._half_closed and self.stage is not Stage.ANSWERED
         events = (READ if reads else 0) | (WRITE if self._output else 0)
         if events:
-            self._watcher.watch(self.socket.fileno(), events, self._handle, lambda _: self._fail())
+            self._reactor.watch(self.socket.fileno(), events, self._handle, lambda _: self._fail())
         else:
-            self._watcher.forget(self.socket.fileno())
+            self._reactor.forget(self.socket.fileno())
 
     def _limit(self, timeout_s: float, action: Callable[[], None]) -> None:
         self._no_limit()
-        self._deadline = self._watcher.at(Instant(clock.now() + timeout_s), action)
+        self._deadline = self._reactor.at(Instant(clock.now() + timeout_s), action)
 
     def _no_limit(self) -> None:
         if self._deadline is not None:

@@ -1,7 +1,7 @@
 """The server of the control socket, or of admin-bind: accepts connections and has their requests answered. Host side.
 
-What a reading command shows is rendered at once from the View. A writing command becomes a fact with a ticket, and its
-connection waits until the policy answers it; if the client leaves before, RequesterGone says so. No client can hold
+What a reading command shows is rendered at once from the Snapshot. A writing command becomes a fact with a ticket, and
+its connection waits until the policy answers it; if the client leaves before, RequesterGone says so. No client can hold
 anything up or use up anything; what one connection may use is said in connection.py, all together have
 
     connections  64, or 4 while descriptors are scarce (descriptors.py); then the oldest that has not sent its
@@ -23,10 +23,10 @@ from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.pages import backlog
 from supervisor_d.control.peer import peer_of
-from supervisor_d.control.snapshot import View
+from supervisor_d.control.snapshot import Snapshot
 from supervisor_d.host.control.connection import Connection, Stage
 from supervisor_d.host.control.refusal_log import RefusalLog
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.system.descriptors import is_scarce
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket, error_body
@@ -57,13 +57,13 @@ class ControlServer:
 
     def __init__(
         self,
-        watcher: Watcher,
+        reactor: Reactor,
         listener: Entrance,
-        view: Callable[[], View],
+        view: Callable[[], Snapshot],
         log: Log,
         understand: Callable[[Request], Call] = understand,
     ) -> None:
-        self._watcher = watcher
+        self._reactor = reactor
         self._listener = listener
         self._view = view
         self._log = log
@@ -98,7 +98,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Answer the clients that still wait, as far as it can be done at once, and remove the socket."""
-        self._watcher.forget(self._listener.socket.fileno())
+        self._reactor.forget(self._listener.socket.fileno())
         self._listener.close()
         for ticket in tuple(self._waiting):
             self.answer(ticket, 503, error_body("the daemon has stopped"))
@@ -122,12 +122,12 @@ class ControlServer:
         """Forget the connection, and have the policy forget what it waits for."""
         for ticket in [ticket for ticket, waiting in self._waiting.items() if waiting is connection]:
             del self._waiting[ticket]
-            self._watcher.tell(RequesterGone(ticket))
+            self._reactor.tell(RequesterGone(ticket))
         if self._connections.get(connection.socket.fileno()) is connection:
             del self._connections[connection.socket.fileno()]
 
     def _listen(self) -> None:
-        self._watcher.watch(self._listener.socket.fileno(), READ, self._accept, lambda _: self._pause())
+        self._reactor.watch(self._listener.socket.fileno(), READ, self._accept, lambda _: self._pause())
 
     def _accept(self, _: int) -> None:
         """One connection a turn: the others are not kept waiting for long, and nor is anything else."""
@@ -144,7 +144,7 @@ class ControlServer:
         from supervisor_d.control.protocol import ServerSide  # here: see deferred_imports.py
 
         sock.setblocking(False)
-        connection = Connection(self._watcher, sock, peer_of(sock), ServerSide(), self)
+        connection = Connection(self._reactor, sock, peer_of(sock), ServerSide(), self)
         if len(self._connections) >= (
             CONNECTIONS_MIN if is_scarce(max((sock.fileno(), *self._connections))) else CONNECTIONS_MAX
         ):
@@ -154,8 +154,8 @@ class ControlServer:
             connection.open()
 
     def _pause(self) -> None:
-        self._watcher.forget(self._listener.socket.fileno())
-        self._watcher.at(Instant(clock.now() + ACCEPT_PAUSE_S), self._listen_again)
+        self._reactor.forget(self._listener.socket.fileno())
+        self._reactor.at(Instant(clock.now() + ACCEPT_PAUSE_S), self._listen_again)
 
     def _listen_again(self) -> None:
         if self._listener.socket.fileno() >= 0:  # the pause may outlast the server
@@ -175,7 +175,7 @@ class ControlServer:
             raise Refused(403, f"uid {peer.uid} may look but not change; root and uid {os.geteuid()} may")
         origin = Origin("control", call.command.ctl.split(" ")[0], peer.pid, peer.uid)
         if not call.waits:
-            self._watcher.tell(call.command.act(Asked(origin, None, call.slot, call.values)))
+            self._reactor.tell(call.command.act(Asked(origin, None, call.slot, call.values)))
             self._reply(connection, json_reply(202, {"accepted": True}))
             return
         ticket = Ticket(self._tickets_made + 1)
@@ -183,7 +183,7 @@ class ControlServer:
         self._tickets_made = ticket
         self._waiting[ticket] = connection
         connection.wait(wants_stream=call.wants_stream)
-        self._watcher.tell(fact)
+        self._reactor.tell(fact)
 
     def _reply(self, connection: Connection, reply: Reply) -> None:
         unread = sum(each.unread for each in self._connections.values())

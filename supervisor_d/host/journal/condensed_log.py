@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from supervisor_d import clock
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant
 
@@ -35,9 +35,9 @@ CONDENSED: Final[Mapping[str, tuple[str, ...]]] = {
 class CondensedLog:
     """Passes on all events, and of those in CONDENSED only so many in a period; `flush` tells the sums at once."""
 
-    def __init__(self, log: Log, watcher: Watcher) -> None:
+    def __init__(self, log: Log, reactor: Reactor) -> None:
         self._log = log
-        self._watcher = watcher
+        self._reactor = reactor
         self._seen: Counter[str] = Counter()
         self._kinds: dict[str, Counter[str]] = {}
 
@@ -46,7 +46,7 @@ class CondensedLog:
             self._log(event, **fields)
             return
         if not self._seen:
-            self._watcher.at(Instant(clock.now() + PERIOD_S), self.flush)
+            self._reactor.at(Instant(clock.now() + PERIOD_S), self.flush)
         self._seen[event] += 1
         if self._seen[event] <= SINGLE_MAX:
             self._log(event, **fields)

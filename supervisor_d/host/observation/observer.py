@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from supervisor_d import clock
 from supervisor_d.host.observation.scoreboard import Scoreboard
-from supervisor_d.host.processes.process_table import Child, Children
+from supervisor_d.host.processes.process_table import Child, ProcessTable
 from supervisor_d.host.system.cgroup import Cgroup
 from supervisor_d.vocabulary import (
     Fact,
@@ -22,7 +22,7 @@ from supervisor_d.vocabulary import (
 class Observer:
     """Answers ObserveWorkers; a worker that has exited by now is passed over, its exit is being told."""
 
-    def __init__(self, children: Children, scoreboard: Scoreboard, cgroup: Cgroup) -> None:
+    def __init__(self, children: ProcessTable, scoreboard: Scoreboard, cgroup: Cgroup) -> None:
         self._children = children
         self._scoreboard = scoreboard
         self._cgroup = cgroup

@@ -24,9 +24,9 @@ from typing import Final
 from server_core.contract.spec import SLOT_VARIABLE
 from supervisor_d import clock
 from supervisor_d.host.processes.descendants import Process, children_of, descendants_of, is_there, variable_of
-from supervisor_d.host.processes.process_table import Children
+from supervisor_d.host.processes.process_table import ProcessTable
 from supervisor_d.host.processes.subreaper import become_subreaper, cease_to_be_subreaper, is_subreaper
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.vocabulary import Instant, Orphan, OrphanExited, OrphansFound, Pid, Slot, WorkerEnd
 
 LOOK_AGAIN_S: Final = 0.1
@@ -36,8 +36,8 @@ LOOK_AGAIN_S: Final = 0.1
 class Orphans:
     """Tells OrphansFound and OrphanExited, and ends processes on the policy's order."""
 
-    def __init__(self, watcher: Watcher, children: Children) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor, children: ProcessTable) -> None:
+        self._reactor = reactor
         self._children = children
         self._known: dict[Pid, Process] = {}
         """Those that were told, or were there before the first worker."""
@@ -79,7 +79,7 @@ class Orphans:
         if not self._ends:
             return
         if self._children.births:
-            self._watcher.at(Instant(clock.now() + LOOK_AGAIN_S), self._look)
+            self._reactor.at(Instant(clock.now() + LOOK_AGAIN_S), self._look)
             return
         ends, self._ends = (*self._ends, *self._also_ended()), []
         serving = {child.slot for child in self._children} - {end.slot for end in ends}
@@ -94,7 +94,7 @@ class Orphans:
                 self._known[process.pid] = process
                 told.append(Orphan(process.pid, process.name, process.session != session, is_another_users))
         if told:
-            self._watcher.tell(OrphansFound(tuple(told), ends))
+            self._reactor.tell(OrphansFound(tuple(told), ends))
 
     def _strangers(self, serving: Set[Slot]) -> list[Process]:
         """Unknown children of the master, and what descends from them, without the programs of these workers."""
@@ -128,19 +128,19 @@ class Orphans:
         process = self._known.get(pid)
         descriptor = _pinned(process) if process is not None else None
         if descriptor is None:
-            self._watcher.tell(OrphanExited(pid))
+            self._reactor.tell(OrphanExited(pid))
             return False
         self._held[pid] = descriptor
-        self._watcher.watch(descriptor, READ, lambda _: self._exited(pid))
+        self._reactor.watch(descriptor, READ, lambda _: self._exited(pid))
         return True
 
     def _exited(self, pid: Pid) -> None:
         self._let_go(pid)
-        self._watcher.tell(OrphanExited(pid))
+        self._reactor.tell(OrphanExited(pid))
 
     def _let_go(self, pid: Pid) -> None:
         descriptor = self._held.pop(pid)
-        self._watcher.forget(descriptor)
+        self._reactor.forget(descriptor)
         os.close(descriptor)
 
 

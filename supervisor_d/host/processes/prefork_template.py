@@ -1,4 +1,4 @@
-"""What the workers of one generation are forked from, or will be: the nursery's note of it. Host side."""
+"""What the workers of one generation are forked from, or will be: the prefork factory's note of it. Host side."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Leaving:
 
 
 @dataclass(slots=True)
-class Home:
+class PreforkTemplate:
     """What one generation's workers are forked from, or will be."""
 
     generation: Generation

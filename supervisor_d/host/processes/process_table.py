@@ -22,7 +22,7 @@ from supervisor_d.host.processes.foreign_children import ForeignChildren
 from supervisor_d.host.processes.interpreter import worker_command
 from supervisor_d.host.processes.spawn import start
 from supervisor_d.host.processes.worker_pipe import Pipe, WorkerListener, hand_over, socket_pair
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.log import Log
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation, Pid, Slot, WorkerExited, WorkerSpawned
@@ -53,7 +53,7 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-class Children:
+class ProcessTable:
     """Every worker process by slot.
 
     `before_exit_is_told` is called with a child that was reaped and its exit code (negative for a signal, as
@@ -63,7 +63,7 @@ class Children:
 
     def __init__(
         self,
-        watcher: Watcher,
+        reactor: Reactor,
         log: Log,
         environ: Mapping[str, str],
         before_exit_is_told: Callable[[Child, int], bool],
@@ -71,7 +71,7 @@ class Children:
         after_start: Callable[[int], None] = lambda _: None,
         identity: Identity | None = None,
     ) -> None:
-        self._watcher = watcher
+        self._reactor = reactor
         self._log = log
         self._environ = environ
         self._before_exit_is_told = before_exit_is_told
@@ -113,7 +113,7 @@ class Children:
         `others` are called for what it says besides the policy's facts.
         """
         slot = Slot(spec.slot)
-        pipe, theirs = self.conceive(spec, others)
+        pipe, theirs = self.open_pipe(spec, others)
         try:
             command = self._command(theirs.fileno())
             environ = {**self._environ, **spec.search.as_variable()}
@@ -127,7 +127,7 @@ class Children:
         child = Child(slot, Generation(spec.generation), pid, process, pipe, _open_pidfd(pid))
         self._raise(child, ROLES[spec.template])
 
-    def conceive(self, spec: WorkerSpec, others: Verbs | None = None) -> tuple[Pipe, socket.socket]:
+    def open_pipe(self, spec: WorkerSpec, others: Verbs | None = None) -> tuple[Pipe, socket.socket]:
         """A new worker's pipe with its spec in it, and the end that it is to get. Raises SpawnError or OSError."""
         slot, message = Slot(spec.slot), spec.as_message()
         if slot in self._by_slot:
@@ -135,7 +135,7 @@ class Children:
         if len(message) > MESSAGE_LIMIT:
             raise SpawnError(f"the settings take {len(message)} bytes, more than the {MESSAGE_LIMIT} a worker reads")
         ours, theirs = socket_pair()
-        pipe = Pipe(self._watcher, ours, WorkerListener(self._watcher, slot, others))
+        pipe = Pipe(self._reactor, ours, WorkerListener(self._reactor, slot, others))
         pipe.send(message)
         return pipe, theirs
 
@@ -148,12 +148,12 @@ class Children:
         if code is not None:
             self._bury(child, code)
 
-    def release(self, slot: Slot, bury: Callable[[int], None]) -> Child:
-        """Let a process leave its slot, untold; `bury` is called with its exit code when it has ended."""
+    def release(self, slot: Slot, exited: Callable[[int], None]) -> Child:
+        """Let a process leave its slot, untold; `exited` is called with its exit code when it has ended."""
         child = self._by_slot.pop(slot)
-        self._others[child.pid] = bury
+        self._others[child.pid] = exited
         if child.pidfd is not None:
-            self._watcher.watch(child.pidfd, READ, lambda _: self._reap_other(child))
+            self._reactor.watch(child.pidfd, READ, lambda _: self._reap_other(child))
         return child
 
     def _raise(self, child: Child, role: str | None = None) -> None:
@@ -162,8 +162,8 @@ class Children:
         self._by_slot[child.slot] = child
         child.pipe.listen()
         if child.pidfd is not None:
-            self._watcher.watch(child.pidfd, READ, lambda _: self._reap(child))
-        self._watcher.tell(WorkerSpawned(child.slot, child.pid, role))
+            self._reactor.watch(child.pidfd, READ, lambda _: self._reap(child))
+        self._reactor.tell(WorkerSpawned(child.slot, child.pid, role))
 
     def signal(self, slot: Slot, number: int) -> None:
         """Send a signal to the slot's process; nothing if it has none any more, its exit is being told then."""
@@ -238,7 +238,7 @@ class Children:
         self._forget(child)
         oom_killed = self._before_exit_is_told(child, code)
         exit_code, name = outcome(code)
-        self._watcher.tell(WorkerExited(child.slot, child.pid, exit_code, name, oom_killed))
+        self._reactor.tell(WorkerExited(child.slot, child.pid, exit_code, name, oom_killed))
         self.after_exit(child)
 
     def _reap_other(self, child: Child) -> None:
@@ -255,7 +255,7 @@ class Children:
         """Hang up on a process, and watch it no more."""
         child.pipe.close()
         if child.pidfd is not None:
-            self._watcher.forget(child.pidfd)
+            self._reactor.forget(child.pidfd)
             os.close(child.pidfd)
             child.pidfd = None
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from server_core.contract.spec import MESSAGE_LIMIT, ListenerSpec, Message, decode, encode
 from supervisor_d import clock
-from supervisor_d.host.reactor import READ, Deadline, Watcher
+from supervisor_d.host.reactor import READ, Deadline, Reactor
 from supervisor_d.vocabulary import (
     Fact,
     Instant,
@@ -114,9 +114,9 @@ class WorkerListener:
     is_bounded = True
 
     def __init__(
-        self, watcher: Watcher, slot: Slot, others: Mapping[str, Callable[[Fields], None]] | None = None
+        self, reactor: Reactor, slot: Slot, others: Mapping[str, Callable[[Fields], None]] | None = None
     ) -> None:
-        self._watcher = watcher
+        self._reactor = reactor
         self._slot = slot
         self._others = others or {}
 
@@ -124,19 +124,19 @@ class WorkerListener:
         if message.verb in self._others:
             self._others[message.verb](message.fields)
         elif message.verb in FACTS:
-            self._watcher.tell(FACTS[message.verb](self._slot, message.fields))
+            self._reactor.tell(FACTS[message.verb](self._slot, message.fields))
         else:
             raise ValueError(f"unknown verb {message.verb!r:.80}")
 
     def hung_up(self, reason: str) -> None:
-        self._watcher.tell(WorkerDetached(self._slot, reason))
+        self._reactor.tell(WorkerDetached(self._slot, reason))
 
 
 class Pipe:
     """One worker's pipe as the master holds it; owns its end."""
 
-    def __init__(self, watcher: Watcher, end: socket.socket, listener: Listener) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor, end: socket.socket, listener: Listener) -> None:
+        self._reactor = reactor
         self._end = end
         self.listener = listener
         self._unread = b""
@@ -147,7 +147,7 @@ class Pipe:
 
     def listen(self) -> None:
         """From now on messages become facts."""
-        self._watcher.watch(self._end.fileno(), READ, self._on_readable, self._fail)
+        self._reactor.watch(self._end.fileno(), READ, self._on_readable, self._fail)
 
     def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
         """Tell the worker a line that contract.encode made; if it does not take it, its listener hears of a hang-up.
@@ -183,7 +183,7 @@ class Pipe:
         if self._hang_up is not None:
             self._hang_up.cancel()
         self._is_detached = True
-        self._watcher.forget(self._end.fileno())
+        self._reactor.forget(self._end.fileno())
         self._end.close()
 
     def _fail(self, _: Exception) -> None:
@@ -232,13 +232,13 @@ class Pipe:
 
     def _expect_exit(self) -> None:
         """The other side is gone; give its process a moment to be reaped before that is news of its own."""
-        self._watcher.forget(self._end.fileno())
+        self._reactor.forget(self._end.fileno())
         if self._hang_up is None:
             expired = Instant(clock.now() + HANG_UP_GRACE_S)
-            self._hang_up = self._watcher.at(expired, lambda: self._detach("closed its pipe"))
+            self._hang_up = self._reactor.at(expired, lambda: self._detach("closed its pipe"))
 
     def _detach(self, reason: str) -> None:
         if not self._is_detached:
             self._is_detached = True
-            self._watcher.forget(self._end.fileno())
+            self._reactor.forget(self._end.fileno())
             self.listener.hung_up(reason)

@@ -1,4 +1,4 @@
-"""Turning newcomers away from a listener whose accept queue is about to be emptied for the last time. Host side.
+"""Turning new connections away from a listener whose accept queue is about to be emptied for the last time. Host side.
 
 A connection that enters the queue after the last worker has looked, and before the last copy of the listener is
 closed, is reset with its request. That moment is microseconds long when all is well, but as long as a worker that
@@ -7,14 +7,14 @@ still boots, or hangs, holds its copy. So the door is closed before the queue is
  - Unix socket: shutdown(2) for reading. connect(2) is refused from then on, what waits can still be accepted
    (net/unix/af_unix.c, as of Linux 6.18).
  - TCP on Linux: a socket filter that drops segments with SYN and without ACK. What is in the queue, or in the middle
-   of its handshake, is not touched. A newcomer's kernel sends its SYN again after a second (RFC 6298 section 2) and
+   of its handshake, is not touched. A new client's kernel sends its SYN again after a second (RFC 6298 section 2) and
    is refused then, because the listener is closed.
 
 Both act on the socket, so on the copies of all workers, and cannot be taken back: they are for the end, and only for
 sockets that end with this daemon. Rejected: shutdown(2) of a TCP listener before its queue is empty, which resets it;
 listen(2) with a backlog of 0, which lets one more in.
 
-Once it is empty, shutdown(2) is what refuses newcomers though a worker that hangs still has its copy.
+Once it is empty, shutdown(2) is what refuses new connections though a worker that hangs still has its copy.
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ def turn_away(listener: socket.socket) -> None:
 
 
 def refuse(listener: socket.socket) -> None:
-    """Refuse newcomers at once, whoever has copies of this listener. Who is in a TCP listener's queue is reset."""
+    """Refuse new connections at once, whichever process has copies of it. Those in a TCP listener's queue are reset."""
     with contextlib.suppress(OSError):  # ENOTCONN (macOS, or refused before): then it is as it was
         listener.shutdown(socket.SHUT_RD)

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from supervisor_d import clock
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.sockets.listener import Listener
 from supervisor_d.host.unix_sockets.unix_path import way_to
 from supervisor_d.log import Log
@@ -47,8 +47,8 @@ IN_DONT_FOLLOW: Final = 0x2000000
 class ListenerWatch:
     """Watches the listeners it is given. `may_rebind` says whether a socket file that is gone is made anew."""
 
-    def __init__(self, watcher: Watcher, log: Log, *, may_rebind: bool) -> None:
-        self._watcher = watcher
+    def __init__(self, reactor: Reactor, log: Log, *, may_rebind: bool) -> None:
+        self._reactor = reactor
         self._log = log
         self._may_rebind = may_rebind
         self._renew: Callable[[Listener], Listener] | None = None
@@ -65,7 +65,7 @@ class ListenerWatch:
         self._renew = renew
         if self._sockets is None:
             return
-        self._watcher.watch(self._sockets.fileno(), READ, self._look_at_sockets)
+        self._reactor.watch(self._sockets.fileno(), READ, self._look_at_sockets)
         for listener in tuple(listeners):
             self._add(listener)
         self._compare_files()  # a file may have gone before it was watched
@@ -79,10 +79,10 @@ class ListenerWatch:
         for listener in tuple(self._by_descriptor.values()):
             self.forget(listener)
         if self._sockets is not None and not self._sockets.closed:
-            self._watcher.forget(self._sockets.fileno())
+            self._reactor.forget(self._sockets.fileno())
             self._sockets.close()
         if self._files is not None:
-            self._watcher.forget(self._files)
+            self._reactor.forget(self._files)
             os.close(self._files)
             self._files = None
 
@@ -104,7 +104,7 @@ class ListenerWatch:
                 self._miss(path, change)
                 return
             self._files = descriptor
-            self._watcher.watch(descriptor, READ, self._look_at_files)
+            self._reactor.watch(descriptor, READ, self._look_at_files)
         events = IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
         if libc.inotify_add_watch(self._files, os.fsencode(path), events) < 0:  # ENOSPC; ENOENT: it is gone already
             self._miss(path, change)
@@ -153,7 +153,7 @@ class ListenerWatch:
             if error.errno != errno.EBADF:  # closed meanwhile: the daemon stops
                 self._tell(listener.address, f"{reason}; it cannot listen again: {error.strerror or error}")
                 if error.errno != errno.EOPNOTSUPP:
-                    self._watcher.at(Instant(clock.now() + RETRY_S), lambda: self._mend(listener, reason))
+                    self._reactor.at(Instant(clock.now() + RETRY_S), lambda: self._mend(listener, reason))
             return
         self._add(renewed)
         self._told.pop(listener.address, None)
@@ -168,4 +168,4 @@ class ListenerWatch:
             self._say(ListenerLost(address, reason))
 
     def _say(self, fact: Fact) -> None:
-        self._watcher.tell(fact)
+        self._reactor.tell(fact)

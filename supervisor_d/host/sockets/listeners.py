@@ -72,7 +72,7 @@ class Listeners:
         self._open[self._open.index(listener)] = renewed
         return renewed
 
-    def turn_newcomers_away(self) -> None:
+    def close_accept_queues(self) -> None:
         """Let nobody else into the queues of our own listeners: they are emptied next, then closed. Idempotent."""
         for listener in self._open:
             if not listener.inherited:

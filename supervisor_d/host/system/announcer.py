@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from supervisor_d.control.sd_notify import Phase, notice_of, phase_of
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.system.ready_descriptor import take
 from supervisor_d.host.system.systemd import Notifier, open_notifier
 from supervisor_d.log import Log
@@ -21,8 +21,8 @@ class Announcer:
         self._ready = take(ready_fd, source, self._complain)
         self._notifier: Notifier | None = None
 
-    def open(self, watcher: Watcher, environ: Mapping[str, str]) -> None:
-        self._notifier = open_notifier(watcher, self._log, environ)
+    def open(self, reactor: Reactor, environ: Mapping[str, str]) -> None:
+        self._notifier = open_notifier(reactor, self._log, environ)
 
     def _complain(self, reason: str) -> None:
         self._log("master.degraded", feature="ready-fd", reason=reason)

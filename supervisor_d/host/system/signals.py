@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.system.signal_source import THIS_PROCESS, SignalSource
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import (
@@ -37,9 +37,9 @@ class Signals:
     """Turns the master's signals into facts from open() to close()."""
 
     def __init__(
-        self, watcher: Watcher, log: Log, on_child: Callable[[], None], source: SignalSource = THIS_PROCESS
+        self, reactor: Reactor, log: Log, on_child: Callable[[], None], source: SignalSource = THIS_PROCESS
     ) -> None:
-        self._watcher = watcher
+        self._reactor = reactor
         self._log = log
         self._on_child = on_child
         self._source = source
@@ -55,12 +55,12 @@ class Signals:
             )
         self._watched = self._source.descriptors
         for descriptor in self._watched:
-            self._watcher.watch(descriptor, READ, partial(self._read, descriptor))
+            self._reactor.watch(descriptor, READ, partial(self._read, descriptor))
 
     def close(self) -> None:
         """Act on no signal any more; what is done with them is the source's."""
         for descriptor in self._watched:
-            self._watcher.forget(descriptor)
+            self._reactor.forget(descriptor)
         self._watched = ()
 
     def _read(self, descriptor: int, _: int) -> None:
@@ -81,6 +81,6 @@ class Signals:
         if known == signal.SIGINT:
             self._interrupts += 1
             if self._interrupts > 1:
-                self._watcher.tell(StopRequested(origin, fast=True))
+                self._reactor.tell(StopRequested(origin, fast=True))
                 return
-        self._watcher.tell(MEANINGS[known](origin))
+        self._reactor.tell(MEANINGS[known](origin))

@@ -20,7 +20,7 @@ from typing import Final
 
 from supervisor_d import clock
 from supervisor_d.control.sd_notify import UNTOLD, Notice, difference, newest, one_line
-from supervisor_d.host.reactor import Deadline, Watcher
+from supervisor_d.host.reactor import Deadline, Reactor
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant
 
@@ -39,7 +39,7 @@ FEEDS_PER_INTERVAL: Final = 2
 manager every half of the time returned here."""
 
 
-def open_notifier(watcher: Watcher, log: Log, environ: Mapping[str, str]) -> Notifier | None:
+def open_notifier(reactor: Reactor, log: Log, environ: Mapping[str, str]) -> Notifier | None:
     """A notifier, if there is a manager that wants to know."""
     place = environ.get("NOTIFY_SOCKET", "")
     if not place:
@@ -47,7 +47,7 @@ def open_notifier(watcher: Watcher, log: Log, environ: Mapping[str, str]) -> Not
     if place[0] not in "/@" or len(place) < 2:
         log("master.degraded", feature="sd_notify", reason=f"NOTIFY_SOCKET: must be a path or @NAME, not {place!r}")
         return None
-    return Notifier(watcher, log, place, watchdog_s(environ, log))
+    return Notifier(reactor, log, place, watchdog_s(environ, log))
 
 
 def watchdog_s(environ: Mapping[str, str], log: Log) -> float | None:
@@ -64,9 +64,9 @@ def watchdog_s(environ: Mapping[str, str], log: Log) -> float | None:
 class Notifier:
     """Sends what is new, from open to close. `notice` is what the manager was told last."""
 
-    def __init__(self, watcher: Watcher, log: Log, place: str, watchdog_s: float | None) -> None:
+    def __init__(self, reactor: Reactor, log: Log, place: str, watchdog_s: float | None) -> None:
         self.notice: Notice = UNTOLD
-        self._watcher = watcher
+        self._reactor = reactor
         self._log = log
         self._address = "\0" + place[1:] if place.startswith("@") else place
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -121,7 +121,7 @@ class Notifier:
         """Do this in a while, once, however often it was armed."""
         if action.__name__ in self._deadlines:
             self._deadlines[action.__name__].cancel()
-        self._deadlines[action.__name__] = self._watcher.at(Instant(clock.now() + after_s), action)
+        self._deadlines[action.__name__] = self._reactor.at(Instant(clock.now() + after_s), action)
 
     def _extend(self) -> None:
         if self.notice.takes_time:

@@ -20,11 +20,11 @@ from supervisor_d.host.generations import Generations
 from supervisor_d.host.observation.incidents import Incidents
 from supervisor_d.host.observation.observer import Observer
 from supervisor_d.host.observation.scoreboard import Scoreboard
-from supervisor_d.host.order_executor import Equipment, Performer
+from supervisor_d.host.order_executor import Equipment, OrderExecutor
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.processes.prefork import Nursery
-from supervisor_d.host.processes.process_table import Child, Children
-from supervisor_d.host.reactor import READ, Watcher
+from supervisor_d.host.processes.prefork import PreforkFactory
+from supervisor_d.host.processes.process_table import Child, ProcessTable
+from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.sockets.listener import Binding
 from supervisor_d.host.sockets.listeners import Listeners
 from supervisor_d.host.system.cgroup import Cgroup
@@ -111,8 +111,8 @@ class Rig:
     def __init__(self, directory: Path) -> None:
         self.config = directory / "supervisor-d.toml"
         self.config.write_text('workers = 2\ngraceful-timeout = "10s"\n')
-        self.watcher = Watcher()
-        self.told = Told(self.watcher)
+        self.reactor = Reactor()
+        self.told = Told(self.reactor)
         self.log = Remembered()
         self.door = Door()
         self.scoreboard = Scoreboard()
@@ -120,26 +120,26 @@ class Rig:
         self.listeners.open(Binding([parse_address("127.0.0.1:0")], "test", 8, 0o660), {})
         self.resolved = resolve({"app": "main:app", "config": str(self.config)}, {})
         self.generations = Generations(self.resolved)
-        self.children = Children(self.watcher, self.log, dict(os.environ), self.before_exit_is_told, self.command)
+        self.children = ProcessTable(self.reactor, self.log, dict(os.environ), self.before_exit_is_told, self.command)
         self.cgroup = Cgroup(directory)
         observer = Observer(self.children, self.scoreboard, self.cgroup)
         self.incidents = Incidents(self.scoreboard, self.log)
         self.wanted = 1
-        self.performer = Performer(
+        self.executor = OrderExecutor(
             Equipment(
                 name="rig",
-                watcher=self.watcher,
+                reactor=self.reactor,
                 log=self.log,
                 listeners=self.listeners,
                 scoreboard=self.scoreboard,
                 children=self.children,
-                nursery=Nursery(
-                    self.watcher, self.children, self.log, lambda: self.generations.newest_number, lambda: self.wanted
+                prefork=PreforkFactory(
+                    self.reactor, self.children, self.log, lambda: self.generations.newest_number, lambda: self.wanted
                 ),
                 generations=self.generations,
                 observer=observer,
                 incidents=self.incidents,
-                orphans=Orphans(self.watcher, self.children),
+                orphans=Orphans(self.reactor, self.children),
                 door=self.door,
             )
         )
@@ -152,7 +152,7 @@ class Rig:
         return False
 
     def spawn(self, slot: Slot = SLOT) -> int:
-        self.performer.perform(SpawnWorker(slot, Generation(1)))
+        self.executor.perform(SpawnWorker(slot, Generation(1)))
         pid = self.told.expect(WorkerSpawned).pid
         self.told.expect(WorkerReady)
         return pid
@@ -167,11 +167,11 @@ class Rig:
 
     def close(self) -> None:
         for child in self.children:
-            self.performer.perform(KillWorker(child.slot))
+            self.executor.perform(KillWorker(child.slot))
             self.told.expect(WorkerExited)
         self.listeners.close()
         self.scoreboard.close()
-        self.watcher.close()
+        self.reactor.close()
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def test_the_table_has_a_row_for_every_order_there_is(rig: Rig) -> None:
-    assert set(rig.performer.table) == set(typing.get_args(Order))
+    assert set(rig.executor.table) == set(typing.get_args(Order))
 
 
 @pytest.mark.parametrize("slot", [Slot(1), Slot(4095)])
@@ -202,9 +202,9 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
         DiscardGeneration(Generation(9)),
         TellProgress(Ticket(1), {}),
     ):
-        rig.performer.perform(order)
-    rig.performer.perform(SpawnWorker(SLOT, Generation(1)))
-    assert isinstance(rig.watcher.wait(None)[0], WorkerSpawned), "no fact came before this one"
+        rig.executor.perform(order)
+    rig.executor.perform(SpawnWorker(SLOT, Generation(1)))
+    assert isinstance(rig.reactor.wait(None)[0], WorkerSpawned), "no fact came before this one"
     assert rig.log.named("order.failed") == []
     rig.told.expect(WorkerReady)
 
@@ -221,7 +221,7 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
 )
 def test_orders_to_a_worker_arrive_as_the_contract_has_them(rig: Rig, order: Order, message: contract.Message) -> None:
     rig.spawn()
-    rig.performer.perform(order)
+    rig.executor.perform(order)
     assert rig.hears() == message
 
 
@@ -229,17 +229,17 @@ def test_orders_to_a_worker_arrive_as_the_contract_has_them(rig: Rig, order: Ord
 def test_only_the_final_drain_turns_newcomers_away(rig: Rig, final: bool) -> None:
     rig.spawn()
     turned: list[bool] = []
-    rig.listeners.turn_newcomers_away = lambda: turned.append(True)  # type: ignore[method-assign]  # told, not done
-    rig.performer.perform(DrainWorker(SLOT, 2.5, final=final))
+    rig.listeners.close_accept_queues = lambda: turned.append(True)  # type: ignore[method-assign]  # told, not done
+    rig.executor.perform(DrainWorker(SLOT, 2.5, final=final))
     assert turned == [True] * final
 
 
 def test_terminate_is_sigterm_and_kill_is_sigkill(rig: Rig) -> None:
     rig.spawn()
-    rig.performer.perform(TerminateWorker(SLOT))
+    rig.executor.perform(TerminateWorker(SLOT))
     assert rig.told.expect(WorkerExited).exit_code == 5
     rig.spawn()
-    rig.performer.perform(KillWorker(SLOT))
+    rig.executor.perform(KillWorker(SLOT))
     assert rig.told.expect(WorkerExited).signal == "SIGKILL"
 
 
@@ -247,36 +247,36 @@ def test_a_stopped_worker_is_killed_all_the_same(rig: Rig) -> None:
     pid = rig.spawn()
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    rig.performer.perform(KillWorker(SLOT))
+    rig.executor.perform(KillWorker(SLOT))
     assert rig.told.expect(WorkerExited).signal == "SIGKILL"
 
 
 def test_a_worker_that_cannot_be_spawned_comes_back_as_a_fact(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.spawn()
-    rig.performer.perform(SpawnWorker(SLOT, Generation(1)))
+    rig.executor.perform(SpawnWorker(SLOT, Generation(1)))
     assert "still holds process" in rig.told.expect(SpawnFailed).error
-    rig.performer.perform(SpawnWorker(Slot(2), Generation(9)))
+    rig.executor.perform(SpawnWorker(Slot(2), Generation(9)))
     assert rig.told.expect(SpawnFailed) == SpawnFailed(Slot(2), "generation 9 has no configuration")
     monkeypatch.setattr(sys, "executable", "/not/there")
-    rig.performer.perform(SpawnWorker(Slot(2), Generation(1)))
+    rig.executor.perform(SpawnWorker(Slot(2), Generation(1)))
     assert "No such file" in rig.told.expect(SpawnFailed).error
 
 
 def test_spawns_leave_turns_to_everything_else(rig: Rig) -> None:
     """A descriptor that became readable while several spawns were ordered is heard before they all are done."""
     reader, writer = os.pipe()
-    rig.watcher.watch(
-        reader, READ, lambda _: (os.read(reader, 1), rig.watcher.tell(ReopenRequested(Origin("a", "b"))))[1]
+    rig.reactor.watch(
+        reader, READ, lambda _: (os.read(reader, 1), rig.reactor.tell(ReopenRequested(Origin("a", "b"))))[1]
     )
     for slot in (1, 2, 3):
-        rig.performer.perform(SpawnWorker(Slot(slot), Generation(1)))
+        rig.executor.perform(SpawnWorker(Slot(slot), Generation(1)))
     os.write(writer, b"x")
     rig.told.expect(ReopenRequested)
     assert rig.told.kinds().count("WorkerSpawned") <= 1
     for _ in range(3):
         rig.told.expect(WorkerReady)
     assert rig.told.kinds().count("WorkerSpawned") == 3
-    rig.watcher.forget(reader)
+    rig.reactor.forget(reader)
     os.close(reader)
     os.close(writer)
 
@@ -285,8 +285,8 @@ def test_spawns_leave_turns_to_everything_else(rig: Rig) -> None:
 def test_a_worker_that_is_ended_before_its_birth_is_not_born(
     rig: Rig, end: type[TerminateWorker] | type[KillWorker]
 ) -> None:
-    rig.performer.perform(SpawnWorker(SLOT, Generation(1)))
-    rig.performer.perform(end(SLOT))
+    rig.executor.perform(SpawnWorker(SLOT, Generation(1)))
+    rig.executor.perform(end(SLOT))
     assert rig.told.expect(SpawnFailed) == SpawnFailed(SLOT, "called off before it began")
     rig.spawn()
     assert rig.told.kinds().count("WorkerSpawned") == 1
@@ -295,14 +295,14 @@ def test_a_worker_that_is_ended_before_its_birth_is_not_born(
 def test_an_observation_tells_beats_counters_and_the_state_of_the_process(rig: Rig) -> None:
     pid = rig.spawn()
     rig.store(Figures(loop_beat_at=3.5, thread_beat_at=4.5, requests_total=9, responses_5xx=2, in_flight=1), [])
-    rig.performer.perform(ObserveWorkers((SLOT,)))
+    rig.executor.perform(ObserveWorkers((SLOT,)))
     seen = rig.told.expect(WorkerObserved).observation
     assert (seen.loop_beat_at, seen.thread_beat_at) == (3.5, 4.5)
     assert (seen.requests_total, seen.responses_5xx, seen.in_flight) == (9, 2, 1)
     assert (seen.process_state, seen.memory_bytes) == (ProcessState.RUNNING, None)
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    rig.performer.perform(ObserveWorkers((SLOT,), memory=True))
+    rig.executor.perform(ObserveWorkers((SLOT,), memory=True))
     seen = rig.told.expect(WorkerObserved).observation
     assert seen.process_state is ProcessState.STOPPED
     assert seen.memory_bytes is not None
@@ -318,9 +318,9 @@ def test_memory_that_is_nearly_used_up_names_the_fattest_worker(tmp_path: Path) 
     (tmp_path / "cg/memory.current").write_text("899\n")
     rig = Rig(tmp_path)
     rig.spawn(Slot(1))
-    rig.performer.perform(CheckMemory((Slot(1),)))
+    rig.executor.perform(CheckMemory((Slot(1),)))
     (tmp_path / "cg/memory.current").write_text("900\n")
-    rig.performer.perform(CheckMemory((Slot(1), Slot(2))))
+    rig.executor.perform(CheckMemory((Slot(1), Slot(2))))
     assert rig.told.expect(MemoryNearLimit) == MemoryNearLimit(Slot(1), 900, 1000)
     assert rig.told.kinds().count("MemoryNearLimit") == 1
     rig.close()
@@ -334,12 +334,12 @@ def test_a_worker_is_weighed_against_the_limit_and_what_all_of_us_use_is_ours(tm
     rig = Rig(tmp_path)
     rig.spawn(Slot(1))
     rig.spawn(Slot(2))
-    rig.performer.perform(MeasureMemory(Slot(2)))
+    rig.executor.perform(MeasureMemory(Slot(2)))
     assert rig.told.expect(MemoryMeasured).limit_bytes == 0, "nothing limits"
     (tmp_path / "cg/memory.max").write_text("1000000000\n")
     (tmp_path / "cg/memory.current").write_text("500000000\n")
-    rig.performer.perform(MeasureMemory(Slot(3)))  # of a slot that is empty nothing is told
-    rig.performer.perform(MeasureMemory(Slot(2)))
+    rig.executor.perform(MeasureMemory(Slot(3)))  # of a slot that is empty nothing is told
+    rig.executor.perform(MeasureMemory(Slot(2)))
     measured = rig.told.expect(MemoryMeasured)
     assert (measured.slot, measured.limit_bytes) == (2, 1000000000)
     assert 1 << 20 < measured.worker_bytes < 1 << 30
@@ -351,11 +351,11 @@ def test_a_worker_is_weighed_against_the_limit_and_what_all_of_us_use_is_ours(tm
 def test_an_incident_holds_stacks_requests_and_figures_and_answers_its_ticket(rig: Rig) -> None:
     pid = rig.spawn()
     rig.store(Figures(requests_total=3), [InFlight(clock.now() - 2.0, "GET", "/slow?\x1b[31m")])
-    rig.performer.perform(RequestStacks(SLOT))
+    rig.executor.perform(RequestStacks(SLOT))
     # The handler runs before the process reads again: when it tells back this order, the stacks are written.
-    rig.performer.perform(ServeWorker(SLOT))
+    rig.executor.perform(ServeWorker(SLOT))
     rig.hears()
-    rig.performer.perform(RecordIncident(SLOT, "loop_blocked", 3.25, Ticket(8)))
+    rig.executor.perform(RecordIncident(SLOT, "loop_blocked", 3.25, Ticket(8)))
     (incident,) = rig.incidents
     assert (incident["slot"], incident["pid"], incident["generation"], incident["kind"]) == (1, pid, 1, "loop_blocked")
     assert "repeats_what_it_is_told" in str(incident["stacks"])
@@ -373,7 +373,7 @@ def test_an_incident_says_how_old_its_list_of_requests_is(rig: Rig) -> None:
     now = clock.now()
     rig.store(Figures(loop_beat_at=now - 100.0, thread_beat_at=now - 50.0), [])
     for kind in ("loop_blocked", "interpreter_held"):
-        rig.performer.perform(RecordIncident(SLOT, kind, 3.25))
+        rig.executor.perform(RecordIncident(SLOT, kind, 3.25))
     by_thread, by_loop = (incident["in_flight_age_s"] for incident in rig.incidents)
     assert isinstance(by_thread, float)
     assert isinstance(by_loop, float)
@@ -383,17 +383,17 @@ def test_an_incident_says_how_old_its_list_of_requests_is(rig: Rig) -> None:
 def test_stacks_asked_for_again_replace_the_old_ones_and_a_dump_is_no_hang(rig: Rig) -> None:
     rig.spawn()
     for _ in range(2):
-        rig.performer.perform(RequestStacks(SLOT))
-        rig.performer.perform(ServeWorker(SLOT))
+        rig.executor.perform(RequestStacks(SLOT))
+        rig.executor.perform(ServeWorker(SLOT))
         rig.hears()
-        rig.performer.perform(RecordIncident(SLOT, "dump", 0.0))
+        rig.executor.perform(RecordIncident(SLOT, "dump", 0.0))
     first, second = (str(incident["stacks"]) for incident in rig.incidents)
     assert second.count("most recent call first") == first.count("most recent call first") == 1
     assert (len(rig.log.named("worker.dumped")), rig.log.named("worker.hung")) == (2, [])
 
 
 def test_an_incident_of_a_worker_that_is_gone_is_answered_and_not_made_up(rig: Rig) -> None:
-    rig.performer.perform(RecordIncident(SLOT, "dump", 0.0, Ticket(3)))
+    rig.executor.perform(RecordIncident(SLOT, "dump", 0.0, Ticket(3)))
     ((ticket, status, body),) = rig.door.answers
     assert (ticket, status) == (3, 409)
     assert "no process" in str(body["error"])
@@ -402,7 +402,7 @@ def test_an_incident_of_a_worker_that_is_gone_is_answered_and_not_made_up(rig: R
 
 def test_a_configuration_read_again_is_prepared_with_its_terms_and_differences(rig: Rig) -> None:
     rig.config.write_text('workers = 3\ngraceful-timeout = "20s"\nname = "other"\n')
-    rig.performer.perform(PrepareGeneration(Generation(2)))
+    rig.executor.perform(PrepareGeneration(Generation(2)))
     prepared = rig.told.expect(GenerationPrepared)
     assert (prepared.generation, prepared.terms.workers, prepared.terms.graceful_timeout) == (2, 3, 20.0)
     assert {(change.name, change.applies) for change in prepared.changes} == {
@@ -421,7 +421,7 @@ def test_a_configuration_that_is_not_sound_is_refused_with_its_reason(rig: Rig, 
         rig.config.unlink()
     else:
         rig.config.write_text(text)
-    rig.performer.perform(PrepareGeneration(Generation(2)))
+    rig.executor.perform(PrepareGeneration(Generation(2)))
     refused = rig.told.expect(GenerationRefused)
     assert refused.generation == 2
     assert refused.reason
@@ -431,14 +431,14 @@ def test_a_configuration_that_is_not_sound_is_refused_with_its_reason(rig: Rig, 
 
 def test_a_discarded_generation_is_not_compared_with_and_old_ones_are_forgotten(rig: Rig) -> None:
     rig.config.write_text("workers = 5\n")
-    rig.performer.perform(PrepareGeneration(Generation(2)))
-    rig.performer.perform(DiscardGeneration(Generation(2)))
+    rig.executor.perform(PrepareGeneration(Generation(2)))
+    rig.executor.perform(DiscardGeneration(Generation(2)))
     rig.told.expect(GenerationPrepared)
     rig.config.write_text("workers = 6\n")
-    rig.performer.perform(PrepareGeneration(Generation(3)))
+    rig.executor.perform(PrepareGeneration(Generation(3)))
     workers = {change.name: change for change in rig.told.expect(GenerationPrepared).changes}["workers"]
     assert (workers.old, workers.new) == ("2", "6")
-    rig.performer.perform(PrepareGeneration(Generation(4)))
+    rig.executor.perform(PrepareGeneration(Generation(4)))
     assert rig.told.expect(GenerationPrepared).changes == ()
     with pytest.raises(SpawnError, match="has no configuration"):
         rig.generations[Generation(1)]
@@ -447,14 +447,14 @@ def test_a_discarded_generation_is_not_compared_with_and_old_ones_are_forgotten(
 def test_a_generation_with_living_workers_is_kept(rig: Rig) -> None:
     rig.spawn()
     for number in (2, 3, 4):
-        rig.performer.perform(PrepareGeneration(Generation(number)))
+        rig.executor.perform(PrepareGeneration(Generation(number)))
     assert rig.generations[Generation(1)].settings == rig.resolved.settings
 
 
 def test_closing_the_listeners_is_told_once(rig: Rig) -> None:
     (spec,) = rig.listeners.specs
-    rig.performer.perform(CloseListeners())
-    rig.performer.perform(CloseListeners())
+    rig.executor.perform(CloseListeners())
+    rig.executor.perform(CloseListeners())
     assert rig.log.named("socket.closed") == [{"addresses": [spec.address]}]
 
 
@@ -465,14 +465,14 @@ def test_a_listener_with_somebody_in_its_queue_is_closed_unless_he_is_to_be_spar
     (spec,) = rig.listeners.specs
     host, _, port = spec.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=GENEROUS_S):
-        rig.performer.perform(CloseListeners(spare_waiting=spare_waiting))
+        rig.executor.perform(CloseListeners(spare_waiting=spare_waiting))
     assert bool(rig.log.named("socket.closed")) is not spare_waiting
 
 
 def test_reports_answers_and_progress_go_where_they_belong(rig: Rig) -> None:
-    rig.performer.perform(Report("fleet.recovered", {"ready": 2, "target": 2}))
-    rig.performer.perform(TellProgress(Ticket(1), {"phase": "canary"}))
-    rig.performer.perform(Answer(Ticket(1), 202, {"accepted": True}))
+    rig.executor.perform(Report("fleet.recovered", {"ready": 2, "target": 2}))
+    rig.executor.perform(TellProgress(Ticket(1), {"phase": "canary"}))
+    rig.executor.perform(Answer(Ticket(1), 202, {"accepted": True}))
     assert rig.log.named("fleet.recovered") == [{"ready": 2, "target": 2}]
     assert rig.door.steps == [(1, {"phase": "canary"})]
     assert rig.door.answers == [(1, 202, {"accepted": True})]
@@ -492,7 +492,7 @@ def test_a_refusal_without_a_fact_of_its_own_is_reported_and_raises_nothing(
         RecordIncident(SLOT, "dump", 0.0, Ticket(2)),
     ]
     for order in (*orders, ServeWorker(SLOT)):
-        rig.performer.perform(order)
+        rig.executor.perform(order)
     rig.hears()
     monkeypatch.undo()
     ((ticket, status, body),) = rig.door.answers
@@ -505,10 +505,10 @@ def test_a_refusal_without_a_fact_of_its_own_is_reported_and_raises_nothing(
 def test_what_a_process_said_last_is_an_incident_when_it_is_reaped_already(rig: Rig) -> None:
     """It says what holds it and ends: both are heard in one turn, and its place is empty by then."""
     pid = rig.spawn()
-    rig.performer.perform(KillWorker(SLOT))
+    rig.executor.perform(KillWorker(SLOT))
     rig.told.expect(WorkerExited)
-    rig.performer.perform(RecordIncident(SLOT, "exit_held", 0.0, stacks="Thread 1"))
+    rig.executor.perform(RecordIncident(SLOT, "exit_held", 0.0, stacks="Thread 1"))
     (incident,) = rig.incidents
     assert (incident["pid"], incident["stacks"]) == (pid, "Thread 1")
-    rig.performer.perform(RecordIncident(SLOT, "loop_blocked", 1.0))
+    rig.executor.perform(RecordIncident(SLOT, "loop_blocked", 1.0))
     assert len(rig.incidents) == 1, "of a process that is gone nothing can be looked up any more"

@@ -21,7 +21,7 @@ from supervisor_d.policy.restart import (
 )
 from supervisor_d.policy.scaling import TARGET_MAX, new_target, refusal
 from supervisor_d.policy.shutdown import total_budget_s
-from supervisor_d.policy.state import Desk, sizing_of
+from supervisor_d.policy.state import PolicyState, sizing_of
 from supervisor_d.policy.supervisor import Supervisor
 from supervisor_d.policy.weighing import Weighing
 from supervisor_d.vocabulary import Generation, Instant, Observation, Slot, SpawnWorker, Started, Terms
@@ -111,9 +111,9 @@ def test_the_highest_slot_is_the_scoreboards_last_record() -> None:
 
 def test_a_full_scoreboard_is_no_reason_to_fail() -> None:
     terms = Terms(births=SLOT_LAST + 5)
-    desk = Desk(terms, 0, 1, sizing_of(terms))
-    reconciliation.staff(desk, Generation(1), SLOT_LAST + 5)
-    orders = desk.outbox.take()
+    policy = PolicyState(terms, 0, 1, sizing_of(terms))
+    reconciliation.staff(policy, Generation(1), SLOT_LAST + 5)
+    orders = policy.outbox.take()
     assert len(orders) == SLOT_LAST
     assert orders[-1] == SpawnWorker(Slot(SLOT_LAST), Generation(1), SLOT_LAST - 1)
 
@@ -163,15 +163,15 @@ def test_traffic_is_welcome_only_while_somebody_serves_and_nobody_stops() -> Non
 def test_a_worker_that_grows_is_found_soon_after_it_has_reached_max_memory(grows_by: float, at_most: float) -> None:
     """In MB, from 20 to a limit of 120; with a look every 30 s it was 603 MB at 40 MB/s."""
     terms = Terms(max_memory=120 << 20)
-    desk = Desk(terms, 0, 1, sizing_of(terms))
-    handle = desk.fleet.handle(SLOT)
+    policy = PolicyState(terms, 0, 1, sizing_of(terms))
+    handle = policy.fleet.handle(SLOT)
     handle.state, handle.serves = SlotState.READY, True
     weighing, size, looks = Weighing(), 0.0, 0
     while size < 120:
-        for slot in weighing.due(desk):
-            size, looks = 20 + grows_by * desk.now, looks + 1
-            weighing.note(desk, desk.fleet.handle(slot), int(size * (1 << 20)))
+        for slot in weighing.due(policy):
+            size, looks = 20 + grows_by * policy.now, looks + 1
+            weighing.note(policy, policy.fleet.handle(slot), int(size * (1 << 20)))
         assert weighing.next_deadline is not None
-        desk.now = weighing.next_deadline
+        policy.now = weighing.next_deadline
     assert size <= at_most
     assert looks < 60

@@ -1,4 +1,4 @@
-"""The door, on a real watcher with real sockets: what it answers, and what it does not let anybody do."""
+"""The control server, on a real reactor with real sockets: what it answers, and what it does not let anybody do."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor_d.host.journal.condensed_log import CONDENSED, SINGLE_MAX, CondensedLog
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.log import ALL_EVENTS
 from supervisor_d.vocabulary import Instant, Started
 from tests.helpers.logs import Remembered
@@ -11,7 +11,7 @@ from tests.helpers.logs import Remembered
 
 def test_a_few_are_told_singly_and_nothing_is_summed_up() -> None:
     log = Remembered()
-    condensed = CondensedLog(log, Watcher())
+    condensed = CondensedLog(log, Reactor())
     for pid in range(SINGLE_MAX):
         condensed("process.reaped", pid=pid, exit_code=0, signal=None)
     condensed.flush()
@@ -20,15 +20,15 @@ def test_a_few_are_told_singly_and_nothing_is_summed_up() -> None:
 
 
 def test_a_flood_is_one_line_at_the_end_of_its_period_with_its_counts() -> None:
-    log, watcher = Remembered(), Watcher()
-    condensed = CondensedLog(log, watcher)
+    log, reactor = Remembered(), Reactor()
+    condensed = CondensedLog(log, reactor)
     for pid in range(1500):
         condensed("process.reaped", pid=pid, exit_code=None, signal="SIGKILL" if pid % 3 else "SIGTERM")
     assert len(log.events) == SINGLE_MAX
-    watcher.at(Instant(0.0), lambda: None)
-    while not log.named("process.summed"):  # its deadline is what the watcher waits for
-        watcher.at(Instant(0.0), lambda: watcher.tell(Started()))
-        watcher.wait(None)
+    reactor.at(Instant(0.0), lambda: None)
+    while not log.named("process.summed"):  # its deadline is what the reactor waits for
+        reactor.at(Instant(0.0), lambda: reactor.tell(Started()))
+        reactor.wait(None)
     (summed,) = log.named("process.summed")
     assert (summed["of"], summed["count"]) == ("process.reaped", 1500 - SINGLE_MAX)
     kinds = summed["kinds"]
@@ -41,7 +41,7 @@ def test_a_flood_is_one_line_at_the_end_of_its_period_with_its_counts() -> None:
 
 def test_many_kinds_stay_one_line_and_every_other_event_passes() -> None:
     log = Remembered()
-    condensed = CondensedLog(log, Watcher())
+    condensed = CondensedLog(log, Reactor())
     for pid in range(500):
         condensed("process.killed", pid=pid, name=f"job-{pid}")
         condensed("log.reopened", origin="x")

@@ -15,16 +15,16 @@ from tests.helpers.daemon import DEADLINE_S, environment
 
 MASTER = """
 import subprocess, threading
-from supervisor_d.host.processes.process_table import Children
+from supervisor_d.host.processes.process_table import ProcessTable
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.vocabulary import Pid, Slot
 
 class Facts(list):
     tell = list.append
 
 codes, reaped, facts = [], [], Facts()
-children = Children(Watcher(), lambda event, **_: reaped.append(event), {}, lambda *_: False)
+children = ProcessTable(Reactor(), lambda event, **_: reaped.append(event), {}, lambda *_: False)
 orphans = Orphans(facts, children)
 orphans.open(spare_foreign=True)
 

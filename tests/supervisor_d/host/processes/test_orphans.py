@@ -10,19 +10,19 @@ from tests.helpers.neighbour import needs_a_second_user
 
 MASTER = """
 import os, signal, subprocess
-from supervisor_d.host.processes.process_table import Children
+from supervisor_d.host.processes.process_table import ProcessTable
 from supervisor_d.host.processes.orphans import Orphans
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.vocabulary import OrphansFound, Pid, Slot
 
 USER = 4242
-watcher = Watcher()
-orphans = Orphans(watcher, Children(watcher, lambda *_, **__: None, {}, lambda *_: False))
+reactor = Reactor()
+orphans = Orphans(reactor, ProcessTable(reactor, lambda *_, **__: None, {}, lambda *_: False))
 cat = {"args": ["cat"], "stdin": subprocess.PIPE}
 root, ours = subprocess.Popen(**cat), subprocess.Popen(**cat, user=USER)
 os.setresuid(USER, USER, 0)
 orphans.worker_ended(Slot(1), Pid(1), -signal.SIGKILL)
-(found,) = watcher.wait(None)
+(found,) = reactor.wait(None)
 assert isinstance(found, OrphansFound)
 print({each.pid == root.pid: each.is_another_users for each in found.orphans})
 orphans.signal((root.pid, ours.pid), signal.SIGTERM)

@@ -13,8 +13,8 @@ from server_core.contract.spec import ListenerSpec, WorkerSpec
 from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.processes import process_table as module
-from supervisor_d.host.processes.process_table import Child, Children, signal_name
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.processes.process_table import Child, ProcessTable, signal_name
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.vocabulary import (
     RecycleRequested,
     Slot,
@@ -37,18 +37,18 @@ def say(verb, **fields):
 SLOT = Slot(3)
 
 
-class Nursery:
+class PreforkFactory:
     """Children whose programs the test writes."""
 
     def __init__(self) -> None:
-        self.watcher = Watcher()
-        self.told = Told(self.watcher)
+        self.reactor = Reactor()
+        self.told = Told(self.reactor)
         self.log = Remembered()
         self.program = ""
         self.buried: list[tuple[int, int]] = []
         self.oom_killed = False
         environ = {**os.environ, "PYTHONPATH": os.getcwd()}
-        self.children = Children(self.watcher, self.log, environ, self.before_exit_is_told, self.command)
+        self.children = ProcessTable(self.reactor, self.log, environ, self.before_exit_is_told, self.command)
         self.files = [os.memfd_create(name) for name in ("scoreboard", "stacks", "listener", "key")]
 
     def command(self, pipe_fd: int) -> list[str]:
@@ -83,12 +83,12 @@ class Nursery:
             self.told.expect(WorkerExited)
         for file in self.files:
             os.close(file)
-        self.watcher.close()
+        self.reactor.close()
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
+def prefork() -> Iterator[PreforkFactory]:
+    made = PreforkFactory()
     yield made
     made.close()
 
@@ -103,8 +103,8 @@ def without_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_open_pidfd", none)
 
 
-def test_a_worker_is_told_its_spec_and_inherits_exactly_its_descriptors(nursery: Nursery) -> None:
-    nursery.spawn(
+def test_a_worker_is_told_its_spec_and_inherits_exactly_its_descriptors(prefork: PreforkFactory) -> None:
+    prefork.spawn(
         """
 here = sorted(fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}"))
 named = (spec["record_fd"], spec["loads_fd"], spec["listeners"][0]["fd"], *spec["tls_fds"])
@@ -114,13 +114,13 @@ say("recycle", reason=json.dumps([here == expected, spec["slot"], spec["generati
 signal.pause()
 """
     )
-    reason = nursery.told.expect(RecycleRequested).reason
+    reason = prefork.told.expect(RecycleRequested).reason
     assert reason == '[true, 3, 5, "main:app", "/dev/null"]'
 
 
-def test_a_signal_that_comes_before_the_handlers_waits_for_them(nursery: Nursery) -> None:
+def test_a_signal_that_comes_before_the_handlers_waits_for_them(prefork: PreforkFactory) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    pid = nursery.spawn(
+    pid = prefork.spawn(
         """
 while signal.SIGTERM not in signal.sigpending(): pass
 say("recycle", reason=str(len(signal.pthread_sigmask(signal.SIG_BLOCK, ()))))
@@ -129,39 +129,39 @@ signal.pthread_sigmask(signal.SIG_SETMASK, ())
 signal.pause()
 """
     )
-    nursery.children.signal(SLOT, signal.SIGTERM)
-    blocked = int(nursery.told.expect(RecycleRequested).reason)
+    prefork.children.signal(SLOT, signal.SIGTERM)
+    blocked = int(prefork.told.expect(RecycleRequested).reason)
     assert blocked >= len(signal.valid_signals()) - 2, "all but SIGKILL and SIGSTOP"
-    assert nursery.told.expect(WorkerExited) == WorkerExited(SLOT, pid, 7, None)
+    assert prefork.told.expect(WorkerExited) == WorkerExited(SLOT, pid, 7, None)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "the master's own mask is as it was"
 
 
-def test_last_words_come_before_the_exit_and_no_detachment_between(nursery: Nursery) -> None:
-    pid = nursery.spawn('say("failed", stage="import", traceback="why"); sys.exit(3)')
-    exited = nursery.told.expect(WorkerExited)
+def test_last_words_come_before_the_exit_and_no_detachment_between(prefork: PreforkFactory) -> None:
+    pid = prefork.spawn('say("failed", stage="import", traceback="why"); sys.exit(3)')
+    exited = prefork.told.expect(WorkerExited)
     assert exited == WorkerExited(SLOT, pid, 3, None)
-    assert nursery.told.kinds() == ["WorkerSpawned", "WorkerFailed", "WorkerExited"]
-    assert next(fact for fact in nursery.told.facts if isinstance(fact, WorkerFailed)).traceback == "why"
-    assert nursery.buried == [(SLOT, 3)]
+    assert prefork.told.kinds() == ["WorkerSpawned", "WorkerFailed", "WorkerExited"]
+    assert next(fact for fact in prefork.told.facts if isinstance(fact, WorkerFailed)).traceback == "why"
+    assert prefork.buried == [(SLOT, 3)]
 
 
 @pytest.mark.usefixtures("without_pidfd")
-def test_without_pidfds_sigchld_brings_the_same_facts(nursery: Nursery) -> None:
-    pid = nursery.spawn('say("ready"); signal.pause()')
-    nursery.told.expect(WorkerReady)
-    nursery.children.signal(SLOT, signal.SIGKILL)
+def test_without_pidfds_sigchld_brings_the_same_facts(prefork: PreforkFactory) -> None:
+    pid = prefork.spawn('say("ready"); signal.pause()')
+    prefork.told.expect(WorkerReady)
+    prefork.children.signal(SLOT, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    nursery.children.reap_all()
-    assert nursery.told.expect(WorkerExited) == WorkerExited(SLOT, pid, None, "SIGKILL")
+    prefork.children.reap_all()
+    assert prefork.told.expect(WorkerExited) == WorkerExited(SLOT, pid, None, "SIGKILL")
 
 
-def test_a_death_by_signal_is_told_by_name(nursery: Nursery) -> None:
-    nursery.oom_killed = True
-    pid = nursery.spawn(
+def test_a_death_by_signal_is_told_by_name(prefork: PreforkFactory) -> None:
+    prefork.oom_killed = True
+    pid = prefork.spawn(
         "signal.pthread_sigmask(signal.SIG_SETMASK, ()); os.kill(os.getpid(), signal.SIGRTMIN + 3); signal.pause()"
     )
-    assert nursery.told.expect(WorkerExited) == WorkerExited(SLOT, pid, None, "SIGRTMIN+3", oom_killed=True)
-    assert nursery.buried == [(SLOT, -(signal.SIGRTMIN + 3))]
+    assert prefork.told.expect(WorkerExited) == WorkerExited(SLOT, pid, None, "SIGRTMIN+3", oom_killed=True)
+    assert prefork.buried == [(SLOT, -(signal.SIGRTMIN + 3))]
 
 
 @pytest.mark.parametrize(
@@ -172,84 +172,86 @@ def test_signals_have_names(number: int, name: str) -> None:
     assert signal_name(number) == name
 
 
-def test_a_pipe_closed_by_a_living_worker_is_told(nursery: Nursery) -> None:
-    nursery.spawn("pipe.close(); signal.pause()")
-    assert nursery.told.expect(WorkerDetached).slot == SLOT
+def test_a_pipe_closed_by_a_living_worker_is_told(prefork: PreforkFactory) -> None:
+    prefork.spawn("pipe.close(); signal.pause()")
+    assert prefork.told.expect(WorkerDetached).slot == SLOT
 
 
-def test_a_slot_that_is_taken_is_refused_and_keeps_its_process(nursery: Nursery) -> None:
-    pid = nursery.spawn("signal.pause()")
+def test_a_slot_that_is_taken_is_refused_and_keeps_its_process(prefork: PreforkFactory) -> None:
+    pid = prefork.spawn("signal.pause()")
     with pytest.raises(SpawnError, match=f"slot 3 still holds process {pid}"):
-        nursery.children.spawn(nursery.spec())
-    assert nursery.children[SLOT].pid == pid
+        prefork.children.spawn(prefork.spec())
+    assert prefork.children[SLOT].pid == pid
 
 
-def test_settings_that_no_worker_could_read_are_refused_before_there_is_a_process(nursery: Nursery) -> None:
+def test_settings_that_no_worker_could_read_are_refused_before_there_is_a_process(prefork: PreforkFactory) -> None:
     with pytest.raises(SpawnError, match="more than the 131072"):
-        nursery.children.spawn(nursery.spec(app="a" * 131072))
-    assert list(nursery.children) == []
+        prefork.children.spawn(prefork.spec(app="a" * 131072))
+    assert list(prefork.children) == []
 
 
 def test_a_failed_spawn_leaves_no_descriptor_behind(
-    nursery: Nursery, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    prefork: PreforkFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.setattr(sys, "executable", f"{tmp_path}/not-there")
     before = os.listdir("/proc/self/fd")
     with pytest.raises(FileNotFoundError):
-        nursery.children.spawn(nursery.spec())
+        prefork.children.spawn(prefork.spec())
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_slot_can_be_filled_again_after_its_exit_was_told(nursery: Nursery) -> None:
-    first = nursery.spawn("")
-    nursery.told.expect(WorkerExited)
-    second = nursery.spawn('say("ready"); signal.pause()')
-    assert nursery.told.expect(WorkerReady).slot == SLOT
+def test_a_slot_can_be_filled_again_after_its_exit_was_told(prefork: PreforkFactory) -> None:
+    first = prefork.spawn("")
+    prefork.told.expect(WorkerExited)
+    second = prefork.spawn('say("ready"); signal.pause()')
+    assert prefork.told.expect(WorkerReady).slot == SLOT
     assert first != second
 
 
-def test_signalling_an_empty_slot_or_a_zombie_is_nothing(nursery: Nursery) -> None:
-    nursery.children.signal(Slot(9), signal.SIGTERM)
-    pid = nursery.spawn("")
+def test_signalling_an_empty_slot_or_a_zombie_is_nothing(prefork: PreforkFactory) -> None:
+    prefork.children.signal(Slot(9), signal.SIGTERM)
+    pid = prefork.spawn("")
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    nursery.children.signal(SLOT, signal.SIGTERM)
-    assert nursery.told.expect(WorkerExited).exit_code == 0
+    prefork.children.signal(SLOT, signal.SIGTERM)
+    assert prefork.told.expect(WorkerExited).exit_code == 0
 
 
-def test_strangers_are_reaped_and_reported_and_workers_are_not_taken_for_them(nursery: Nursery) -> None:
-    worker = nursery.spawn("")
+def test_strangers_are_reaped_and_reported_and_workers_are_not_taken_for_them(prefork: PreforkFactory) -> None:
+    worker = prefork.spawn("")
     stranger = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 9"], os.environ)
     os.waitid(os.P_PID, stranger, os.WEXITED | os.WNOWAIT)
     os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
-    nursery.children.reap_all()
-    assert nursery.log.named("process.reaped") == [{"pid": stranger, "exit_code": 9, "signal": None}]
-    assert nursery.told.expect(WorkerExited).pid == worker
+    prefork.children.reap_all()
+    assert prefork.log.named("process.reaped") == [{"pid": stranger, "exit_code": 9, "signal": None}]
+    assert prefork.told.expect(WorkerExited).pid == worker
     with pytest.raises(ChildProcessError):
         os.waitpid(stranger, os.WNOHANG)
 
 
-def test_a_kill_of_ours_is_known_as_ours(nursery: Nursery) -> None:
-    nursery.spawn("signal.pause()")
-    child = nursery.children[SLOT]
+def test_a_kill_of_ours_is_known_as_ours(prefork: PreforkFactory) -> None:
+    prefork.spawn("signal.pause()")
+    child = prefork.children[SLOT]
     assert not child.is_kill_ordered
-    nursery.children.signal(SLOT, signal.SIGKILL)
+    prefork.children.signal(SLOT, signal.SIGKILL)
     assert child.is_kill_ordered
 
 
-def test_an_abandoned_worker_finds_its_pipe_closed(nursery: Nursery) -> None:
-    pid = nursery.spawn('say("ready"); assert pipe.recv(10) == b""; sys.exit(4)')
-    nursery.told.expect(WorkerReady)
-    nursery.children.abandon()
-    assert list(nursery.children) == []
+def test_an_abandoned_worker_finds_its_pipe_closed(prefork: PreforkFactory) -> None:
+    pid = prefork.spawn('say("ready"); assert pipe.recv(10) == b""; sys.exit(4)')
+    prefork.told.expect(WorkerReady)
+    prefork.children.abandon()
+    assert list(prefork.children) == []
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
 
 
-def test_many_workers_come_and_go_without_leaving_descriptors(nursery: Nursery, check_open: Callable[[], int]) -> None:
+def test_many_workers_come_and_go_without_leaving_descriptors(
+    prefork: PreforkFactory, check_open: Callable[[], int]
+) -> None:
     before = check_open()
     for slot in range(1, 6):
-        nursery.spawn('say("ready")', slot)
+        prefork.spawn('say("ready")', slot)
     for _ in range(5):
-        nursery.told.expect(WorkerExited)
+        prefork.told.expect(WorkerExited)
     assert check_open() == before
 
 

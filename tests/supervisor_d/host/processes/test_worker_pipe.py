@@ -13,7 +13,7 @@ from server_core.contract.spec import encode
 from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.processes.prefork import VERBS as NURSERY_VERBS
 from supervisor_d.host.processes.worker_pipe import FACTS, WORDS_MAX, WORDS_PERIOD_S, Pipe, WorkerListener, socket_pair
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.vocabulary import (
     RecycleRequested,
     Slot,
@@ -31,16 +31,16 @@ class Held:
     """A pipe and its worker's end, as the test holds them."""
 
     def __init__(self) -> None:
-        self.watcher = Watcher()
+        self.reactor = Reactor()
         ours, self.worker = socket_pair()
-        self.pipe = Pipe(self.watcher, ours, WorkerListener(self.watcher, SLOT))
-        self.told = Told(self.watcher)
+        self.pipe = Pipe(self.reactor, ours, WorkerListener(self.reactor, SLOT))
+        self.told = Told(self.reactor)
         self.pipe.listen()
 
     def close(self) -> None:
         self.pipe.close()
         self.worker.close()
-        self.watcher.close()
+        self.reactor.close()
 
 
 @pytest.fixture
@@ -74,10 +74,10 @@ def test_the_largest_message_arrives_whole(held: Held) -> None:
 
 
 def test_a_message_may_come_in_pieces_where_the_pipe_is_a_stream() -> None:
-    watcher = Watcher()
+    reactor = Reactor()
     ours, worker = socket.socketpair()
     ours.setblocking(False)
-    pipe, told = Pipe(watcher, ours, WorkerListener(watcher, SLOT)), Told(watcher)
+    pipe, told = Pipe(reactor, ours, WorkerListener(reactor, SLOT)), Told(reactor)
     pipe.listen()
     worker.send(b"boo")
     worker.send(b"ted\nrea")
@@ -86,7 +86,7 @@ def test_a_message_may_come_in_pieces_where_the_pipe_is_a_stream() -> None:
     assert told.expect(WorkerReady) == WorkerReady(SLOT)
     pipe.close()
     worker.close()
-    watcher.close()
+    reactor.close()
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_what_is_no_message_detaches_the_worker_and_nothing_after_it_is_heard(he
 
 
 def test_a_stream_without_a_newline_is_cut_off_at_the_message_limit() -> None:
-    watcher = Watcher()
+    reactor = Reactor()
     ours, worker = socket.socketpair()
     ours.setblocking(False)
     worker.setblocking(False)
-    pipe, told = Pipe(watcher, ours, WorkerListener(watcher, SLOT)), Told(watcher)
+    pipe, told = Pipe(reactor, ours, WorkerListener(reactor, SLOT)), Told(reactor)
     pipe.listen()
     while "WorkerDetached" not in told.kinds():
         try:
@@ -124,7 +124,7 @@ def test_a_stream_without_a_newline_is_cut_off_at_the_message_limit() -> None:
             told.expect(WorkerDetached)
     pipe.close()
     worker.close()
-    watcher.close()
+    reactor.close()
 
 
 def test_a_closed_pipe_is_told_as_detached_if_the_process_lives_on(held: Held) -> None:
@@ -155,7 +155,7 @@ def test_a_worker_that_never_reads_is_detached_and_does_not_block_the_master(hel
     while not held.told.facts and sent < 100000:
         held.pipe.send(encode("serve"))
         sent += 1
-        held.told.facts += held.watcher.wait(None) if held.pipe._is_detached else []
+        held.told.facts += held.reactor.wait(None) if held.pipe._is_detached else []
     assert held.told.facts == [WorkerDetached(SLOT, "does not read its pipe")]
     assert sent > 100, "an ordinary life's orders must fit"
     held.pipe.send(encode("serve"))  # and nothing comes of telling it more
@@ -183,13 +183,13 @@ def test_the_budget_counts_messages_however_they_are_sent(held: Held) -> None:
 
 def test_what_a_worker_said_that_the_master_fails_at_cuts_that_worker_off() -> None:
     barrier = FaultBarrier(lambda *_, **__: None, lambda *_: None, lambda _: None)
-    watcher = Watcher(barrier)
+    reactor = Reactor(barrier)
     ours, worker = socket_pair()
-    listener = WorkerListener(watcher, SLOT, {"odd": lambda fields: fields["missing"]})  # type: ignore[arg-type, return-value]
-    pipe = Pipe(watcher, ours, listener)
+    listener = WorkerListener(reactor, SLOT, {"odd": lambda fields: fields["missing"]})  # type: ignore[arg-type, return-value]
+    pipe = Pipe(reactor, ours, listener)
     pipe.listen()
     worker.send(encode("odd", {}))
-    assert Told(watcher).expect(WorkerDetached).reason == "said what the master failed at"
+    assert Told(reactor).expect(WorkerDetached).reason == "said what the master failed at"
     pipe.close()
     worker.close()
-    watcher.close()
+    reactor.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_d import clock
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.sockets.listener import Binding
 from supervisor_d.host.sockets.listener_watch import RETRY_S, ListenerWatch
 from supervisor_d.host.sockets.listeners import Listeners
@@ -26,14 +26,14 @@ class Rig:
     """Listeners, what watches them, and what that told."""
 
     def __init__(self, address: str, *, may_rebind: bool = True, between: Callable[[], None] = lambda: None) -> None:
-        self.watcher = Watcher()
+        self.reactor = Reactor()
         self.logged: list[tuple[str, dict[str, object]]] = []
-        self.watch = ListenerWatch(self.watcher, self.log, may_rebind=may_rebind)
+        self.watch = ListenerWatch(self.reactor, self.log, may_rebind=may_rebind)
         self.listeners = Listeners(lambda *_, **__: None, self.watch.forget)
         self.listeners.open(Binding([parse_address(address)], "test", 8, 0o660), {})
         between()
         self.watch.open(self.listeners, self.listeners.renew)
-        self.told = Told(self.watcher)
+        self.told = Told(self.reactor)
 
     def log(self, event: str, /, **fields: object) -> None:
         self.logged.append((event, fields))
@@ -55,7 +55,7 @@ class Rig:
     def close(self) -> None:
         self.listeners.close()
         self.watch.close()
-        self.watcher.close()
+        self.reactor.close()
 
 
 Rigged = Callable[..., Rig]
@@ -194,7 +194,7 @@ def test_an_abstract_name_that_others_hold_is_told_with_what_to_do_and_not_tried
     rig.socket.shutdown(socket.SHUT_RDWR)
     assert rig.told.expect(ListenerLost).reason == "it was shut down by a process that holds it"
     assert "no process has its socket: stop the daemon, and start it" in rig.told.expect(ListenerLost).reason
-    rig.watcher.at(Instant(clock.now() + 2.5 * RETRY_S), lambda: rig.watcher.tell(Started()))
+    rig.reactor.at(Instant(clock.now() + 2.5 * RETRY_S), lambda: rig.reactor.tell(Started()))
     rig.told.expect(Started)
     assert rig.told.kinds() == ["ListenerLost", "ListenerLost", "Started"]
 
@@ -225,7 +225,7 @@ def test_what_we_close_ourselves_is_not_told(rigged: Rigged) -> None:
     rig = rigged("127.0.0.1:0")
     held_by_a_worker = rig.socket.dup()
     rig.listeners.end(spare_waiting=True)
-    rig.watcher.tell(Started())
+    rig.reactor.tell(Started())
     rig.told.expect(Started)
     assert rig.told.kinds() == ["Started"]
     held_by_a_worker.close()
@@ -235,7 +235,7 @@ def test_a_file_that_cannot_be_watched_is_named(rigged: Rigged, tmp_path: Path) 
     rig = rigged(f"unix:{tmp_path}/app.sock")
     assert rig.logged == []
     os.unlink(tmp_path / "app.sock")
-    again = ListenerWatch(rig.watcher, rig.log, may_rebind=False)
+    again = ListenerWatch(rig.reactor, rig.log, may_rebind=False)
     again.open(rig.listeners, rig.listeners.renew)
     ((event, fields),) = rig.logged
     assert (event, fields["feature"]) == ("master.degraded", "inotify")

@@ -414,7 +414,7 @@ def test_newcomers_are_turned_away_from_our_own_listeners_only(opened: Opened, t
         outer.bind(str(tmp_path / "outer"))
         outer.listen()
         opened.open(f"unix:{tmp_path}/own", f"fd://{os.dup(outer.fileno())}")
-        opened.listeners.turn_newcomers_away()
+        opened.listeners.close_accept_queues()
         assert not connects(socket.AF_UNIX, str(tmp_path / "own"))
         assert connects(socket.AF_UNIX, str(tmp_path / "outer"))
 

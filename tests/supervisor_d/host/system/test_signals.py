@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.system.signal_source import HANDLED, READ_BYTES, SignalSource
 from supervisor_d.host.system.signals import MEANINGS, Signals
 from supervisor_d.vocabulary import (
@@ -40,18 +40,18 @@ class Deaf(SignalSource):
 
 class Heard:
     def __init__(self, kind: type[SignalSource]) -> None:
-        self.watcher = Watcher()
-        self.told = Told(self.watcher)
+        self.reactor = Reactor()
+        self.told = Told(self.reactor)
         self.log = Remembered()
         self.children = 0
         self.source = kind()
-        self.signals = Signals(self.watcher, self.log, self.on_child, self.source)
+        self.signals = Signals(self.reactor, self.log, self.on_child, self.source)
         self.knows_sender = kind is SignalSource
         self.signals.open()
 
     def on_child(self) -> None:
         self.children += 1
-        self.watcher.tell(Started())
+        self.reactor.tell(Started())
 
     def origin(self, name: str) -> Origin:
         return Origin("signal", name, *((os.getpid(), os.getuid()) if self.knows_sender else (None, None)))
@@ -59,7 +59,7 @@ class Heard:
     def close(self) -> None:
         self.signals.close()
         self.source.restore()
-        self.watcher.close()
+        self.reactor.close()
 
 
 @pytest.fixture(params=[SignalSource, Deaf])
@@ -149,9 +149,9 @@ def test_an_ignored_sigchld_that_was_inherited_does_not_hide_exit_codes() -> Non
     program = """
 import os, signal
 from supervisor_d.host.system.signals import Signals
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
-Signals(Watcher(), lambda event, **fields: None, lambda: None).open()
+Signals(Reactor(), lambda event, **fields: None, lambda: None).open()
 pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 5"], os.environ)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
 """

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor_d import clock
 from supervisor_d.control.sd_notify import Notice, Phase
-from supervisor_d.host.reactor import Watcher
+from supervisor_d.host.reactor import Reactor
 from supervisor_d.host.system import systemd
 from supervisor_d.host.system.systemd import Notifier, open_notifier
 from supervisor_d.vocabulary import Instant
@@ -31,11 +31,11 @@ class Told:
 
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
-        self.watcher = Watcher()
+        self.reactor = Reactor()
         self.log = Remembered()
 
     def open(self, **environ: str) -> Notifier:
-        notifier = open_notifier(self.watcher, self.log, {**self.manager.environ(), **environ})
+        notifier = open_notifier(self.reactor, self.log, {**self.manager.environ(), **environ})
         assert notifier is not None
         self.notifier = notifier
         return notifier
@@ -45,11 +45,11 @@ class Told:
         give_up_at = Instant(clock.now() + DEADLINE_S)
         while not claim():
             assert clock.now() < give_up_at, f"told: {self.manager.lines}"
-            self.watcher.wait(Instant(min(give_up_at, clock.now() + 0.01)))
+            self.reactor.wait(Instant(min(give_up_at, clock.now() + 0.01)))
 
     def close(self) -> None:
         self.notifier.close()
-        self.watcher.close()
+        self.reactor.close()
         self.manager.close()
 
 
@@ -63,15 +63,15 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
 
 def test_without_a_manager_there_is_no_notifier() -> None:
     log = Remembered()
-    assert open_notifier(Watcher(), log, {}) is None
-    assert open_notifier(Watcher(), log, {"NOTIFY_SOCKET": ""}) is None
+    assert open_notifier(Reactor(), log, {}) is None
+    assert open_notifier(Reactor(), log, {"NOTIFY_SOCKET": ""}) is None
     assert log.events == []
 
 
 @pytest.mark.parametrize("place", ["vsock:2:1234", "/", "notify"])
 def test_a_socket_that_is_neither_a_path_nor_a_name_is_done_without_and_said(place: str) -> None:
     log = Remembered()
-    assert open_notifier(Watcher(), log, {"NOTIFY_SOCKET": place}) is None
+    assert open_notifier(Reactor(), log, {"NOTIFY_SOCKET": place}) is None
     (event,) = log.named("master.degraded")
     assert repr(place) in str(event["reason"])
 
