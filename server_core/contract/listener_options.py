@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from server_core.contract.syn_filter import INSTRUCTION
@@ -34,9 +34,12 @@ class Option(NamedTuple):
     """What is set instead where the kernel does not take back what it gave; None: nothing."""
 
 
+LOSING: Final = (Option(SOL, 13, "SO_LINGER"), Option(SOL, 18, "SO_RCVLOWAT"))
+"""Those with which an accepted connection loses requests."""
 _EVERY: Final = (
+    *LOSING,
     *(Option(SOL, 5, "SO_DONTROUTE"), Option(SOL, 9, "SO_KEEPALIVE"), Option(SOL, 10, "SO_OOBINLINE")),
-    *(Option(SOL, 13, "SO_LINGER"), Option(SOL, 18, "SO_RCVLOWAT"), Option(SOL, 20, "SO_RCVTIMEO")),
+    Option(SOL, 20, "SO_RCVTIMEO"),
     *(Option(SOL, 21, "SO_SNDTIMEO"), Option(SOL, 25, "SO_BINDTODEVICE"), Option(SOL, 36, "SO_MARK")),
     *(Option(SOL, 47, "SO_MAX_PACING_RATE"), Option(SOL, 7, "SO_SNDBUF"), Option(SOL, 8, "SO_RCVBUF")),
     Option(SOL, 72, "SO_BUF_LOCK"),
@@ -117,6 +120,25 @@ def restore(sock: socket.socket, wanted: Mapping[str, str], kept_filter: bytes) 
         sock.listen(int(wanted[BACKLOG]))
         changed.append(BACKLOG)
     return changed if FILTER in wanted else changed + _detach(sock, kept_filter)
+
+
+def mend(fd: int, wanted: Iterable[tuple[Option, bytes]]) -> list[str]:
+    """Set options of a connected descriptor that are not so; the names of those. One that has gone is passed over.
+
+    The kernel looks for what waits to be read when SO_RCVLOWAT is set (tcp_set_rcvlowat), and wakes who watches it.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)  # any family: to ask for it takes three calls
+    changed = []
+    try:
+        for option, value in wanted:
+            if sock.getsockopt(option.level, option.number, LONGEST) != value:
+                sock.setsockopt(option.level, option.number, value)
+                changed.append(option.name)
+    except OSError:  # a sandbox
+        pass
+    finally:
+        sock.detach()
+    return changed
 
 
 def unblock(sock: socket.socket) -> list[str]:

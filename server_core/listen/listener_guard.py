@@ -4,6 +4,12 @@ Workers hold the very sockets that the master bound, so that what one of them se
 Who may set an option may also set it back, and workers beat in any case: no process is woken for it, and no request
 pays. Rejected: a timer in the master, which sleeps while nothing happens; a socket of its own for each worker
 (SO_REUSEPORT), which resets the clients in the queue of a worker that ends.
+
+Connections that were accepted meanwhile have inherited it. Two options lose requests: with SO_RCVLOWAT the next one is
+never heard, with SO_LINGER of no time the close resets what the client's kernel has not acknowledged. So each
+connection that lives until a beat is looked at once, by two system calls. One that ends before is not: it has been
+heard, and SO_LINGER would have to be looked at in every accept or close, which is a call for each request of a client
+that does not keep its connection.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from server_core.contract import listener_options
+from server_core.contract.listener_options import Option
 from server_core.contract.spec import ListenerSpec
 from server_core.contract.syn_filter import DROP_SYN
 from server_core.log import Log
@@ -29,6 +36,7 @@ class ListenerGuard:
     def __init__(self, specs: Iterable[ListenerSpec], sockets: Iterable[socket.socket], log: Log) -> None:
         self._log = log
         self._guarded: list[tuple[str, socket.socket, Mapping[str, str]]] = []
+        self._inherited: list[tuple[Option, bytes]] = []
         for spec, sock in zip(specs, sockets, strict=True):
             self.add(spec, sock)
         self._beats = self._served = 0
@@ -37,6 +45,16 @@ class ListenerGuard:
     def add(self, spec: ListenerSpec, sock: socket.socket) -> None:
         """Look after this one, too."""
         self._guarded.append((spec.address, sock, self._wanted(spec, sock)))
+        self._inherited = self._wanted_of_all()
+
+    def _wanted_of_all(self) -> list[tuple[Option, bytes]]:
+        """What every accepted connection is to have: what all listeners were found with, if they agree."""
+        found = []
+        for option in listener_options.LOSING:
+            values = {wanted.get(option.name, "") for _, _, wanted in self._guarded}
+            if len(values) == 1 and (value := values.pop()):
+                found.append((option, bytes.fromhex(value)))
+        return found
 
     @staticmethod
     def _wanted(spec: ListenerSpec, sock: socket.socket) -> Mapping[str, str]:
@@ -57,6 +75,13 @@ class ListenerGuard:
             if is_whole:
                 changed += listener_options.restore(sock, wanted, DROP_SYN)
             self._tell(address, changed)
+
+    def mend(self, accepted: Iterable[int]) -> None:
+        """Set the options that lose requests on these connected descriptors as their listener had them."""
+        changed: dict[str, None] = {}
+        for fd in accepted:
+            changed |= dict.fromkeys(listener_options.mend(fd, self._inherited))
+        self._tell("accepted connections", list(changed))
 
     def _tell(self, address: str, changed: list[str]) -> None:
         """Once for each option: a process that sets it again and again is not to fill the log."""

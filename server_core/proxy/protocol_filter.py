@@ -79,6 +79,8 @@ class Gate:
                 return header
 
     async def _readable(self, sock: socket.socket, deadline: float) -> None:
+        # Another process that holds the listener may have set it there (listener_guard.py), and no beat looks at this.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         readable = self._loop.create_future()
         self._loop.add_reader(sock.fileno(), _resolve, readable)
         timer = self._loop.call_at(deadline, _expire, readable)

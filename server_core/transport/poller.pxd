@@ -6,6 +6,7 @@ cdef class EpollPoller:
     cdef object _after
     cdef object _epoll
     cdef object _loop
+    cdef list _new
     cdef dict _watched
 
     @cython.locals(who=Stream)

@@ -49,6 +49,9 @@ class Poller(Protocol):
     def watch(self, fd: int, who: Watched, before: int, events: int) -> None:
         """Tell of these events from now on, instead of `before`; 0 is none."""
 
+    def newly_watched(self) -> list[int]:
+        """Descriptors that are watched and were not at the last call; at the first call all of them."""
+
     def close(self) -> None:
         """Tell nobody any more."""
 
@@ -56,12 +59,13 @@ class Poller(Protocol):
 class EpollPoller:
     """By an epoll instance of its own."""
 
-    __slots__ = ("_after", "_epoll", "_loop", "_watched")
+    __slots__ = ("_after", "_epoll", "_loop", "_new", "_watched")
 
     def __init__(self, loop: ServerLoop, after: Callable[[], object] = nothing) -> None:
         self._loop = loop
         self._after = after
         self._watched: dict[int, Watched] = {}
+        self._new: list[int] | None = None
         self._epoll = _new_epoll()
         add_poller(self._epoll)
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -79,6 +83,8 @@ class EpollPoller:
         else:
             self._epoll.register(fd, events)
             self._watched[fd] = who
+            if self._new is not None:
+                self._new.append(fd)
 
     def _turn(self) -> None:
         watched = self._watched
@@ -87,6 +93,10 @@ class EpollPoller:
             if who is not None:  # ended by another of these
                 who.ready(events)
         self._after()
+
+    def newly_watched(self) -> list[int]:
+        new, self._new = self._new, []
+        return list(self._watched) if new is None else [fd for fd in new if fd in self._watched]
 
     def close(self) -> None:
         if not self._epoll.closed:
@@ -116,6 +126,9 @@ class LoopPoller:
     def _tell(self, who: Watched) -> None:
         who.ready(READ)
         self._after()
+
+    def newly_watched(self) -> list[int]:
+        return []  # what is looked at on them (accepted_options.py) is Linux's
 
     def close(self) -> None:
         pass

@@ -106,6 +106,7 @@ class Worker:
         notice.take_back()
         if self._guard is not None and self._server is not None:
             self._guard.look(self._server.requests_total)
+            self._guard.mend(self._server.poller.newly_watched())
 
     def terminate(self) -> None:
         """SIGTERM. What the master has said until now counts first: it may have said serve, and rely on it."""

@@ -70,6 +70,23 @@ def alter(listener, what, *arguments):
     else:
         listener.setsockopt(int(what), int(arguments[0]), bytes.fromhex(arguments[1]))
 
+inheritor = None
+
+def inherit(level, number, value):
+    # A connection that is made while the option is set has it for good; what is put back hides who did it.
+    global inheritor
+    (listener,) = listeners()
+    before = listener.getsockopt(int(level), int(number), 64)
+    listener.setsockopt(int(level), int(number), bytes.fromhex(value))
+    inheritor = socket.create_connection(listener.getsockname())
+    listener.setsockopt(int(level), int(number), before)
+    inheritor.setblocking(False)
+
+async def ask_inheritor():
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(inheritor, b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    return (await loop.sock_recv(inheritor, 65536)).decode("latin-1").splitlines()[0]
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
@@ -99,6 +116,10 @@ async def app(scope, receive, send):
     elif command == "alter":
         for listener in listeners():
             alter(listener, *arguments)
+    elif command == "inherit":
+        inherit(*arguments)
+    elif command == "inheritor":
+        body = await ask_inheritor()
     elif command == "held":
         body = str(len(descriptors("worker-")))
     await send({"type": "http.response.start", "status": 200, "headers": []})

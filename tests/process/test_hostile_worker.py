@@ -119,6 +119,19 @@ def test_what_a_worker_changes_on_the_shared_listener_is_set_right(tmp_path: Pat
         assert daemon.pids() == before
 
 
+@pytest.mark.parametrize(("name", "how"), [("SO_RCVLOWAT", "1/18/00001000"), ("SO_LINGER", "1/13/0100000000000000")])
+def test_a_connection_that_inherited_what_a_worker_set_for_a_moment_is_set_right(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    with running("--workers", "1", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        with daemon.listening() as heard:
+            assert daemon.get(f"/inherit/{how}")[0] == 200
+            heard.expect("socket.altered", address="accepted connections", options=[name])
+        assert daemon.get("/inheritor") == (200, "HTTP/1.1 200 OK")
+
+
 def get_by_unix(path: Path, target: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_S)

@@ -170,3 +170,33 @@ def test_a_worker_that_serves_looks_with_each_beat(tcp: Shared) -> None:
         tcp.guard.look(served)
         assert capture(tcp.master) == tcp.options
     assert [fields["options"] for fields in tcp.log.named("socket.altered")] == [["SO_RCVLOWAT"]]
+
+
+@pytest.mark.parametrize(("number", "value", "name"), [(13, LINGER, "SO_LINGER"), (18, MANY, "SO_RCVLOWAT")])
+def test_accepted_connections_that_inherited_what_loses_requests_are_set_right(
+    shared: Shared, number: int, value: bytes, name: str
+) -> None:
+    before = shared.master.getsockopt(socket.SOL_SOCKET, number, len(value))
+    shared.master.setsockopt(socket.SOL_SOCKET, number, value)
+    with socket.socket(shared.master.family, socket.SOCK_STREAM) as client:
+        client.connect(shared.master.getsockname())
+        accepted, _ = shared.master.accept()
+    with accepted:
+        accepted.setsockopt(socket.SOL_SOCKET, number, value)  # a Unix socket inherits nothing
+        shared.guard.mend([accepted.fileno()])
+        assert accepted.getsockopt(socket.SOL_SOCKET, number, len(value)) == before
+        (told,) = shared.log.named("socket.altered")
+        assert (told["address"], told["options"]) == ("accepted connections", [name])
+        shared.guard.mend([accepted.fileno()])
+        assert len(shared.log.named("socket.altered")) == 1
+
+
+def test_what_all_listeners_were_found_with_is_left_on_accepted_connections(tcp: Shared) -> None:
+    tcp.master.setsockopt(socket.SOL_SOCKET, 13, LINGER)
+    guard = ListenerGuard([ListenerSpec(5, "here", capture(tcp.master))], [tcp.worker], tcp.log)
+    with socket.create_connection(tcp.master.getsockname()):
+        accepted, _ = tcp.master.accept()
+        with accepted:
+            guard.mend([accepted.fileno()])
+            assert accepted.getsockopt(socket.SOL_SOCKET, 13, len(LINGER)) == LINGER
+    assert not tcp.log.named("socket.altered")

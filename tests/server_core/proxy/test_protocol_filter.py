@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 import pytest
 
@@ -61,6 +62,19 @@ def test_a_header_may_come_in_pieces_of_any_size(header: bytes, loop: str) -> No
                 assert (await client.response()).body == SEEN
 
     run(scenario(), loop=loop)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere accepted sockets do not inherit it")
+def test_a_header_is_heard_though_the_socket_inherited_a_low_water_mark() -> None:
+    async def scenario() -> None:
+        async with serving(who, proxy_protocol=True) as served:
+            (listener,) = served.server.listeners._sockets
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 << 20)
+            client = await served.connect()
+            await until(lambda: bool(served.server.listeners.adopting))
+            assert (await client.get(V1 + GET)).body == SEEN
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("header", [LOCAL, b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])

@@ -530,3 +530,30 @@ def test_it_keeps_the_interpreter_while_it_writes_and_ends(play: Callable[[Scena
             assert bystander.turns_during(rig.stream.close) == 0
 
     play(scenario)
+
+
+class Unheard:
+    def ready(self, events: int) -> None:
+        raise AssertionError(events)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="epoll is Linux's")
+def test_a_poller_tells_once_of_each_descriptor_that_it_has_come_to_watch() -> None:
+    async def play() -> None:
+        poller = EpollPoller(ServerLoop(asyncio.get_running_loop()))
+        ends = [socket.socketpair() for _ in range(3)]
+        fds = [end.fileno() for end, _ in ends]
+        told = poller.newly_watched
+        poller.watch(fds[0], Unheard(), 0, select.POLLIN)
+        assert told() == [fds[0]]
+        poller.watch(fds[1], Unheard(), 0, select.POLLIN)
+        poller.watch(fds[2], Unheard(), 0, select.POLLIN)
+        poller.watch(fds[2], Unheard(), select.POLLIN, 0)
+        assert told() == [fds[1]]
+        assert told() == []
+        poller.close()
+        for pair in ends:
+            for end in pair:
+                end.close()
+
+    run(play())
