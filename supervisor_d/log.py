@@ -159,7 +159,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         "The worker's scoreboard record says what cannot be true; it is not believed, and the worker replaced.",
     ),
     "worker.recycled": Event("info", (*WORKER, "reason"), "The worker is to be replaced, replacement first."),
-    "worker.illegal_transition": Event("error", (*WORKER, "state", "cause"), "Our fault: killed and replaced."),
+    "worker.illegal_transition": Event(
+        "error",
+        (*WORKER, "state", "cause", "fault"),
+        "What cannot happen in this state: killed and replaced. `fault` is worker, which said it at the wrong moment, or "
+        "daemon, a mistake of ours.",
+    ),
     "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),
     "fleet.scale_refused": Event(
         "warning", ("wanted", "target", "reason", "origin"), "More workers were asked for than may be: none was added."

@@ -59,14 +59,34 @@ class Cause(enum.Enum):
     EXITED = "exited"
 
 
+WORDS: Final = frozenset(
+    (
+        *(Cause.BOOTED, Cause.PRELOADED, Cause.STARTED, Cause.BECAME_READY, Cause.FAILED, Cause.ASKED_TO_RECYCLE),
+        *(Cause.PARKED, Cause.DRAINING, Cause.FINISHED, Cause.DRAINED, Cause.HELD),
+    )
+)
+"""What a worker says over its pipe, and may say at the wrong moment."""
+
+
 class IllegalTransition(Exception):
-    """Ours: a slot was moved by a cause its state does not know. Costs one worker, never the master."""
+    """A slot was moved by a cause its state does not know. Costs one worker, never the master."""
 
     def __init__(self, slot: Slot, state: SlotState, cause: Cause) -> None:
-        super().__init__(f"slot {slot} is {state.value}: {cause.value} cannot happen")
         self.slot = slot
         self.state = state
         self.cause = cause
+        wrong = "the worker may not say {} now" if self.fault == "worker" else "{} cannot happen"
+        super().__init__(f"slot {slot} is {state.value}: {wrong.format(cause.value)}")
+
+    @property
+    def fault(self) -> str:
+        """Whose it is: worker, which broke the protocol, or daemon, a mistake of ours."""
+        return "worker" if self.cause in WORDS and self.state not in VACANT else "daemon"
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the log says of it."""
+        return {"state": self.state.value, "cause": self.cause.value, "fault": self.fault}
 
 
 EMPTY, SPAWNING, BOOTING, PROBING = SlotState.EMPTY, SlotState.SPAWNING, SlotState.BOOTING, SlotState.PROBING

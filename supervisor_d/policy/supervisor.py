@@ -168,11 +168,9 @@ class Supervisor:
             self._parts.recycling.failed(self._state, failure)
 
     def _punish(self, illegal: IllegalTransition) -> None:
-        """Our mistake costs the one worker that it concerns."""
+        """It costs the one worker that it concerns."""
         policy, handle = self._state, self._state.fleet.handle(illegal.slot)
-        policy.outbox.report_worker(
-            "worker.illegal_transition", handle, state=illegal.state.value, cause=illegal.cause.value
-        )
+        policy.outbox.report_worker("worker.illegal_transition", handle, **illegal.facts)
         policy.outbox.add(KillWorker(illegal.slot))
         if handle.alive:
             handle.condemn(policy.now)

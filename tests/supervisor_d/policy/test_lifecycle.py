@@ -44,6 +44,17 @@ def test_an_impossible_pair_raises_and_names_the_slot(state: SlotState, cause: C
     assert "slot 7" in str(illegal.value)
 
 
+def test_an_impossible_pair_is_the_fault_of_a_worker_that_said_it_and_else_of_the_daemon() -> None:
+    said = IllegalTransition(Slot(2), SlotState.READY, Cause.BOOTED)
+    assert (said.fault, str(said)) == ("worker", "slot 2 is ready: the worker may not say booted now")
+    for state, cause in (
+        (SlotState.EMPTY, Cause.BOOTED),
+        (SlotState.READY, Cause.SPAWN),
+        (SlotState.READY, Cause.SPAWNED),
+    ):
+        assert IllegalTransition(Slot(2), state, cause).fault == "daemon"
+
+
 def test_every_living_state_can_end_and_be_killed() -> None:
     for state in ALIVE:
         assert next_state(Slot(1), state, Cause.EXITED) is SlotState.EMPTY
