@@ -18,8 +18,12 @@ def main() -> None:
 
     Closed standard streams are opened before that, and before ctypes is imported: libffi may keep a descriptor of its
     own library (static trampolines, as of 3.4), which would become standard input.
+
+    With too few descriptors not even the imports below succeed, so that this is said before them.
     """
     standard_streams.fill_gaps()
+    if sys.argv[1:2] == ["run"]:
+        _refuse_few_descriptors()
     from supervisor_d.host.system.signal_source import THIS_PROCESS  # here, because it imports ctypes
 
     if sys.argv[1:2] == ["run"]:
@@ -27,6 +31,17 @@ def main() -> None:
     with few_collections():
         from supervisor_d.cli.program import main as obey  # here, because it imports nearly all that there is
     obey()
+
+
+def _refuse_few_descriptors() -> None:
+    from supervisor_d.errors import ConfigurationError
+    from supervisor_d.host.system.descriptors import refuse_few
+
+    try:
+        refuse_few()
+    except ConfigurationError as error:
+        print(f"supervisor-d: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -48,5 +48,9 @@ class BootError(SupervisorError):
     exit_code = EXIT_BOOT_FAILED
 
 
+class HostError(SupervisorError):
+    """The host's: it refuses the daemon itself what that cannot do without."""
+
+
 class SpawnError(SupervisorError):
     """The host's: no process, descriptor or memory for a worker. A fact to the policy, never the end of the master."""

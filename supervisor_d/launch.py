@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from server_core.runtime.gc_thresholds import few_collections
 from supervisor_d.errors import ConfigurationError, SupervisorError
-from supervisor_d.host.system import standard_streams
+from supervisor_d.host.system import descriptors, standard_streams
 from supervisor_d.host.system.signal_source import THIS_PROCESS
 from supervisor_d.settings.resolve import resolve
 from supervisor_d.settings.sources.provenance import Origin
@@ -24,6 +24,7 @@ def launch(flags: Mapping[str, object], origin: Origin, afterwards: Callable[[],
     """
     standard_streams.fill_gaps()
     try:
+        descriptors.refuse_few()
         with THIS_PROCESS.held(afterwards):
             resolved = resolve(flags, os.environ, origin=origin)
             with few_collections():
@@ -32,6 +33,11 @@ def launch(flags: Mapping[str, object], origin: Origin, afterwards: Callable[[],
     except SupervisorError as error:
         complain(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in descriptors.EXHAUSTED:
+            raise
+        complain(told := descriptors.exhausted(error))
+        return told.exit_code
 
 
 def complain(error: SupervisorError) -> None:

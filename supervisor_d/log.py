@@ -162,7 +162,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.illegal_transition": Event(
         "error",
         (*WORKER, "state", "cause", "fault"),
-        "What cannot happen in this state: killed and replaced. `fault` is worker, which said it at the wrong moment, or "
+        "What cannot happen in this state: killed and replaced. `fault` is worker, which said it at the wrong time, or "
         "daemon, a mistake of ours.",
     ),
     "fleet.scaled": Event("info", ("old", "new", "origin"), "The target number of workers changed."),

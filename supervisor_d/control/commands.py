@@ -162,7 +162,7 @@ COMMANDS: Final = (
         "/readyz",
         "health --ready",
         "Whether requests may be sent to this daemon.",
-        "200 if a worker is ready and no stop was asked for, else 503",
+        "200 if a worker is ready, no listener is lost and no stop was asked for, else 503",
         read=read_readiness,
         is_open=True,
     ),

@@ -118,6 +118,7 @@ def status_object(view: Snapshot) -> dict[str, object]:
         "workers": {"target": status.target, "ready": status.ready},
         "identity": identity_object(view.identity, view.master_uid) if view.identity is not None else None,
         "listeners": [{"address": listener.address, "fd": listener.fd} for listener in view.listeners],
+        "lost_listeners": list(status.lost_listeners),
         "template": forking_object(view.template) if view.template is not None else None,
         "preload": forking_object(view.preload) if view.preload is not None else None,
         "slots": slot_objects(view),
@@ -172,6 +173,7 @@ def readiness_object(view: Snapshot) -> dict[str, object]:
         "ready": view.status.accepts_traffic,
         "state": view.status.state.value,
         "reason": view.status.reason,
+        "lost_listeners": list(view.status.lost_listeners),
         "workers": {"target": view.status.target, "ready": view.status.ready},
     }
 

@@ -365,7 +365,37 @@ def test_health_is_that_the_master_answers_and_readiness_that_it_may_be_sent_req
     result = ctl(door, "health", "--ready")
     assert result.exit_code == 1
     assert "not ready: reloading, 0 of 2 workers ready; slot 2: no database" in result.stderr
+    lost = replace(door.view.status, ready=2, reason="", lost_listeners=("unix:/run/app.sock", "127.0.0.1:80"))
+    door.view = replace(door.view, status=lost)
+    result = ctl(door, "health", "--ready")
+    assert result.exit_code == 1
+    assert "2 of 2 workers ready; no client reaches unix:/run/app.sock, 127.0.0.1:80" in result.stderr
+    assert "  lost       no client reaches unix:/run/app.sock, 127.0.0.1:80\n" in ctl(door, "status").stdout
     assert invoke("ctl", "--socket", "/none.sock", "health").exit_code == 3
+
+
+@pytest.mark.parametrize("limit", [5, 8, 31])
+def test_too_few_descriptors_for_any_daemon_are_refused_in_one_line(limit: int) -> None:
+    limited = ["sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh", sys.executable, "-m", "supervisor_d", "run", "a:b"]
+    told = subprocess.run(limited, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert told.returncode == 2
+    assert told.stdout == ""
+    (line,) = told.stderr.splitlines()
+    assert line.startswith(f"supervisor-d: the limit of open files is {limit} (ulimit -n,")
+    assert "at least 32 are needed" in line
+
+
+@pytest.mark.parametrize("free", [2, 4, 6])
+def test_a_daemon_that_finds_no_descriptor_left_says_so_in_one_line(free: int) -> None:
+    code = (
+        f"import os, sys\nfrom supervisor_d import run\nkept = [os.dup(2) for _ in range(40 - 3 - {free})]\n"
+        "sys.exit(run('a:b', bind='127.0.0.1:0', control_socket='off'))"
+    )
+    limited = ["sh", "-c", 'ulimit -n 40 && exec "$@"', "sh", sys.executable, "-c", code]
+    told = subprocess.run(limited, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert told.returncode in (1, 4)  # 4: it was to be the listener's
+    assert "Traceback" not in told.stderr
+    assert "oo many open files" in told.stderr.splitlines()[-1]
 
 
 def test_a_command_that_is_called_from_python_leaves_the_signals_alone() -> None:

@@ -65,6 +65,8 @@ def status(told: Object, *, colour: bool = False) -> str:
     if user and user.get("uid") != user.get("master_uid"):
         lines.append(f"  user       {text(user, 'user')} (uid {text(user, 'uid')})")
     lines += [f"  listening  {text(row, 'address')} (fd {text(row, 'fd')})" for row in children(told, "listeners")]
+    if lost := lost_listeners(told):
+        lines.append(f"  lost       {lost}")
     if child(told, "template"):
         lines.append(f"  template   {forking_line(child(told, 'template'), 'the server')}")
     if child(told, "preload"):
@@ -178,7 +180,16 @@ def readiness(told: Object) -> str:
     """`ctl health --ready`: why, in a line."""
     numbers = child(told, "workers")
     reason = f"; {text(told, 'reason')}" if text(told, "reason") else ""
-    return f"{text(told, 'state')}, {text(numbers, 'ready')} of {text(numbers, 'target')} workers ready{reason}"
+    counts = f"{text(told, 'state')}, {text(numbers, 'ready')} of {text(numbers, 'target')} workers ready"
+    lost = lost_listeners(told)
+    return f"{counts}{'; ' if lost else ''}{lost}{reason}"
+
+
+def lost_listeners(told: Object) -> str:
+    """Where no client reaches the daemon; empty if that is nowhere."""
+    lost = told.get("lost_listeners")
+    addresses = ", ".join(printable(str(address)) for address in lost) if isinstance(lost, list) else ""
+    return f"no client reaches {addresses}" if addresses else ""
 
 
 def events(told: Object, *, colour: bool = False) -> str:
