@@ -168,11 +168,16 @@ class Daemon:
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""
+        if listener.has_only_a_name and listener.socket.fileno() >= 0:
+            self._children.give_up(listener.spec)
+            for template in self._prefork.templates:
+                template.give_up(listener.spec)
         renewed = self._listeners.renew(listener)
         if renewed is not listener:
             with contextlib.suppress(OSError):  # ETOOMANYREFS (unix(7)): the reload that follows brings it to workers
                 self._children.take_on(renewed.spec)
-                self._prefork.take_on(renewed.spec)
+                for template in self._prefork.templates:
+                    template.take_on(renewed.spec)
         return renewed
 
     def _give_up(self, reason: str) -> None:

@@ -42,6 +42,8 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        reopen                      reopen log files
                        listen {address, options}   accept from this listener, too: it was bound in the place of the
                                                    one of this address; with its descriptor (SCM_RIGHTS)
+                       unlisten {address, fd}      close this listener, which was shut down: its name is free only when
+                                                   no process has it. fd: its number in a template, which heeds it, too
                        fork {slot}                 to one that is preloaded, with two descriptors (SCM_RIGHTS): the
                                                    worker's pipe, its spec already in it, and its record
 

@@ -10,6 +10,8 @@ somebody in it would wake the loop as fast as the loop can turn.
 The last emptying of the queues, where nobody follows, is over when the kernel says that no handshake is under way, and
 after that the queue is found empty: if newcomers are kept out by then, nobody is reset with his request. Where there is
 a handshake (or no descriptor for somebody in the queue), it looks again a moment later.
+
+Length: joining, resting and the last emptying share which queues are watched, and why they are not.
 """
 
 from __future__ import annotations
@@ -128,6 +130,12 @@ class Listeners:
         self._sockets[sock] = address_of_all(sock)
         if self._joined and not self._reasons:
             self._loop.add_reader(sock.fileno(), self.accept, sock)
+
+    def give_up(self, sock: socket.socket) -> None:
+        """Close one of several for good, whoever waits there; the others go on."""
+        self._loop.remove_reader(sock.fileno())
+        del self._sockets[sock]
+        sock.close()
 
     def join(self) -> None:
         if not self._joined:

@@ -47,6 +47,12 @@ class ListenerGuard:
         self._guarded.append((spec.address, sock, self._wanted(spec, sock)))
         self._inherited = self._wanted_of_all()
 
+    def give_up(self, address: str) -> list[socket.socket]:
+        """Look after the sockets of this address no more; those are told."""
+        given_up = [sock for called, sock, _ in self._guarded if called == address]
+        self._guarded = [guarded for guarded in self._guarded if guarded[0] != address]
+        return given_up
+
     def _wanted_of_all(self) -> list[tuple[Option, bytes]]:
         """What every accepted connection is to have: what all listeners were found with, if they agree."""
         found = []

@@ -205,7 +205,7 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
     shed()
     pipe.send("preloaded")
     # SIGTERM does not end it from now on: at one to the whole process group it must outlast its workers.
-    birth = None if signals.terminated else template.fork_on_order(pipe)
+    birth = None if signals.terminated else template.fork_on_order(pipe, spec.listeners)
     if birth is None:
         return EXIT_OK
     os.close(spec.record_fd)  # another's: the worker has its own

@@ -67,6 +67,8 @@ class Worker:
         self._guard: ListenerGuard | None = None
         self._later: list[tuple[ListenerSpec, socket.socket]] = []
         """Listeners that were bound while this worker booted."""
+        self._given_up: list[str] = []
+        """Addresses of those that were given up meanwhile."""
 
     async def run(self, loop: asyncio.AbstractEventLoop, sockets: list[socket.socket], terminated: bool) -> None:
         """Boot, serve and end; BootError if the application cannot boot."""
@@ -85,6 +87,8 @@ class Worker:
                 for sock in sockets:
                     self._server.listen(sock)
                 self._guard = ListenerGuard(self._spec.listeners, sockets, self._log)
+                while self._given_up:
+                    self._give_up(self._given_up.pop())
                 while self._later:
                     self._listen(*self._later.pop(0))
                 self._thread.watch(self._server.in_flight)
@@ -150,6 +154,15 @@ class Worker:
             self._server.listen(sock)
             self._guard.add(spec, sock)
 
+    def _give_up(self, address: str) -> None:
+        """Close a listener that was shut down, so that its name is free."""
+        self._later = [(spec, sock) for spec, sock in self._later if spec.address != address]
+        if self._server is None or self._guard is None:
+            self._given_up.append(address)
+        elif self._phase is not Phase.ENDING:
+            for sock in self._guard.give_up(address):
+                self._server.listeners.give_up(sock)
+
     def _leave(self, ending: Ending) -> None:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
@@ -188,6 +201,8 @@ class Worker:
             self._service.cut_short()
         elif message.verb == "listen":
             self._take_on(message)
+        elif message.verb == "unlisten":
+            self._give_up(str(message.fields.get("address")))
         elif self._server is None or self._phase is Phase.ENDING:
             return  # an order that crossed our own end
         elif message.verb == "serve":

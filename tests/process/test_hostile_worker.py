@@ -132,7 +132,7 @@ def test_a_connection_that_inherited_what_a_worker_set_for_a_moment_is_set_right
         assert daemon.get("/inheritor") == (200, "HTTP/1.1 200 OK")
 
 
-def get_by_unix(path: Path, target: str) -> bytes:
+def get_by_unix(path: Path | str, target: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_S)
         client.connect(str(path))
@@ -184,3 +184,29 @@ def test_a_unix_listener_that_is_lost_is_bound_anew_and_handed_to_new_workers(tm
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
         assert not path.exists()
+
+
+@pytest.mark.parametrize("how", ["--template", "--preload", "--no-template"])
+def test_an_abstract_listener_that_is_shut_down_is_bound_anew_though_the_reload_fails(tmp_path: Path, how: str) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    name = f"supervisor-d-test-{os.getpid()}-{tmp_path.name}"
+    with running("--workers", "2", how, bind=f"unix:@{name}", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        (tmp_path / "app.py").write_text("1 / 0\n")
+        for _ in range(2):
+            with daemon.listening() as heard:
+                get_by_unix(f"\0{name}", "/deafen")
+                heard.expect("socket.lost")
+                heard.expect("socket.restored")
+                heard.expect("reload.rolled_back")
+            for _ in range(5):
+                assert get_by_unix(f"\0{name}", "/").startswith(b"HTTP/1.1 200 ")
+        (tmp_path / "app.py").write_text(APP)
+        with daemon.listening() as heard:
+            for pid in daemon.pids().values():
+                os.kill(pid, signal.SIGKILL)
+            heard.expect("worker.ready", times=2)
+        for _ in range(5):
+            assert get_by_unix(f"\0{name}", "/").startswith(b"HTTP/1.1 200 ")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from server_core.contract.spec import ListenerSpec
 from server_core.records import dataclass
 from server_core.runtime.early_signals import finish_streams
 from server_core.runtime.forked_child import of_workers
@@ -142,16 +143,20 @@ def _where(fd: int) -> str:
     return f"without an address (descriptor {fd})"
 
 
-def fork_on_order(pipe: Pipe) -> Birth | None:
+def fork_on_order(pipe: Pipe, listeners: Iterable[ListenerSpec] = ()) -> Birth | None:
     """Fork whenever the master says so: in each worker its birth; None in the template itself when the master hangs up.
 
-    In a worker every signal is blocked, as in one that was spawned (contract/spec.py, "Spawning").
+    `listeners` are those that the workers inherit. In a worker every signal is blocked, as in one that was spawned
+    (contract/spec.py, "Spawning").
     """
+    inherited = {listener.address: listener.fd for listener in listeners}
     while True:
         try:
             message, descriptors = pipe.receive_with_descriptors(2)
         except MasterGone:
             return None
+        if message.verb == "unlisten":
+            _give_up(inherited, str(message.fields.get("address")), message.fields.get("fd"))
         if message.verb != "fork" or len(descriptors) != 2:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -170,6 +175,12 @@ def fork_on_order(pipe: Pipe) -> Birth | None:
             pipe.send("forked", {"slot": message.fields.get("slot"), "pid": pid})
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _give_up(inherited: dict[str, int], address: str, fd: object) -> None:
+    """Close a listener that was shut down; one that was bound in its place later has never been here."""
+    if inherited.get(address) == fd:
+        os.close(inherited.pop(address))
 
 
 def _fork_twice() -> int:

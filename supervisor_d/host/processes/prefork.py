@@ -31,7 +31,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from server_core.contract.spec import ListenerSpec, Message, Template, WorkerSpec, encode
+from server_core.contract.spec import Message, Template, WorkerSpec, encode
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.processes.prefork_template import Fork, Leaving, PreforkTemplate
@@ -70,6 +70,11 @@ class PreforkFactory:
         self._leaving: dict[Pid, Leaving] = {}
         self._is_closing = False
         children.after_exit = self._has_ended
+
+    @property
+    def templates(self) -> tuple[PreforkTemplate, ...]:
+        """Of every generation that has one."""
+        return tuple(self._templates.values())
 
     def entry(self, generation: Generation) -> PreforkTemplate | None:
         return self._templates.get(generation)
@@ -113,11 +118,6 @@ class PreforkFactory:
                 self.end(entry)  # it had its time to answer: see _template_exited
                 return True
         return False
-
-    def take_on(self, listener: ListenerSpec) -> None:
-        """Have all who are born from now on accept from a listener that was bound anew. Raises OSError."""
-        for entry in self._templates.values():
-            entry.take_on(listener)
 
     def tidy(self) -> None:
         """Dismiss every template whose generation can have no births, and has no workers any more."""

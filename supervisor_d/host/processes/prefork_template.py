@@ -9,7 +9,7 @@ from typing import Final
 from server_core.contract.spec import ListenerSpec, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.host.processes.process_table import Child
-from supervisor_d.host.processes.worker_pipe import Pipe, hand_over
+from supervisor_d.host.processes.worker_pipe import Pipe, hand_over, take_back
 from supervisor_d.host.reactor import Deadline
 from supervisor_d.vocabulary import Generation, Slot
 
@@ -76,12 +76,20 @@ class PreforkTemplate:
         return self.template is not None or self.candidate is not None or self.refusal is not None
 
     def take_on(self, listener: ListenerSpec) -> None:
-        """Have all who are born from now on accept from it, instead of the one of its address."""
+        """Have all who are born from now on accept from it, instead of the one of its address. Raises OSError."""
         self.lacking[listener.address] = listener
         for fork in self.forks.values():
             fork.spec = self.renewed(fork.spec)
             hand_over(listener, fork.pipe)
         self.waiting = {slot: self.renewed(spec) for slot, spec in self.waiting.items()}
+
+    def give_up(self, listener: ListenerSpec) -> None:
+        """Have the template, and who are being born, close a listener that was shut down."""
+        pipes = [fork.pipe for fork in self.forks.values()]
+        if self.template is not None:
+            pipes.insert(0, self.template.pipe)
+        for pipe in pipes:
+            take_back(listener, pipe)
 
     def renewed(self, spec: WorkerSpec) -> WorkerSpec:
         """A spec that was made before a listener was bound anew, as it would be now."""

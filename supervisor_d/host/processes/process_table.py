@@ -21,7 +21,7 @@ from supervisor_d.errors import SpawnError
 from supervisor_d.host.processes.foreign_children import ForeignChildren
 from supervisor_d.host.processes.interpreter import worker_command
 from supervisor_d.host.processes.spawn import start
-from supervisor_d.host.processes.worker_pipe import Pipe, WorkerListener, hand_over, socket_pair
+from supervisor_d.host.processes.worker_pipe import Pipe, WorkerListener, hand_over, socket_pair, take_back
 from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.log import Log
 from supervisor_d.settings.values.identity import Identity
@@ -192,6 +192,11 @@ class ProcessTable:
         """Have every worker that there is accept from a listener that was bound anew. Raises OSError."""
         for child in self:
             hand_over(listener, child.pipe)
+
+    def give_up(self, listener: ListenerSpec) -> None:
+        """Have every worker that there is close a listener that was shut down."""
+        for child in self:
+            take_back(listener, child.pipe)
 
     def reap_all(self) -> None:
         """Reap every process that has ended, ours or not: as PID 1 strangers are left to us, and orphans are."""

@@ -95,6 +95,11 @@ def hand_over(listener: ListenerSpec, pipe: Pipe) -> None:
     pipe.send(encode("listen", fields), (listener.fd,))
 
 
+def take_back(listener: ListenerSpec, pipe: Pipe) -> None:
+    """Have a worker, or a template, close a listener that was shut down."""
+    pipe.send(encode("unlisten", {"address": listener.address, "fd": listener.fd}))
+
+
 class Listener(Protocol):
     """Who hears what comes through a pipe."""
 

@@ -87,6 +87,11 @@ class Listener:
         return self.place.what_is_wrong() if self.place is not None else None
 
     @property
+    def has_only_a_name(self) -> bool:
+        """Whether it is known by an abstract name of ours, which is bound as long as any process has the socket."""
+        return not self.inherited and self.address.startswith("unix:@")
+
+    @property
     def spec(self) -> ListenerSpec:
         return ListenerSpec(self.socket.fileno(), self.address, self.options)
 
@@ -240,7 +245,7 @@ def _interface(number: int) -> str:
 def listen_again(listener: Listener, binding: Binding) -> Listener:
     """The listener, which was shut down or has lost its socket file, or another in its place.
 
-    Raises OSError, EOPNOTSUPP if it will never be possible.
+    Raises OSError, EOPNOTSUPP if it will never be possible. Of an abstract name our copy of the socket is closed then.
 
     A TCP socket that listens again does so in every process. It keeps its port only if that was asked for by number
     (net/ipv4/inet_connection_sock.c, SOCK_BINDPORT_LOCK), so that it is bound again where the kernel lets it be.
@@ -258,8 +263,16 @@ def listen_again(listener: Listener, binding: Binding) -> Listener:
     address = parse_address(listener.address)
     assert isinstance(address, UnixAddress)
     if address.is_abstract:
-        reason = "an abstract name is free only when no process has its socket: stop the daemon, and start it"
-        raise OSError(errno.EOPNOTSUPP, reason)
-    made = _bind_unix(address, binding)
+        listener.socket.close()  # with ours open it is never free
+    try:
+        made = _bind_unix(address, binding)
+    except OSError as error:
+        if not address.is_abstract or error.errno != errno.EADDRINUSE:
+            raise
+        reason = (
+            "an abstract name is free only when no process has its socket, and one still has it: workers are asked to "
+            "close it; if it stays so, stop the daemon, and start it"
+        )
+        raise OSError(error.errno, reason) from None
     listener.socket.close()
     return made

@@ -9,8 +9,9 @@ What can be mended is mended at once. A TCP socket listens again, in all process
 socket that was shut down never listens again, and one without its file cannot be reached: another is bound in its
 place and handed to the workers that there are, whose code may not boot any more. A reload follows, so that new ones
 do without the old socket. If another process has put its socket file there, that file is left
-alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name cannot be bound anew as
-long as a worker has the socket, and an inherited Unix socket not at all: what to do is said.
+alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name is free only when no
+process has the socket any more, so that workers are asked to close it first. An inherited Unix socket cannot be bound
+anew at all: what to do is said.
 
 A file can also be lost by what leads to it: a directory that is renamed, a symlink that leads elsewhere. Of these the
 file's own inode knows nothing, so each of them is watched, too; for its own name only, so that the entries of /run and

@@ -46,8 +46,8 @@ class Listeners:
 
     @property
     def specs(self) -> tuple[ListenerSpec, ...]:
-        """What a worker inherits; nothing once they are closed."""
-        return tuple(listener.spec for listener in self._open)
+        """What a worker inherits; nothing once they are closed, and none that waits for its name to be free."""
+        return tuple(listener.spec for listener in self._open if listener.socket.fileno() >= 0)
 
     def open(self, binding: Binding, environ: Mapping[str, str]) -> None:
         """Open everything or raise ListenerError, leaving nothing open."""

@@ -189,14 +189,25 @@ def test_a_file_that_went_before_it_was_watched_is_noticed_and_bound_anew(rigged
     rig.told.expect(ListenerLost)
 
 
-def test_an_abstract_name_that_others_hold_is_told_with_what_to_do_and_not_tried_for_ever(rigged: Rigged) -> None:
+def test_an_abstract_name_is_bound_anew_when_nobody_holds_it_and_until_then_it_is_told_what_to_do(
+    rigged: Rigged,
+) -> None:
     rig = rigged(f"unix:@supervisor-d-test-{os.getpid()}")
+    held_by_a_worker = rig.socket.dup()
     rig.socket.shutdown(socket.SHUT_RDWR)
     assert rig.told.expect(ListenerLost).reason == "it was shut down by a process that holds it"
-    assert "no process has its socket: stop the daemon, and start it" in rig.told.expect(ListenerLost).reason
-    rig.reactor.at(Instant(clock.now() + 2.5 * RETRY_S), lambda: rig.reactor.tell(Started()))
+    assert "if it stays so, stop the daemon, and start it" in rig.told.expect(ListenerLost).reason
+    assert rig.listeners.specs == ()
+    rig.reactor.at(Instant(clock.now() + 1.5 * RETRY_S), lambda: rig.reactor.tell(Started()))
     rig.told.expect(Started)
     assert rig.told.kinds() == ["ListenerLost", "ListenerLost", "Started"]
+    held_by_a_worker.close()
+    rig.told.expect(ListenerRestored)
+    rig.told.expect(ReloadRequested)
+    rig.connects()
+    rig.socket.shutdown(socket.SHUT_RDWR)
+    rig.told.expect(ListenerRestored)
+    rig.connects()
 
 
 def test_a_change_of_mode_is_no_loss(rigged: Rigged, tmp_path: Path) -> None:
