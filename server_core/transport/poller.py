@@ -128,7 +128,7 @@ class LoopPoller:
         self._after()
 
     def newly_watched(self) -> list[int]:
-        return []  # what is looked at on them (accepted_options.py) is Linux's
+        return []  # what is looked at on them (listener_guard.py) is Linux's
 
     def close(self) -> None:
         pass
