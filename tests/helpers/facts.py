@@ -20,15 +20,19 @@ class Told:
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self.facts: list[Fact] = []
-        self._seen = 0
+        self._seen: dict[type, int] = {}
 
     def expect(self, kind: type[F]) -> F:
-        """The next fact of this kind after the last one expected."""
+        """The next fact of this kind after the last one of it that was expected.
+
+        Facts of other kinds are left for later, whatever their place: which of two processes is told of first is up
+        to the machine. A test of an order compares `kinds()`.
+        """
         give_up_at = Instant(clock.now() + DEADLINE_S)
         while True:
-            while self._seen < len(self.facts):
-                fact = self.facts[self._seen]
-                self._seen += 1
+            for index in range(self._seen.get(kind, 0), len(self.facts)):
+                self._seen[kind] = index + 1
+                fact = self.facts[index]
                 if isinstance(fact, kind):
                     return fact
             told = self._reactor.wait(give_up_at)

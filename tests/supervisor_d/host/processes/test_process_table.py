@@ -249,7 +249,8 @@ def test_many_workers_come_and_go_without_leaving_descriptors(
 ) -> None:
     before = check_open()
     for slot in range(1, 6):
-        prefork.spawn('say("ready")', slot)
+        pid = prefork.spawn('say("ready")', slot)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # the next one's birth is told after this one's end
     for _ in range(5):
         prefork.told.expect(WorkerExited)
     assert check_open() == before
