@@ -15,7 +15,7 @@ import traceback
 from typing import Final
 
 _THREAD: Final = re.compile(r"(?:Current thread|Thread) 0x([0-9a-f]+)")
-_FRAME: Final = '  File "'
+_FILE: Final = '  File "'
 
 
 def of_threads() -> dict[int, traceback.StackSummary]:
@@ -29,11 +29,16 @@ def of_threads() -> dict[int, traceback.StackSummary]:
     for line in _text().splitlines():
         if thread := _THREAD.match(line):
             calls = stacks.setdefault(int(thread[1], 16), [])
-        elif line.startswith(_FRAME):
-            file, _, rest = line.removeprefix(_FRAME).rpartition('", line ')
-            number, _, name = rest.partition(" in ")
-            calls.append(traceback.FrameSummary(file, int(number), name, lookup_line=False))
+        elif line.startswith(_FILE):
+            calls.append(_call(line))
     return {thread: traceback.StackSummary.from_list(calls[::-1]) for thread, calls in stacks.items()}
+
+
+def _call(line: str) -> traceback.FrameSummary:
+    """One line of faulthandler's. From the right, since a file may have any name; the number is ??? if it has none."""
+    path, _, rest = line.removeprefix(_FILE).rpartition('", line ')
+    number, _, name = rest.partition(" in ")
+    return traceback.FrameSummary(path, int(number) if number.isdecimal() else None, name, lookup_line=False)
 
 
 def _text() -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from types import CodeType, FunctionType
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_the_outermost_call_comes_first_with_its_source() -> None:
     assert own.name == "test_the_outermost_call_comes_first_with_its_source"
     assert own.line == "calls = stacks.of_threads()[threading.get_ident()]"
     assert calls[-1].name == "_text"
+
+
+@pytest.mark.parametrize("lines", [None, b""], ids=["with its lines", "without"])
+def test_a_file_may_have_any_name_and_a_call_no_line(lines: bytes | None) -> None:
+    name = 'a", line 7 in b.py'
+    (code,) = (
+        constant
+        for constant in compile("def call():\n    return of_threads()\n", name, "exec").co_consts
+        if isinstance(constant, CodeType)
+    )
+    kept = code if lines is None else code.replace(co_linetable=lines)
+    calls = FunctionType(kept, {"of_threads": stacks.of_threads})()[threading.get_ident()]
+    found = [(call.lineno, call.name) for call in calls if call.filename == name]
+    assert found == [(2 if lines is None else None, "call")]
 
 
 def test_without_a_descriptor_there_are_no_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
