@@ -37,6 +37,20 @@ def daemon(directory: Path) -> Iterator[Daemon]:
         yield started
 
 
+def test_a_deploy_of_the_same_size_in_the_same_second_is_one(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tests deploy, wherever they run: with a cache of modules the old code would be served on."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    source = directory / "app.py"
+    written = source.stat()
+    with running("--workers", "1", directory=directory) as daemon:
+        daemon.heard.expect("worker.ready")
+        source.write_text(UNHEALTHY)
+        os.utime(source, ns=(written.st_atime_ns, written.st_mtime_ns))
+        assert source.stat().st_size == written.st_size
+        assert daemon.ctl("reload").returncode == 0
+        assert daemon.get()[0] == 500
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
