@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,15 @@ class Board(Scoreboard):
     def store_in_flight(self, entries: list[InFlight]) -> None:
         super().store_in_flight(entries)
         self.told.set()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Not of threading.enumerate(), which does not know those of _thread."""
+    tasks = Path("/proc/self/task")
+    before = set(os.listdir(tasks)) if tasks.exists() else set()
+    yield
+    assert not before or set(os.listdir(tasks)) <= before
 
 
 def test_a_beat_sweeps_by_the_loops_clock_and_stores_instants_and_figures() -> None:
@@ -110,7 +122,7 @@ def test_a_stopped_beat_leaves_what_is_true_at_the_end() -> None:
     board.close()
 
 
-def test_the_thread_beats_before_there_is_a_loop_and_tells_nothing_in_flight() -> None:
+def beat_without_a_loop() -> None:
     board = Board()
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -119,7 +131,7 @@ def test_the_thread_beats_before_there_is_a_loop_and_tells_nothing_in_flight() -
         assert not board.told.is_set()
 
 
-def test_the_thread_tells_what_is_in_flight_once_the_loop_is_silent() -> None:
+def beat_beside_a_silent_loop() -> None:
     board = Board()
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -128,6 +140,20 @@ def test_the_thread_tells_what_is_in_flight_once_the_loop_is_silent() -> None:
         thread.watch(lambda: [InFlight(1.0, "GET", "/")])
         thread.start()
         assert board.told.wait(DEADLINE_S)
+
+
+def apart(scene: Callable[[], None]) -> None:
+    """Play it in a process of its own, with which its thread ends: by itself that never does."""
+    program = f"from {scene.__module__} import {scene.__name__} as play; play()"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=2 * DEADLINE_S)
+
+
+def test_the_thread_beats_before_there_is_a_loop_and_tells_nothing_in_flight() -> None:
+    apart(beat_without_a_loop)
+
+
+def test_the_thread_tells_what_is_in_flight_once_the_loop_is_silent() -> None:
+    apart(beat_beside_a_silent_loop)
 
 
 @pytest.mark.parametrize("timeout", [1.0, 2.0, 3.0, 4.0, 6.0, 7.9, 8.0, 30.0, 40.0, 1000.0])
