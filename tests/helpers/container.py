@@ -26,16 +26,41 @@ CONTROL: Final = f"@supervisor-d/{NOBODY}/app"
 TOOLS: Final = ("unshare", "setpriv", "nsenter", "pivot_root")
 
 HERE: Final = """\
-# An interpreter in a directory that is closed to others is shown in an open one of the same name.
-for needed in "$BASE" "$PREFIX"; do
-    top="/$(echo "$needed" | cut -d/ -f2)"
-    if ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$needed/bin/python3"; then
-        mount --bind "$needed" /mnt
-        mount -t tmpfs -o mode=755 tmpfs "$top"
-        mkdir -p "$needed"
-        mount --move /mnt "$needed"
+# What is in a directory that is closed to others is shown in an open one of the same name.
+WHERE="${WHERE:-$PWD}"
+tops=
+for needed in "$BASE" "$PREFIX" "$REPOSITORY" "$WHERE"; do
+    if ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$needed/."; then
+        tops="$tops /$(echo "$needed" | cut -d/ -f2)"
     fi
 done
+tops="$(echo "$tops" | tr ' ' '\\n' | sort -u)"
+covered() {
+    for top in $tops; do
+        case "$1" in "$top"/*) return 0 ;; esac
+    done
+    return 1
+}
+mount -t tmpfs -o mode=755 tmpfs /mnt
+for round in kept shown; do
+    number=0
+    for needed in "$REPOSITORY" "$WHERE" "$BASE" "$PREFIX"; do
+        number=$((number + 1))
+        if ! covered "$needed"; then
+            continue
+        elif [ $round = kept ]; then
+            mkdir "/mnt/$number"
+            mount --bind "$needed" "/mnt/$number"
+        else
+            mkdir -p "$needed"
+            mount --move "/mnt/$number" "$needed"
+        fi
+    done
+    if [ $round = kept ]; then
+        for top in $tops; do mount -t tmpfs -o mode=755 tmpfs "$top"; done
+    fi
+done
+umount /mnt
 mount -t tmpfs -o mode=755 tmpfs /run
 """
 """The root is this machine's, but for /run, where daemons of this machine may have their sockets."""
@@ -98,6 +123,7 @@ def contained(
     words = {
         "BASE": sys.base_prefix,
         "PREFIX": sys.prefix,
+        "REPOSITORY": str(REPOSITORY),
         "SYSTEM_PYTHON": sys.executable,
         "ENVIRONMENT": " ".join(f"{name}={value}" for name, value in given.items()),
         **({"ROOT": str(root)} if root is not None else {}),

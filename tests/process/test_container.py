@@ -47,6 +47,16 @@ def directory() -> Iterator[Path]:
         yield made
 
 
+def test_what_is_in_a_closed_directory_is_shown(directory: Path) -> None:
+    """As a clone in root's own directory is, with the interpreter in it."""
+    inside = directory / "inside"
+    inside.mkdir()
+    (directory / "app.py").rename(inside / "app.py")
+    directory.chmod(0o700)
+    with running("--workers", "1", directory=inside, command=contained(), bind="127.0.0.1:8000") as daemon:
+        daemon.heard.expect("worker.ready")
+
+
 def test_it_needs_no_place_to_write_no_name_no_capability_and_no_network(directory: Path) -> None:
     flags = ("--workers", "2", "--control-socket", "", "--admin-bind", "127.0.0.1:9000", "--name", "app")
     with running(*flags, directory=directory, command=contained(), bind="127.0.0.1:8000") as daemon:
