@@ -23,5 +23,5 @@ T = TypeVar("T")
 def begin(run: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
     """The task that runs it. The caller must keep it: nothing else does, and nothing else cancels it at the end."""
     task = asyncio.Task(run, loop=loop)
-    asyncio._unregister_task(task)  # made for tasks that are not asyncio's own, and the same from 3.11 to 3.14
+    asyncio._unregister_task(task)  # made for tasks that are not asyncio's own, and the same from 3.11 to 3.15
     return task
