@@ -168,7 +168,7 @@ def main() -> int:
     parser.add_argument("--base", type=Path, help="a directory with a system in it, as debootstrap makes one")
     parser.add_argument("--share", type=Path, action="append", default=[], help="what pip needs to see in the build")
     options = parser.parse_args()
-    reason = obstacle()
+    reason = obstacle("pivot_root")
     if reason is not None:
         say(f"no container can be made here: {reason}")
         return 2

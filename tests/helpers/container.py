@@ -23,7 +23,7 @@ NOBODY: Final = 65534
 CONTROL: Final = f"@supervisor-d/{NOBODY}/app"
 """Where a daemon called app has its control socket if it can write nowhere."""
 
-TOOLS: Final = ("unshare", "setpriv", "nsenter", "pivot_root")
+TOOLS: Final = ("unshare", "setpriv", "nsenter")
 
 HERE: Final = """\
 # What is in a directory that is closed to others is shown in an open one of the same name.
@@ -96,19 +96,28 @@ exec env -i $ENVIRONMENT setpriv --reuid=65534 --regid=65534 --clear-groups \\
 """
 
 
-def obstacle() -> str | None:
-    """Why there can be no container here, or None if there can."""
+def obstacle(*tools: str, has_users: bool = True) -> str | None:
+    """Why there can be no container here, or None if there can; it needs these tools, too.
+
+    Without `has_users` no user namespace is looked for, which in a chroot cannot be made (unshare(2), EPERM).
+    """
     if sys.platform != "linux" or os.geteuid() != 0:
         return "needs Linux and root"
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing = [tool for tool in (*TOOLS, *tools) if shutil.which(tool) is None]
     if missing:
         return f"needs {', '.join(missing)}"
-    probe = subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False)
+    probe = subprocess.run([*NAMESPACES, *(USERS if has_users else ()), "true"], capture_output=True, check=False)
     return f"no namespaces here: {probe.stderr.decode().strip()}" if probe.returncode else None
 
 
 NAMESPACES: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts")
 """The user namespace comes last, when there is nothing left to do that needs a capability."""
+
+USERS: Final = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("unshare", "--user", "--map-user=65534", "--map-group=65534"),
+)
+"""As ENTER makes it."""
 
 
 def contained(
