@@ -4,8 +4,10 @@ A worker that has said `drained` has no request and no lifespan any more. Its in
 no daemon, and for those of executors, before it calls the exit functions (atexit): for ever. Some thread of an
 application that nobody has told to stop would so turn each stop into graceful-timeout. So a thread of ours watches: if
 the exit functions have not begun after a grace, it tells the master which threads hold the process, calls the functions
-itself, and ends the process. Once they have begun they have what is left of the budget, which the master watches:
-multiprocessing's waits for child processes, and they may be at work on something. What they wait for is named, too.
+itself, and ends the process. Where all threads wait for one another (runtime/standstill.py), as an executor's in queue.get()
+does, there is no grace: none of them can ever end. Once the exit functions have begun they have what is left of the
+budget, which the master watches: multiprocessing's waits for child processes, and they may be at work on something.
+What they wait for is named, too.
 
 Rejected: an exception in the main thread, which ends its wait, too (as a second Ctrl-C does); but what it is in may be
 C code, or a loop that closes. Daemon threads: which of an application's are, is not ours to change.
@@ -17,11 +19,12 @@ import atexit
 import os
 import sys
 import threading
+import time
 from typing import Final
 
 from server_core.contract.spec import TRACEBACK_LIMIT
 from server_core.exit_codes import EXIT_OK
-from server_core.runtime import stacks
+from server_core.runtime import stacks, standstill
 from server_core.runtime.early_signals import finish_streams, ignore_signals
 from server_core.worker.control_pipe import Pipe
 
@@ -29,17 +32,22 @@ EXIT_GRACE_S: Final = 2.0
 """How long threads may hold a worker that has finished. Chosen, as long as one that was told to give up may take: what
 takes longer on purpose belongs into the lifespan shutdown, which has all of the budget. Exit functions are named once
 they have run for as long."""
+LOOK_INTERVAL_S: Final = 0.1
+"""Between two questions whether they can end at all. Chosen: most workers have ended by then, and are never asked."""
 
 
-def watch(pipe: Pipe) -> None:
-    """See to it that this process ends, from now on. To be called once, when `drained` was said."""
+def watch(pipe: Pipe, beats: int) -> None:
+    """See to it that this process ends, from now on. To be called once, when `drained` was said.
+
+    `beats` is the native id of a thread that beats for ever, and holds nothing.
+    """
     begun = threading.Event()
     atexit.register(begun.set)  # registered last, so called first
-    threading.Thread(target=_wait, args=(pipe, begun), name="departure", daemon=True).start()
+    threading.Thread(target=_wait, args=(pipe, begun, beats), name="departure", daemon=True).start()
 
 
-def _wait(pipe: Pipe, begun: threading.Event) -> None:
-    if begun.wait(EXIT_GRACE_S):
+def _wait(pipe: Pipe, begun: threading.Event, beats: int) -> None:
+    if _have_begun(begun, beats):
         threading.Event().wait(EXIT_GRACE_S)  # a process that ends meanwhile takes this thread with it
         _tell(pipe)
         return
@@ -48,6 +56,15 @@ def _wait(pipe: Pipe, begun: threading.Event) -> None:
     atexit._run_exitfuncs()
     finish_streams()
     os._exit(EXIT_OK)
+
+
+def _have_begun(begun: threading.Event, beats: int) -> bool:
+    """Wait for the exit functions, until the grace is over or it is sure that they never begin; whether they have."""
+    deadline = time.monotonic() + EXIT_GRACE_S
+    while not begun.wait(max(0.0, min(LOOK_INTERVAL_S, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline or standstill.is_final(begun, beats):
+            return begun.is_set()
+    return True
 
 
 def _tell(pipe: Pipe) -> None:

@@ -140,6 +140,8 @@ class ThreadBeat:
         self._is_exposed = _new_lock()
         """Held as long as a debugger may stop the thread."""
         self._is_exposed.acquire()
+        self.native_id = 0
+        """The kernel's number of the thread, once it runs."""
 
     def start(self) -> None:
         _start_thread(self._run, ())
@@ -155,6 +157,7 @@ class ThreadBeat:
         self._in_flight = in_flight
 
     def _run(self) -> None:
+        self.native_id = _thread.get_native_id()
         deadline: float | None = None
         while True:
             now = time.monotonic()

@@ -103,7 +103,7 @@ class Worker:
             notice.close()
         error = self._service.shutdown_error
         self._pipe.send("drained", {"lifespan_error": error} if error else None)
-        departure.watch(self._pipe)
+        departure.watch(self._pipe, self._thread.native_id)
 
     def _beat(self, notice: Notice) -> None:
         """With each beat of the loop: what the application or another worker may have taken is taken back."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import http.client
 import os
+import platform
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
+from server_core.runtime.standstill import CALLS
 from tests.helpers.daemon import DEADLINE_S, PID_APP, running
 
 ENDLESS = """
@@ -125,6 +127,24 @@ def test_what_holds_a_finished_worker_is_named_and_not_waited_for(tmp_path: Path
         (incident,) = daemon.heard.named("worker.hung", kind="exit_held")
         assert name in str(incident["stacks"])
         assert daemon.heard.named("worker.exited", cause="exited", exit_code=0)
+        assert (tmp_path / "left").read_text() == "in order"
+
+
+WITHOUT_GRACE = "from server_core.worker import exit as leaving; leaving.EXIT_GRACE_S = 1e6; "
+
+
+@pytest.mark.skipif(platform.machine() not in CALLS, reason="the system calls' numbers are not known for this machine")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_threads_that_can_never_end_have_no_grace(tmp_path: Path, loop: str) -> None:
+    """As marimo leaves them: an executor's waits for a queue, and a notebook's event loop for its own wake-up."""
+    idle = "threading.Thread(target=asyncio.SelectorEventLoop().run_forever, daemon=True).start(); "
+    start = WITHOUT_GRACE + idle + HOLDING["executor"][0]
+    (tmp_path / "app.py").write_text(LIFESPAN.format(start=start, stop=""))
+    with running("--workers", "1", "--graceful-timeout", "3000s", "--loop", loop, directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.heard.named("worker.held")
         assert (tmp_path / "left").read_text() == "in order"
 
 
