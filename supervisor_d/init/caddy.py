@@ -6,16 +6,7 @@ import textwrap
 from typing import Final
 
 from supervisor_d.init.plan import Plan
-from supervisor_d.init.upstream import (
-    Front,
-    Says,
-    Server,
-    Upstream,
-    refuse_proxy_protocol,
-    servers_of,
-    upstream_of,
-    words_of,
-)
+from supervisor_d.init.upstream import Front, Says, Server, Upstream, of_plan, words_of
 from supervisor_d.settings.values.address import UnixAddress
 
 TAB: Final = "\t"
@@ -72,9 +63,7 @@ VALUES: Final = {
 
 def upstream_for(plan: Plan, group: str = "") -> Upstream:
     """The plan's daemon before a Caddy on the same machine, whose group may be known. Raises ConfigurationError."""
-    refuse_proxy_protocol(plan.settings.server, "Caddy")
-    servers = servers_of(plan.settings.daemon.bind, "Caddy", plan.directory)
-    return upstream_of(plan.settings, servers, Front("Caddy", group))
+    return of_plan(plan, Front("Caddy", group))
 
 
 def conf(upstream: Upstream) -> str:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from supervisor_d.init.plan import Plan
-from supervisor_d.init.upstream import (
-    Front,
-    Says,
-    Server,
-    Upstream,
-    refuse_proxy_protocol,
-    servers_of,
-    upstream_of,
-    words_of,
-)
+from supervisor_d.init.upstream import Front, Says, Server, Upstream, of_plan, words_of
 
 NGINX: Final = """\
 # Printed by `supervisor-d init nginx`; a whole nginx.conf, of nginx 1.15.3 or later.
@@ -95,9 +86,7 @@ PROTOCOLS: Final = {"1.2": "TLSv1.2 TLSv1.3", "1.3": "TLSv1.3"}
 
 def upstream_for(plan: Plan, group: str = "") -> Upstream:
     """The plan's daemon before an nginx on the same machine, whose group may be known. Raises ConfigurationError."""
-    refuse_proxy_protocol(plan.settings.server, "nginx")
-    servers = servers_of(plan.settings.daemon.bind, "nginx", plan.directory)
-    return upstream_of(plan.settings, servers, Front("nginx", group))
+    return of_plan(plan, Front("nginx", group))
 
 
 def conf(upstream: Upstream) -> str:

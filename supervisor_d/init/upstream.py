@@ -18,6 +18,7 @@ from typing import Final
 from server_core.proxy.trusted_peers import parse_trusted
 from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import ConfigurationError
+from supervisor_d.init.plan import Plan
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.values.address import TcpAddress, UnixAddress, parse_address
 
@@ -124,6 +125,12 @@ def upstream_of(settings: Settings, servers: Sequence[Server], front: Front) -> 
         group=group_of(settings, servers, front),
         doubts=tuple(doubts_of(settings, servers, front)),
     )
+
+
+def of_plan(plan: Plan, front: Front) -> Upstream:
+    """The plan's daemon before a front end on the same machine that speaks HTTP. Raises ConfigurationError."""
+    refuse_proxy_protocol(plan.settings.server, front.name)
+    return upstream_of(plan.settings, servers_of(plan.settings.daemon.bind, front.name, plan.directory), front)
 
 
 def fields_of(server: ServerSettings) -> tuple[tuple[str, Says], ...]:
