@@ -39,13 +39,13 @@ def adapt(found: object, name: str, interface: str = "auto") -> Application:
 
 
 def _three(found: Callable[..., object], name: str) -> Application:
-    if not _takes(found, 3):
+    if not takes(found, 3):
         raise _unfit(found, name, "asgi3", "(scope, receive, send)")
     return cast(Application, found)
 
 
 def _two(found: Callable[..., object], name: str) -> Application:
-    if not _takes(found, 1):
+    if not takes(found, 1):
         raise _unfit(found, name, "asgi2", "(scope)")
     double = cast("Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]", found)
 
@@ -58,7 +58,7 @@ def _two(found: Callable[..., object], name: str) -> Application:
 
 
 def _wsgi(found: Callable[..., object], name: str) -> Application:
-    if not _takes(found, 2):
+    if not takes(found, 2):
         raise _unfit(found, name, "wsgi", "(environ, start_response)")
     for module, wrapper in WSGI_WRAPPERS:
         try:
@@ -88,16 +88,16 @@ def _without_lifespan(wrapped: Application) -> Application:
 
 def _detected(found: Callable[..., object], name: str) -> Application:
     """Told by the parameters. What cannot be inspected (written in C) or takes any number is believed to be ASGI 3."""
-    if _takes(found, 3):
+    if takes(found, 3):
         return cast(Application, found)
-    if _takes(found, 2):
+    if takes(found, 2):
         raise Unfit(
             f"app: {name} takes two arguments, as WSGI applications do (environ, start_response); an ASGI application "
             "takes three (scope, receive, send). Give --interface wsgi to have it wrapped",
         )
-    if _takes(found, 1):
+    if takes(found, 1):
         return _two(found, name)
-    if _takes(found, 0):
+    if takes(found, 0):
         raise Unfit(
             f"app: {name} takes no arguments, so it is no ASGI application; if calling it makes one, write "
             f"{name.removesuffix('()')}() or give --factory",
@@ -113,7 +113,7 @@ _ADAPTERS: Final[Mapping[str, Callable[[Callable[..., object], str], Application
 }
 
 
-def _takes(found: Callable[..., object], count: int) -> bool:
+def takes(found: Callable[..., object], count: int) -> bool:
     """Whether it can be called with so many arguments, as far as Python can tell."""
     try:
         signature = inspect.signature(found)

@@ -11,10 +11,11 @@ import importlib
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import cast
 
-from server_core.asgi.adapters import Application, adapt, kind_of
+from server_core.asgi.adapters import Application, adapt, kind_of, takes
 from server_core.asgi.module_origin import origin_of
 from server_core.errors import BootError, Unfit, UsageError, application_traceback
 from server_core.records import dataclass
@@ -105,6 +106,8 @@ def _absent(owner: object, name: str, target: Target) -> str:
 def _made(factory: object, target: Target) -> object:
     if not callable(factory):
         raise Unfit(f"app: factory {target} must be callable, and is {kind_of(factory)}")
+    if not takes(factory, 0):
+        raise Unfit(f"app: {_no_factory(factory, target)}")
     try:
         made = factory()
     except BaseException as error:  # SystemExit, too: see _module
@@ -113,3 +116,11 @@ def _made(factory: object, target: Target) -> object:
         made.close()
         raise Unfit(f"app: factory {target} is async; it must be a plain function, as no loop runs yet")
     return cast(object, made)
+
+
+def _no_factory(found: Callable[..., object], target: Target) -> str:
+    """What is wrong with a callable that cannot be called without arguments."""
+    name = str(target).removesuffix("()")
+    if takes(found, 3):
+        return f"{name} takes (scope, receive, send): it is an application, and no factory; leave out --factory and ()"
+    return f"factory {name}{inspect.signature(found)} must take no arguments"

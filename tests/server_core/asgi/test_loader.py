@@ -143,6 +143,17 @@ def test_a_wsgi_application_is_served(wrapper: str, monkeypatch: pytest.MonkeyPa
     run(scenario())
 
 
+@pytest.mark.parametrize("name", ["app()", "Holder.app()", "instance()"])
+def test_an_application_that_is_called_as_a_factory_is_recognised(name: str) -> None:
+    said = f"app: tests.apps.loadable:{name[:-2]} takes (scope, receive, send): it is an application, and no factory"
+    assert said in refusal(f"tests.apps.loadable:{name}")
+    assert "leave out --factory and ()" in refusal(f"tests.apps.loadable:{name}")
+
+
+def test_a_factory_that_wants_arguments_is_told_so() -> None:
+    assert "make_for(settings: str) -> object must take no arguments" in refusal("tests.apps.loadable:make_for()")
+
+
 def test_a_factory_that_was_not_called_is_recognised() -> None:
     assert "write tests.apps.loadable:make_app()" in refusal("tests.apps.loadable:make_app")
 
