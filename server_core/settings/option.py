@@ -69,7 +69,7 @@ class Option:
         """The typed value of a text; ValueError says what would be accepted, and of a secret no more than that."""
         try:
             value = self.kind.parse(text)
-            wrong = self.check(value) if self.check else None
+            wrong = self.refused(value)
         except ValueError:
             if not self.secret:
                 raise
@@ -77,6 +77,12 @@ class Option:
         if wrong:
             raise ValueError(self.refusal if self.secret else wrong)
         return value
+
+    def refused(self, value: object) -> str | None:
+        """What is wrong with an already typed value, if anything; numbers are written with their unit."""
+        if isinstance(self.check, Bounds):
+            return self.check.refused(value, self.kind.render)
+        return self.check(value) if self.check is not None else None
 
     @property
     def refusal(self) -> str:
@@ -227,11 +233,15 @@ class Bounds:
     may_be_off: bool = False
 
     def __call__(self, value: object) -> str | None:
+        return self.refused(value, plain)
+
+    def refused(self, value: object, render: Callable[[float], str]) -> str | None:
+        """What is wrong with the value, with numbers as `render` writes them."""
         if not isinstance(value, (int, float)) or (self.may_be_off and value == 0):
             return None
         if value >= self.least and (self.most is None or value <= self.most):
             return None
-        return f"must be {self.words(plain)}, not {plain(value)}"
+        return f"must be {self.words(render)}, not {render(value)}"
 
     def words(self, render: Callable[[float], str]) -> str:
         """What it accepts, with numbers as `render` writes them."""

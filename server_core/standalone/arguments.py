@@ -49,7 +49,7 @@ def _parsed(name: str, value: object) -> object:
             raise UsageError(f"{name}: {error}") from (None if row.secret else error)
     else:
         _refuse_foreign(name, value)
-    wrong = row.check(value) if row.check is not None else None
+    wrong = row.refused(value)
     if wrong is not None:
         raise UsageError(f"{name}: {wrong}")
     return value

@@ -36,7 +36,7 @@ def test_run_from_python_raises_the_exit_code_and_names_an_unknown_keyword(capsy
     assert caught.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
         "supervisor-d: worker: unknown; did you mean workers or max_workers? (argument)",
-        "supervisor-d: timeout: must be 0 (off) or at least 1, not 0.5 (argument timeout)",
+        "supervisor-d: timeout: must be 0 (off) or at least 1s, not 0.5s (argument timeout)",
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_value_of_a_foreign_type_is_refused_by_name(name: str) -> None:
         ({"keepalive": 1}, "keepalive: is no setting; did you mean keep_alive?"),
         ({"zzz": 1}, "zzz: is no setting"),
         ({"keep_alive": "soon"}, "keep_alive: must be a length of time"),
-        ({"header_timeout": 0.0}, "header_timeout: must be at least 0.1, not 0"),
+        ({"header_timeout": 0.0}, "header_timeout: must be at least 0.1s, not 0s"),
         ({"header_timeout": True}, "header_timeout: must be a length of time"),
         ({"max_requests": 1.5}, "max_requests: must be a whole number"),
         ({"header": "X-Frame-Options"}, "header: must be Name: value"),

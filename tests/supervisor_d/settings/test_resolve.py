@@ -220,7 +220,7 @@ def test_all_problems_are_told_at_once() -> None:
         "SUPERVISOR_D_TIMOUT: unknown; did you mean timeout? (env SUPERVISOR_D_TIMOUT)",
         "surge: must be a whole number, not 'x' (env SUPERVISOR_D_SURGE)",
         "workers: must be a whole number of at least 1, or auto, not 'many' (flag --workers)",
-        "timeout: must be 0 (off) or at least 1, not 0.5 (flag --timeout)",
+        "timeout: must be 0 (off) or at least 1s, not 0.5s (flag --timeout)",
         "app: must be given, as module:attribute, such as main:app",
     )
 
