@@ -195,8 +195,9 @@ def json_line(event: dict[str, object]) -> str:
 def _console() -> Callable[[dict[str, object]], str]:
     """Renders for a console: a text of many lines stands below its event, indented, so that no line of it is one.
 
-    A text that another event has just shown (worker.boot_failed, then application.failed) is not shown again: its last
-    line stands for it. The same event's is shown each time: a second request that fails in the same way is news.
+    A text that another event has just shown is not shown again: its last line stands for it. The same event's is shown
+    each time: a second request that fails in the same way is news. The text of an event that `is_fatal` is left to the
+    event that ends the log (worker.boot_failed to application.failed), so that it stands there once, and last.
     """
     from structlog.dev import ConsoleRenderer  # here: see above
 
@@ -208,6 +209,8 @@ def _console() -> Callable[[dict[str, object]], str]:
     def render(event: dict[str, object]) -> str:
         nonlocal shown
         blocks = [event.pop(key) for key in BLOCK_KEYS if key in event]
+        if event.get("is_fatal"):
+            blocks = []
         lines = [line for block in blocks for line in str(block).rstrip().splitlines()]
         if lines and shown[1] == lines and shown[0] != event["event"]:
             lines = lines[-1:]

@@ -105,7 +105,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.booted": Event("debug", WORKER, "The interpreter is up; the application is being imported."),
     "worker.started": Event("debug", WORKER, "Lifespan start-up is complete."),
     "worker.ready": Event("info", (*WORKER, "duration_s"), "The worker serves."),
-    "worker.boot_failed": Event("error", (*WORKER, "stage", "traceback"), "The application could not boot."),
+    "worker.boot_failed": Event(
+        "error",
+        (*WORKER, "stage", "traceback", "is_fatal"),
+        "The application could not boot. With is_fatal no worker ever could, and the daemon ends: application.failed"
+        " follows, which on a console alone shows the traceback.",
+    ),
     "worker.boot_expired": Event("error", (*WORKER, "timeout_s"), "Not ready within boot-timeout."),
     "worker.suspected": Event("warning", (*WORKER, "kind", "silent_s"), "The event loop is silent; replaced."),
     "worker.recovered": Event("warning", (*WORKER, "silent_s"), "A suspected worker's loop beats again."),
@@ -131,7 +136,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "worker.held": Event(
         "warning",
         (*WORKER, "threads", "processes"),
-        "A finished worker has not ended within 2 s, for threads, child processes, or (MainThread) an exit function.",
+        "A finished worker has not ended within 2 s, or its threads wait for one another for ever: threads, child"
+        " processes, or (MainThread) an exit function that hold it.",
     ),
     "worker.terminated": Event(
         "warning",

@@ -80,7 +80,7 @@ class Shutdown:
         if policy.fleet.is_empty() and not self.done:
             self.done = True
             if self._last_words is not None:
-                policy.outbox.add(self._last_words)
+                policy.outbox.add(_as_last(self._last_words))
 
     def _close(self, policy: PolicyState) -> None:
         """Nobody comes in any more: neither a worker, nor, when whoever can has taken who waits, a client."""
@@ -141,3 +141,10 @@ class Shutdown:
     def abandoned(self) -> None:
         """A process is left behind: that is not what was asked for."""
         self.exit_code = self.exit_code or EXIT_INTERNAL
+
+
+def _as_last(report: Report) -> Report:
+    """The last words; a boot failure that ends the daemon says so, since the same is told once more at its very end."""
+    if report.event != "worker.boot_failed":
+        return report
+    return Report(report.event, {**report.fields, "is_fatal": True})

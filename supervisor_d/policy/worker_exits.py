@@ -85,6 +85,8 @@ def _remember(
         policy.outbox.report_worker("worker.exited", handle, **told)
         return
     retry_s = count_failure(policy, handle, reason, followed=followed)
+    if fate is Fate.BOOT_FAILED and not policy.ever_ready:
+        told["reason"] = describe_exit(fact)  # why it could not boot is the last thing that this daemon says
     policy.outbox.report_worker("worker.crashed", handle, **told, retry_s=retry_s)
     if followed and not retry_s:
         spawning.follow(policy, handle)

@@ -32,7 +32,8 @@ class Origin:
 
     def __str__(self) -> str:
         who = [f"{name} {value}" for name, value in (("uid", self.uid), ("pid", self.pid)) if value is not None]
-        return f"{self.how} by {self.by}" + (f" from {', '.join(who)}" if who else "")
+        asked = self.how if self.by == "signal" else f"{self.how} by {self.by}"
+        return asked + (f" from {', '.join(who)}" if who else "")
 
 
 class ProcessState(enum.Enum):

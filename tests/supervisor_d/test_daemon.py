@@ -148,6 +148,7 @@ def test_on_a_console_the_traceback_is_the_last_thing_printed(directory: Path) -
     )  # fmt: skip
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[-1].strip() == "ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    assert ended.stderr.count("No module named") == ended.stderr.count("Traceback") == 1
 
 
 def test_a_busy_address_ends_it_with_four_and_says_where_it_was_told(directory: Path) -> None:
