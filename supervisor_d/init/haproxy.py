@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from server_core.proxy.trusted_peers import parse_trusted
+from server_core.settings.declaration import ServerSettings
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init.plan import Plan
 from supervisor_d.init.upstream import (
@@ -26,7 +27,7 @@ HTTP: Final = """\
 global
     maxconn 4096
     log stdout format raw local0
-{user}
+{buffer}{user}
 defaults
     mode http
     log global
@@ -110,12 +111,30 @@ def conf(plan: Plan, group: str = "") -> str:
         return TCP.format(user=user, silence=max(upstream.silence_s, upstream.tunnel_s), servers=lines)
     return HTTP.format(
         user=user,
+        buffer=buffer(settings.server),
         silence=upstream.silence_s,
         tunnel=max(upstream.tunnel_s, TUNNEL_S),  # here a WebSocket has a time of its own
         fields=fields(upstream),
         prefix=prefix(upstream.prefix),
         reuse="http-reuse safe" if upstream.idle_ms else "option httpclose",
         servers=lines,
+    )
+
+
+BUFFER_BYTES: Final = 16384
+REWRITE_BYTES: Final = 1024
+"""HAProxy's own tune.bufsize and tune.maxrewrite: a request's head has to fit into the one without the other."""
+
+
+def buffer(server: ServerSettings) -> str:
+    """The size of HAProxy's buffers where the usual one is too small for a head that the daemon takes."""
+    needed = server.limit_request_line + server.limit_header_bytes + REWRITE_BYTES
+    if needed <= BUFFER_BYTES:
+        return ""
+    return words_of(
+        "# As large a head as supervisor-d takes (limit-request-line, limit-header-bytes); a larger one is a 400.",
+        f"tune.bufsize {-(-needed // 1024) * 1024}",
+        indent=" " * 4,
     )
 
 

@@ -189,6 +189,8 @@ def check_the_rest(case: Case, port: int) -> None:
             assert head.split(" ", 2)[1] in ("301", "308")
             location = head.lower().partition("\r\nlocation: ")[2].partition("\r\n")[0]
             assert location.removesuffix("?").endswith(f"{prefix}/{query.lower()}")
+    large = f"GET {case.path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Large: {'x' * 40000}\r\n"
+    assert ask(port, large)[0] == 200  # the daemon takes 64 KiB of fields
     if "--limit-body" in case.flags:
         for size, expected in ((1000, 200), (1001, 413)):
             head = f"POST {case.path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n"

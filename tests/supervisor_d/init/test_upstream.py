@@ -87,6 +87,15 @@ def test_what_is_not_believed_or_cannot_connect_is_said() -> None:
     assert upstream(bind=["localhost:80"]).doubts == ()
 
 
+def test_haproxy_has_room_for_the_heads_that_the_daemon_takes() -> None:
+    def told(**limits: str) -> str:
+        return haproxy.conf(plan_of(resolve({"app": "main:app", "bind": ["127.0.0.1:8000"], **limits}, {})))
+
+    assert "    tune.bufsize 74752\n" in told()
+    assert "    tune.bufsize 17408\n" in told(limit_request_line="7k", limit_header_bytes="8193")
+    assert "tune.bufsize" not in told(limit_request_line="7k", limit_header_bytes="8k")
+
+
 def test_a_front_end_runs_in_the_group_that_may_connect() -> None:
     plan = plan_of(resolve({"app": "main:app", "bind": ["unix:/run/x.sock"]}, {}))
     assert "\nuser nobody www;\n" in nginx.conf(nginx.upstream_for(plan, "www"))
