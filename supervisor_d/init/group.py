@@ -73,10 +73,9 @@ def init_kubernetes(flags: Mapping[str, object]) -> None:
     Unless shutdown-delay is given it is 5 s here: for so long a pod that ends still accepts, until every load balancer
     knows that it is not ready.
     """
-    from supervisor_d.init import container, kubernetes
+    from supervisor_d.init import kubernetes
 
-    image = container.image_of(planned({"shutdown_delay": SHUTDOWN_DELAY, **given(flags)}))
-    click.echo(kubernetes.stream(image), nl=False)
+    click.echo(kubernetes.stream(planned({"shutdown_delay": SHUTDOWN_DELAY, **given(flags)})), nl=False)
 
 
 def for_a_front(name: str, file: str) -> Callable[[Callable[..., None]], click.Command]:

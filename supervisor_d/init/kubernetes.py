@@ -12,7 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from supervisor_d.init.container import IMAGE_USER, Image
+from supervisor_d.errors import ConfigurationError
+from supervisor_d.init import upstream
+from supervisor_d.init.container import IMAGE_USER, Image, image_of
+from supervisor_d.init.plan import Plan
+from supervisor_d.init.upstream import Front, Upstream, refuse_proxy_protocol, words_of
+from supervisor_d.settings.values.address import TcpAddress
 
 DEPLOYMENT: Final = """\
 apiVersion: apps/v1
@@ -78,7 +83,7 @@ metadata:
 spec:
   selector: {app.kubernetes.io/name: NAME}
   ports:
-    - {name: http, port: 80, targetPort: http}
+    - {name: http, port: 80, targetPort: http, appProtocol: SCHEME}
     - {name: admin, port: ADMIN, targetPort: admin}
 """
 
@@ -130,6 +135,11 @@ apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
   name: NAME
+  annotations:
+    # What ingress-nginx has to know of the pods; another controller has words of its own for it.
+    nginx.ingress.kubernetes.io/backend-protocol: BACKEND
+    nginx.ingress.kubernetes.io/proxy-body-size: "BODY"
+    nginx.ingress.kubernetes.io/proxy-read-timeout: "SILENCE"
 spec:
   rules:
     - host: NAME.example.com
@@ -154,9 +164,30 @@ CPUS: Final = 2
 """What a pod is given where `workers` is auto, which counts it. Chosen: two workers survive the loss of one."""
 
 
-def manifests(image: Image) -> Mapping[str, str]:
-    """Every manifest by its file name."""
+def upstream_of(plan: Plan, image: Image) -> Upstream:
+    """The pods as the Ingress's controller meets them; ConfigurationError, with its name, for what it cannot do.
+
+    An Ingress has no field that takes a prefix off a path, none for a PROXY header, and none for client certificates.
+    """
+    server = plan.settings.server
+    refuse_proxy_protocol(server, "Ingress")
+    if server.root_path:
+        raise ConfigurationError(
+            f"root-path: must be left out behind an Ingress, which takes no prefix off a path, not {server.root_path}"
+        )
+    servers = (TcpAddress(object_name(image.name), image.port),)
+    return upstream.upstream_of(plan.settings, servers, Front("the Ingress controller"))
+
+
+def manifests(plan: Plan) -> Mapping[str, str]:
+    """Every manifest by its file name. Raises ConfigurationError for what a pod, or an Ingress before it, cannot do."""
+    image = image_of(plan)
+    pods = upstream_of(plan, image)
     words = {
+        "SCHEME": "https" if pods.tls else "http",
+        "BACKEND": "HTTPS" if pods.tls else "HTTP",
+        "BODY": str(pods.body_bytes),
+        "SILENCE": str(max(pods.silence_s, pods.tunnel_s)),
         "NAME": object_name(image.name),
         "GRACE": str(image.grace_s),
         "ARGS": json.dumps(list(image.arguments)),
@@ -166,25 +197,28 @@ def manifests(image: Image) -> Mapping[str, str]:
         "CPUS": str(image.workers or CPUS),
         "UID": str(IMAGE_USER),
     }
-    return {name: filled(text, words) for name, text in FILES.items()}
+    told = ("# X-Forwarded-For and its like come from the controller.", *(f"# {doubt}" for doubt in pods.doubts))
+    doubts = words_of(*told, indent="") if pods.doubts else ""
+    found = {name: filled(text, words) for name, text in FILES.items()}
+    return {**found, "ingress.yaml": doubts + found["ingress.yaml"]}
 
 
 def filled(text: str, words: Mapping[str, str]) -> str:
     return re.sub(rf"\b({'|'.join(words)})\b", lambda match: words[match[1]], text)
 
 
-def stream(image: Image) -> str:
+def stream(plan: Plan) -> str:
     """All manifests as `kubectl apply -f -` reads them."""
-    return "---\n".join(manifests(image).values())
+    return "---\n".join(manifests(plan).values())
 
 
-def kustomization(image: Image) -> str:
+def kustomization() -> str:
     return "\n".join(
         [
             "apiVersion: kustomize.config.k8s.io/v1beta1",
             "kind: Kustomization",
             "resources:",
-            *(f"  - {name}" for name in manifests(image)),
+            *(f"  - {name}" for name in FILES),
             "",
         ]
     )

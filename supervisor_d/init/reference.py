@@ -48,11 +48,11 @@ def files() -> Mapping[str, str]:
     own = "An example; `supervisor-d init systemd APP [options]` prints the unit for your own command line."
     many = "For many applications: NAME in /srv/NAME with its .venv, app and bind in /etc/supervisor-d/NAME.toml."
     image = image_of(dataclasses.replace(plan, directory="/srv/app"))
-    pod = image_of(sample(workers="auto", shutdown_delay="5s"))
+    pod = sample(workers="auto", shutdown_delay="5s")
     base = {f"kubernetes/base/{name}": text for name, text in kubernetes.manifests(pod).items()}
     return {
         **base,
-        "kubernetes/base/kustomization.yaml": kubernetes.kustomization(pod),
+        "kubernetes/base/kustomization.yaml": kubernetes.kustomization(),
         "docker/Dockerfile": dockerfile(image, EXAMPLE_PYTHON),
         "docker/.dockerignore": DOCKERIGNORE,
         "docker/compose.yaml": compose(image),

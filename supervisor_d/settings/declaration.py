@@ -188,7 +188,7 @@ class DaemonSettings:
         help="PSS in bytes at which a worker is replaced; 0 is never. Looked at every 30 s, and more often, down to "
         "each second, while a worker is new, grows or is near it: what it grows until the next look comes on top, and "
         "until its successor serves. At 40 MiB a second and a limit of 120 MiB it is found at 141 MiB, and ends at 171 "
-        "MiB (python -m tests.bench.overshoot). Of several that reach it one is replaced after the other.",
+        "to 233 MiB (python -m tests.bench.overshoot). Of several that reach it one is replaced after the other.",
     )
     exit_when_failed: str = option(
         "auto",

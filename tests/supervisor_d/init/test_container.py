@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -19,7 +20,7 @@ from supervisor_d.control.metrics import exposition
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.init import kubernetes
 from supervisor_d.init.container import Image, compose, dockerfile, image_of
-from supervisor_d.init.plan import plan_of
+from supervisor_d.init.plan import Plan, plan_of
 from supervisor_d.settings.resolve import resolve
 from tests.helpers.daemon import environment
 from tests.helpers.views import a_view
@@ -28,8 +29,18 @@ yaml = pytest.importorskip("yaml")
 CONTRIB = Path(__file__).parents[3] / "contrib"
 
 
+def plan(**flags: object) -> Plan:
+    return plan_of(resolve({"app": "main:app", "name": "Shop_1", **flags}, {}))
+
+
+def with_tls(made: Plan, **server: str) -> Plan:
+    """The plan with settings of the server whose files need not be there."""
+    settings = dataclasses.replace(made.settings, server=dataclasses.replace(made.settings.server, **server))  # type: ignore[arg-type]  # texts all
+    return dataclasses.replace(made, settings=settings)
+
+
 def image(**flags: object) -> Image:
-    return image_of(plan_of(resolve({"app": "main:app", "name": "Shop_1", **flags}, {})))
+    return image_of(plan(**flags))
 
 
 def deployment() -> Mapping[str, object]:
@@ -99,7 +110,7 @@ def test_the_compose_file_gives_a_stop_its_time() -> None:
 
 def test_every_manifest_is_what_kubernetes_takes() -> None:
     validate = pytest.importorskip("kubernetes_validate")
-    found = list(yaml.safe_load_all(kubernetes.stream(image())))
+    found = list(yaml.safe_load_all(kubernetes.stream(plan())))
     kinds = [one["kind"] for one in found]
     assert kinds == [
         "Deployment",
@@ -117,7 +128,7 @@ def test_every_manifest_is_what_kubernetes_takes() -> None:
 
 def test_the_manifests_fit_each_other() -> None:
     """What the schemas cannot say: labels that select, ports by their names, names that are referred to."""
-    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(image()))}
+    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(plan()))}
     pod = found["Deployment"]["spec"]["template"]
     assert pod["spec"]["enableServiceLinks"] is False
     labels = pod["metadata"]["labels"].items()
@@ -137,8 +148,40 @@ def test_the_manifests_fit_each_other() -> None:
     assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": found["Deployment"]["metadata"]["name"]}
 
 
+@pytest.mark.parametrize(("flags", "scheme"), [({}, "http"), ({"ssl_certfile": "cert.pem"}, "https")])
+def test_an_ingress_speaks_to_the_pods_as_they_are_set(flags: dict[str, str], scheme: str) -> None:
+    text = kubernetes.stream(with_tls(plan(limit_body="3M", request_timeout="200s", ws_ping_interval="0"), **flags))
+    found = {one["kind"]: one for one in yaml.safe_load_all(text)}
+    assert found["Service"]["spec"]["ports"][0]["appProtocol"] == scheme
+    told = found["Ingress"]["metadata"]["annotations"]
+    assert {name.rpartition("/")[2]: value for name, value in told.items()} == {
+        "backend-protocol": scheme.upper(),
+        "proxy-body-size": "3145728",
+        "proxy-read-timeout": "3600",
+    }
+    assert "believes none of these fields until --forwarded-allow-ips names the address of the Ingress" in text
+    assert "believes none" not in kubernetes.stream(plan(forwarded_allow_ips="*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"proxy_protocol": "on"}, "proxy-protocol: must be off behind this Ingress"),
+        ({"root_path": "/shop"}, "root-path: must be left out behind an Ingress, which takes no prefix off a path"),
+    ],
+)
+def test_what_an_ingress_cannot_do_is_refused_by_name(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        kubernetes.stream(plan(**flags))
+
+
+def test_client_certificates_are_no_ingress_to_ask_for() -> None:
+    with pytest.raises(ConfigurationError, match="ssl-cert-reqs: must be none behind the Ingress controller"):
+        kubernetes.stream(with_tls(plan(), ssl_certfile="cert.pem", ssl_cert_reqs="required"))
+
+
 def test_the_autoscaler_follows_a_figure_that_there_is_where_the_monitor_looks() -> None:
-    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(image()))}
+    found = {one["kind"]: one for one in yaml.safe_load_all(kubernetes.stream(plan()))}
     (metric,) = found["HorizontalPodAutoscaler"]["spec"]["metrics"]
     assert f"# TYPE {metric['pods']['metric']['name']} gauge" in exposition(a_view())
     (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
@@ -147,7 +190,7 @@ def test_the_autoscaler_follows_a_figure_that_there_is_where_the_monitor_looks()
 
 def test_the_service_monitor_has_what_its_definition_asks_for_and_nothing_else() -> None:
     """Its schema is the Prometheus operator's (monitoring.coreos.com/v1); these are the fields of it that we use."""
-    (monitor,) = [one for one in yaml.safe_load_all(kubernetes.stream(image())) if one["kind"] == "ServiceMonitor"]
+    (monitor,) = [one for one in yaml.safe_load_all(kubernetes.stream(plan())) if one["kind"] == "ServiceMonitor"]
     assert set(monitor) == {"apiVersion", "kind", "metadata", "spec"}
     assert set(monitor["spec"]) == {"selector", "endpoints"}, "both are required, all else is optional"
     assert set(monitor["spec"]["endpoints"][0]) <= {"port", "path", "interval"}
@@ -185,7 +228,7 @@ def test_a_nomad_job_waits_as_long_as_the_daemon_takes_and_asks_where_it_answers
 
 def test_a_wrong_manifest_is_found_out() -> None:
     validate = pytest.importorskip("kubernetes_validate")
-    wrong = yaml.safe_load(kubernetes.manifests(image())["deployment.yaml"])
+    wrong = yaml.safe_load(kubernetes.manifests(plan())["deployment.yaml"])
     wrong["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = "soon"
     with pytest.raises(validate.ValidationError):
         validate.validate(wrong, validate.latest_version(), strict=True)
