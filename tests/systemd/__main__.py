@@ -17,31 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.helpers.daemon import REPOSITORY
+from tests.helpers.journal import start_journal
 from tests.helpers.machine import DEADLINE_S, Machine, booted, obstacle
 from tests.helpers.units import APP, Gate, Service
-
-JOURNAL_SOCKET: Final = """\
-[Unit]
-DefaultDependencies=no
-[Socket]
-ListenDatagram=/run/systemd/journal/socket
-ListenStream=/run/systemd/journal/stdout
-PassCredentials=yes
-SocketMode=0666
-Service=systemd-journald.service
-"""
-
-JOURNAL_SERVICE: Final = """\
-[Unit]
-DefaultDependencies=no
-[Service]
-Type=notify
-ExecStart=/lib/systemd/systemd-journald
-Sockets=systemd-journald.socket
-RuntimeDirectory=systemd/journal
-RuntimeDirectoryPreserve=yes
-StandardOutput=null
-"""
 
 TAKE_BACK: Final = "StandardError=journal\nWatchdogSec=2s\nRestartSec=0\nLimitCORE=0"
 """What differs from the printed unit: the log goes to the journal, and the watchdog is shown without half a minute."""
@@ -131,9 +109,7 @@ def analysed(directory: Path, service: Service) -> None:
 
 
 def show(machine: Machine, directory: Path) -> None:
-    machine.add("systemd-journald.socket", JOURNAL_SOCKET)
-    machine.add("systemd-journald.service", JOURNAL_SERVICE)
-    machine.ctl("start", "systemd-journald.socket", "systemd-journald.service")
+    start_journal(machine)
     machine.ctl("log-target", "journal")
     service = Service(machine, directory, "web")
     service.install(drop_in=TAKE_BACK)
