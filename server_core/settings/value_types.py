@@ -72,8 +72,12 @@ USUAL_APPS: Final = ("app", "application", "asgi_app", "api")
 
 
 def meant_app(text: str) -> str:
-    """What was probably meant, for the three usual slips: a file's name, no attribute, and a dot for the colon."""
+    """What was probably meant, for the usual slips: a file's name, no attribute, a dot for the colon, a whole path."""
     file, _, attribute = text.partition(":")
+    directory, _, name = file.rpartition("/")
+    if file.startswith("/") and name:
+        meant = meant_app(f"{name}:{attribute}")
+        return meant and f"{meant[:-1]} with --app-dir {directory or '/'}?"
     module = file.removesuffix(".py").strip("./").replace("/", ".")
     owner, _, last = module.rpartition(".")
     if owner and not attribute and last in USUAL_APPS and "/" not in file and not file.endswith(".py"):

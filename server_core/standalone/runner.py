@@ -198,6 +198,7 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("run: must be called from the main thread, the only one that signals can stop")
+    refuse_a_running_loop()
     log = setup(form=settings.log_format, level=settings.log_level, table=EVENTS)
     for expiry in tls_expiries(settings, time.time()):
         log(expiry.event, **expiry.facts)
@@ -213,6 +214,18 @@ def run(app: object, settings: ServerSettings, place: Place) -> None:
         alone = Alone(application, settings, log)
         run = belongings.of_loop(lambda loop: alone.run(loop, listener, loop_name))
         event_loop.run(factory, run, alone.exit_attempted)
+
+
+def refuse_a_running_loop() -> None:
+    """A thread has one event loop at a time, and a notebook's runs already. Raises UsageError."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        "run: must not be called where an event loop runs already, as in a coroutine or a notebook; "
+        "there `async with server_core.serve(app):` serves"
+    )
 
 
 @contextlib.contextmanager

@@ -4,9 +4,9 @@ A worker that has said `drained` has no request and no lifespan any more. Its in
 no daemon, and for those of executors, before it calls the exit functions (atexit): for ever. Some thread of an
 application that nobody has told to stop would so turn each stop into graceful-timeout. So a thread of ours watches: if
 the exit functions have not begun after a grace, it tells the master which threads hold the process, calls the functions
-itself, and ends the process. Where all threads wait for one another (runtime/standstill.py), as an executor's in queue.get()
-does, there is no grace: none of them can ever end. Once the exit functions have begun they have what is left of the
-budget, which the master watches: multiprocessing's waits for child processes, and they may be at work on something.
+itself, and ends the process. Where all threads wait for one another (runtime/standstill.py), as an executor's does in
+queue.get(), there is no grace: none of them can ever end. Once the exit functions have begun they have what is left of
+the budget, which the master watches: multiprocessing's waits for child processes, and they may be at work on something.
 What they wait for is named, too.
 
 Rejected: an exception in the main thread, which ends its wait, too (as a second Ctrl-C does); but what it is in may be

@@ -51,6 +51,8 @@ def test_a_name_is_a_module_and_an_attribute(text: str, expected: Target) -> Non
         ("shop.main.app", "did you mean shop.main:app?"),
         ("shop.main", "did you mean shop.main:app?"),
         ("shop/api.py", "did you mean shop.api:app?"),
+        ("/srv/shop/main:app", "did you mean main:app with --app-dir /srv/shop?"),
+        ("/srv/shop/main.py", "did you mean main:app with --app-dir /srv/shop?"),
         ("main:make(1)", "'main:make(1)'"),
         (":app", "':app'"),
         ("", "''"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -336,6 +337,16 @@ def test_run_raises_what_is_wrong() -> None:
         server_core.run("tests.apps.absent:app", port=0)
     with pytest.raises(BootError, match="app: 42 must be callable, as an application is, and is an int"):
         server_core.run(42, port=0)
+
+
+def test_run_is_refused_where_a_loop_runs_already() -> None:
+    """As in a notebook."""
+
+    async def cell() -> None:
+        server_core.run(APP, port=0)
+
+    with pytest.raises(UsageError, match=r"run: must not be called where an event loop runs already.*serve\(app\)"):
+        asyncio.run(cell())
 
 
 def test_run_is_refused_outside_the_main_thread() -> None:
