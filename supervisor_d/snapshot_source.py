@@ -10,6 +10,7 @@ from server_core.contract.spec import Figures, Template
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d._version import __version__
+from supervisor_d.control.lazy_mapping import LazyMapping
 from supervisor_d.control.snapshot import Capacity, ConfigRow, Forking, Snapshot
 from supervisor_d.host.generations import Generations
 from supervisor_d.host.journal.event_ring import Journal
@@ -60,7 +61,7 @@ class SnapshotSource:
             status=status,
             figures=self._figures(),
             retired=self.scoreboard.retired,
-            rss_bytes=self.observer.rss_bytes(),
+            rss_bytes=LazyMapping(self.observer.rss_bytes),
             listeners=self.listeners.specs,
             identity=self.identity or own_identity(),
             master_uid=os.geteuid(),
