@@ -13,6 +13,7 @@ class ServerKeywords(TypedDict, total=False):
 
     factory: bool | str
     interface: Literal["auto", "asgi3", "asgi2", "wsgi"]
+    threads: int | str
     app_dir: str
     lifespan: Literal["auto", "on", "off"]
     root_path: str

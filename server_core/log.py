@@ -64,6 +64,17 @@ EVENTS: Final[Mapping[str, Event]] = {
     "request.failed": Event(
         "error", ("method", "path", "request_id", "traceback"), "The application raised, or broke ASGI."
     ),
+    "request.error_written": Event(
+        "error", ("method", "path", "request_id", "text"), "A WSGI application wrote this to wsgi.errors."
+    ),
+    "thread.stuck": Event(
+        "error",
+        ("method", "path", "request_id", "duration_s", "busy", "threads", "queued", "oldest_s", "stack"),
+        "A thread has run one request of a WSGI application for 30 s; how busy all are. Told once for each request.",
+    ),
+    "application.detected": Event(
+        "info", ("app", "interface"), "What `--interface auto` has found the application to be."
+    ),
     "request.refused": Event("debug", ("status", "reason", "client", "request_id"), "A request was refused."),
     "socket.altered": Event(
         "warning",

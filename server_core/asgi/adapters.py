@@ -1,34 +1,28 @@
 """From whatever interface an application has to ASGI 3: (scope, receive, send).
 
-    interface   what is expected                                    what becomes of it
-    asgi3       a callable that takes (scope, receive, send)        itself
-    asgi2       a callable that takes (scope), and gives one that   called anew for each scope
-                takes (receive, send)
-    wsgi        a callable that takes (environ, start_response)     wrapped by a2wsgi, else by asgiref: in threads
-    auto        asgi3 or asgi2, told by the parameters it takes
-
-auto does not take WSGI although it would know it: whoever serves a synchronous application should have said so, since
-it is threads that then limit how many requests run at once.
+interface   what is expected                                    what becomes of it
+asgi3       a callable that takes (scope, receive, send)        itself
+asgi2       a callable that takes (scope), and gives one that   called anew for each scope
+            takes (receive, send)
+wsgi        a callable that takes (environ, start_response)     served natively, in threads (server_core/wsgi)
+auto        any of these, told by the parameters it takes
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeAlias, cast
 
-from server_core.errors import BootError, Unfit
-from server_core.wsgi import WsgiApplication, completed, enter
+from server_core.errors import Unfit
+from server_core.wsgi.middleware import WSGIMiddleware
+from server_core.wsgi.types import WsgiApplication
 
 Scope: TypeAlias = MutableMapping[str, object]
 AsgiMessage: TypeAlias = MutableMapping[str, object]
 Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
 Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-WSGI_WRAPPERS: Final = (("a2wsgi", "WSGIMiddleware"), ("asgiref.wsgi", "WsgiToAsgi"))
-"""Tried in this order: a2wsgi streams both bodies, asgiref reads the whole request first."""
 
 
 def adapt(found: object, name: str, interface: str = "auto") -> Application:
@@ -60,41 +54,17 @@ def _two(found: Callable[..., object], name: str) -> Application:
 def _wsgi(found: Callable[..., object], name: str) -> Application:
     if not takes(found, 2):
         raise _unfit(found, name, "wsgi", "(environ, start_response)")
-    for module, wrapper in WSGI_WRAPPERS:
-        try:
-            wrap = getattr(importlib.import_module(module), wrapper)
-        except ModuleNotFoundError:  # the next one; what is installed and broken raises something else
-            continue
-        app = completed(cast(WsgiApplication, found))
-        return _without_lifespan(cast(Application, wrap(app)))
-    raise BootError(  # whatever the application is
-        "import",
-        "interface: wsgi needs a2wsgi or asgiref, and neither is installed for this Python; "
-        "pip install 'supervisor-d[wsgi]' installs a2wsgi",
-    )
-
-
-def _without_lifespan(wrapped: Application) -> Application:
-    """A WSGI application has no lifespan and no WebSocket, which the two wrappers say differently."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await wrapped(scope, enter(receive, send), send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
-
-    return application
+    return WSGIMiddleware(cast(WsgiApplication, found))
 
 
 def _detected(found: Callable[..., object], name: str) -> Application:
     """Told by the parameters. What cannot be inspected (written in C) or takes any number is believed to be ASGI 3."""
+    if isinstance(found, WSGIMiddleware):
+        return found
+    if takes(found, 2) and not _is_coroutine(found) and (not takes(found, 3) or _is_named_as_wsgi(found)):
+        return WSGIMiddleware(cast(WsgiApplication, found))
     if takes(found, 3):
         return cast(Application, found)
-    if takes(found, 2):
-        raise Unfit(
-            f"app: {name} takes two arguments, as WSGI applications do (environ, start_response); an ASGI application "
-            "takes three (scope, receive, send). Give --interface wsgi to have it wrapped",
-        )
     if takes(found, 1):
         return _two(found, name)
     if takes(found, 0):
@@ -124,6 +94,20 @@ def takes(found: Callable[..., object], count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _is_coroutine(found: Callable[..., object]) -> bool:
+    """Whether a call gives something to be awaited, which a WSGI application never does."""
+    called = found if inspect.isroutine(found) else type(found).__call__
+    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(called)
+
+
+def _is_named_as_wsgi(found: Callable[..., object]) -> bool:
+    """Whether the first parameter is named as PEP 3333 does, of what takes three arguments as well as two."""
+    try:
+        return next(iter(inspect.signature(found).parameters), "") in ("environ", "env")
+    except (ValueError, TypeError):  # written in C
+        return False
 
 
 def _unfit(found: Callable[..., object], name: str, interface: str, taken: str) -> Unfit:

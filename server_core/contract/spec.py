@@ -234,6 +234,11 @@ class Figures(NamedTuple):
     evictions_total: int = 0
     dropped_fields_total: int = 0
     """Request fields that were left out for the `_` in their names."""
+    threads: int = 0
+    """Most threads that run a WSGI application; 0 where none do."""
+    threads_busy: int = 0
+    threads_queued: int = 0
+    """Requests that wait for a thread."""
     latency_sum_s: float = 0.0
     """Seconds of all requests that `latency` counts, together."""
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
@@ -260,7 +265,7 @@ threads tell the story."""
 
 RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
 
-FIGURES: Final = struct.Struct(f"=qqddd11qd{len(LATENCY_BOUNDS_S) + 1}q")
+FIGURES: Final = struct.Struct(f"=qqddd14qd{len(LATENCY_BOUNDS_S) + 1}q")
 LOOP_BEAT_OFFSET: Final = 16
 THREAD_BEAT_OFFSET: Final = 24
 INSTANT: Final = struct.Struct("=d")

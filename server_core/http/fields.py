@@ -40,3 +40,23 @@ def is_host(value: bytes) -> bool:
 def overrule_host(authority: bytes, fields: Fields) -> Fields:
     """The fields with the target's authority for Host, which it replaces (RFC 9112 section 3.2.2)."""
     return [(b"host", authority), *(field for field in fields if field[0] != b"host")]
+
+
+_STATUS_TEXT: Final = re.compile(rb"[2-9][0-9]{2} [^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+class StatusText(bytes):
+    """A final status with its reason phrase, checked: what WSGI's applications choose themselves."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, status: str) -> StatusText:
+        """ValueError unless it is three digits, a space and a phrase in Latin-1 (RFC 9112 section 4)."""
+        try:
+            text = cls((status if len(status) != 3 else status + " ").encode("latin-1"))
+        except UnicodeEncodeError:
+            text = cls()
+        if _STATUS_TEXT.fullmatch(text) is None:
+            raise ValueError(f"status: must be such as '200 OK', a final status and its phrase, not {status!a}")
+        return text

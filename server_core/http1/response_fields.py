@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from server_core.asgi.response_states import ResponseError
-from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES
+from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES, StatusText
 from server_core.http.grammar import TOKEN
 from server_core.http1.framing import LENGTH_DIGITS
 
@@ -143,6 +143,8 @@ def early_hints(links: object) -> bytes:
 
 def status_line(status: object) -> bytes:
     """The status line's bytes; ResponseError if it is no final status."""
+    if isinstance(status, StatusText):
+        return b"HTTP/1.1 %b\r\n" % status
     if not isinstance(status, int) or not 200 <= status <= 999:
         raise ResponseError(f"status: must be a whole number from 200 to 999, not {status!r}")
     try:

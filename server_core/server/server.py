@@ -29,6 +29,7 @@ from server_core.contract.spec import InFlight
 from server_core.http1.connection import Connection
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.shared import Http1Shared
+from server_core.http1.wsgi_serving import serve
 from server_core.listen.acceptor import Adopt, Listeners
 from server_core.listen.connection_limit import Room
 from server_core.listen.fair_accept import Loads
@@ -44,6 +45,8 @@ from server_core.transport.base import Newcomer
 from server_core.transport.poller import new_poller
 from server_core.transport.socket_transport import Stream
 from server_core.websocket.upgrade import upgrade
+from server_core.wsgi.middleware import WSGIMiddleware
+from server_core.wsgi.served import NO_THREADS, Serving, ThreadFigures
 
 
 class ServerFigures(NamedTuple):
@@ -56,6 +59,7 @@ class ServerFigures(NamedTuple):
     overloads_total: int
     evictions_total: int
     dropped_fields_total: int
+    threads: ThreadFigures
     latency_sum_s: float
     latency: tuple[int, ...]
 
@@ -81,21 +85,14 @@ class Server(Traffic):
         extensions: Mapping[str, object] = NOTHING,
     ) -> None:
         super().__init__(ServerLoop(loop))
-        self.admission = Admission(app, settings.limit_concurrency, log) if settings.limit_concurrency else None
+        is_limited = settings.limit_concurrency and not isinstance(app, WSGIMiddleware)  # which counts for itself
+        self.admission = Admission(app, settings.limit_concurrency, log) if is_limited else None
         self.app = self.admission or app
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
         self.origin = Origin(settings)
         self.failures = FailureLog(log, has_ids=self.origin.request_ids is not None)
         self.access_log = open_log(settings, log, place)
-        self.http1 = Http1Shared(
-            settings,
-            log,
-            held_heads=HeldHeads(self),
-            new_writer=writer_for(self.access_log),
-            upgrade=upgrade,
-            extensions=extensions,
-            has_state=state is not None,
-        )
+        self.http1 = self._share(extensions)
         self.poller = new_poller(self.loop, self.http1.held_heads.expect)
         self.background = self.registry.background
         self.max_requests = _with_jitter(settings)
@@ -105,7 +102,19 @@ class Server(Traffic):
         self._partings = Partings(self)
         self.close_later = self._partings.later
         self.listeners = self._new_listeners(loads)
+        self.native = self._serve_wsgi(app, place is not None) if isinstance(app, WSGIMiddleware) else None
         self.sweep(self.now)
+
+    def _share(self, extensions: Mapping[str, object]) -> Http1Shared:
+        return Http1Shared(
+            self.settings,
+            self.log,
+            held_heads=HeldHeads(self),
+            new_writer=writer_for(self.access_log),
+            upgrade=upgrade,
+            extensions=extensions,
+            has_state=self.state is not None,
+        )
 
     # Listeners
 
@@ -117,6 +126,9 @@ class Server(Traffic):
         self.room.attach(listeners)
         self.registry.subscribe(self._removed, self.check_drained)
         return listeners
+
+    def _serve_wsgi(self, app: WSGIMiddleware, is_one_of_several: bool) -> Serving:
+        return serve(app.app, self, self.http1, is_one_of_several=is_one_of_several)
 
     @property
     def parser(self) -> str:
@@ -141,22 +153,27 @@ class Server(Traffic):
     def adopt(self, sock: socket.socket) -> None:
         """Serve one connected socket, without TLS; it is owned from now on. A socketpair's half, too."""
         sock.setblocking(False)
-        self._open(sock.detach(), Connection(self, self.http1, None))
+        self._open(sock.detach(), self._new_connection(None))
 
     def _connect(self, fd: int, peer: object, own: object) -> Coroutine[object, object, object] | None:
         """Make a connection of a descriptor; `own` is the address it came to, None if the socket has to be asked."""
         if self.tls is not None:
             return self._connect_by_tls(self.tls, fd, peer, own)
-        self._open(fd, Connection(self, self.http1, peer, own))
+        self._open(fd, self._new_connection(peer, own))
         return None
 
+    def _new_connection(self, peer: object, own: object = None) -> Connection:
+        native = self.native
+        return Connection(self, self.http1, peer, own) if native is None else native.connect(peer, own)
+
     def _open(self, fd: int, protocol: Newcomer) -> None:
-        Stream(self.loop, self.poller, fd, protocol).open()
+        new = Stream if self.native is None else self.native.stream
+        new(self.loop, self.poller, fd, protocol).open()
         self.http1.held_heads.expect()
 
     async def _connect_by_tls(self, tls: Tls, fd: int, peer: object, own: object) -> None:
         """The handshake has the deadline of a request's head."""
-        new = partial(Connection, self, self.http1, peer, own)
+        new = partial(self._new_connection, peer, own)
         try:
             await shake_hands(self.loop, tls.context, new, partial(self._open, fd), self.settings.header_timeout)
         except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
@@ -249,6 +266,8 @@ class Server(Traffic):
         for connection in list(self.connections):
             connection.check(now)
         self._partings.look(now)
+        if self.native is not None:
+            self.native.sweep()
         if self.access_log is not None:
             self.access_log.flush()
 
@@ -260,12 +279,17 @@ class Server(Traffic):
             self.registry.count_in_flight(),
             self.requests_total,
             (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
-            self.admission.overloads_total if self.admission is not None else 0,
+            self._overloads(),
             self.room.evictions_total,
             self.http1.headers.dropped_total,
+            self.native.threads() if self.native is not None else NO_THREADS,
             self.latency_sum_s,
             tuple(self.latency),
         )
+
+    def _overloads(self) -> int:
+        limited = self.admission or self.native
+        return limited.overloads_total if limited is not None else 0
 
     def in_flight(self) -> list[InFlight]:
         """Unfinished requests, oldest first; may be called from another thread."""
@@ -279,6 +303,8 @@ class Server(Traffic):
     def close(self) -> None:
         """Write the last lines of the access log. To be called when nothing is served any more."""
         self.poller.close()
+        if self.native is not None:
+            self.native.close()
         if self.access_log is not None:
             self.access_log.close()
 

@@ -28,6 +28,7 @@ from server_core.settings.value_types import (
     LOG_LEVEL,
     PEERS,
     REQUEST_ID,
+    THREADS,
     URL_PATH,
     URL_PREFIX,
 )
@@ -53,7 +54,14 @@ class ServerSettings:
         "auto",
         kind=choice("auto", "asgi3", "asgi2", "wsgi"),
         section="application",
-        help="What the application speaks. auto tells ASGI 3 and 2 apart; wsgi needs a2wsgi or asgiref.",
+        help="What the application speaks; auto tells them apart.",
+    )
+    threads: int = option(
+        10,
+        kind=THREADS,
+        section="application",
+        help="Threads in which a worker runs a WSGI application; 1 is its main thread. auto: 4 more than the CPUs that "
+        "it may use, at most 32.",
     )
     app_dir: str = option(
         "",

@@ -153,6 +153,19 @@ def parse_prefix(text: str) -> str:
     return text
 
 
+def parse_threads(text: str) -> int:
+    """A whole number from 1 to 1000, or auto, which is 0 here."""
+    stripped = text.strip().lower()
+    if stripped == "auto":
+        return 0
+    if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 4 and 1 <= int(stripped) <= 1000):
+        raise ValueError(f"must be a whole number from 1 to 1000, or auto, not {text!r}")
+    return int(stripped)
+
+
+THREADS = Kind(
+    "threads", "a whole number from 1 to 1000, or auto", parse_threads, lambda value: str(value) if value else "auto"
+)
 CALLABLE = Kind("callable", "module:callable", parse_callable)
 APP = Kind("app", "module:attribute or module:factory()", parse_app)
 HEADER = Kind("header", "Name: value", parse_header, separator="\n")

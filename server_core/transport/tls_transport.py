@@ -273,6 +273,10 @@ class TlsStream(Transport):
     def set_protocol(self, protocol: Served) -> None:
         self._protocol = protocol
 
+    def ready(self, events: int) -> None:
+        """What the plain transport is told by its poller, for a caller that has waited for it."""
+        self._below.ready(events)
+
     def pause_reading(self) -> None:
         self._below.pause_reading()
 

@@ -111,6 +111,9 @@ class LoopBeat:
                 overloads_total=served.overloads_total,
                 evictions_total=served.evictions_total,
                 dropped_fields_total=served.dropped_fields_total,
+                threads=served.threads.most,
+                threads_busy=served.threads.busy,
+                threads_queued=served.threads.queued,
                 latency_sum_s=served.latency_sum_s,
             )
         )

@@ -34,6 +34,7 @@ from server_core.tls.context import Contexts
 from server_core.tls.termination import load as load_tls
 from server_core.worker.heartbeat import LoopBeat
 from server_core.worker.scoreboard import Scoreboard
+from server_core.wsgi.middleware import WSGIMiddleware
 
 LIFESPAN_SHARE: Final = 0.2
 LIFESPAN_SHARE_MAX_S: Final = 5.0
@@ -109,6 +110,8 @@ class Service:
     ) -> None:
         self._app = app
         self._settings = settings
+        if settings.interface == "auto" and isinstance(app, WSGIMiddleware):
+            log("application.detected", app=settings.app, interface="wsgi")
         self._tls = load_tls(settings, certificates)
         self.draining = Draining()
         self._extensions = {NAME: self.draining}

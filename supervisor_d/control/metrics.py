@@ -143,6 +143,10 @@ def worker_families(view: Snapshot) -> Iterator[Family]:
     yield by_slot("in_flight_requests", "Requests under way.", {s: f.in_flight for s, f in figures.items()})
     yield by_slot("connections", "Open connections.", {s: f.connections for s, f in figures.items()})
     yield by_slot(
+        "threads_busy", "Threads that run a WSGI application.", {s: f.threads_busy for s, f in figures.items()}
+    )
+    yield by_slot("threads_queued", "Requests that wait for one.", {s: f.threads_queued for s, f in figures.items()})
+    yield by_slot(
         "loop_lag_seconds", "How late the loop's last beat was.", {s: f.loop_lag_s for s, f in figures.items()}
     )
     yield by_slot(

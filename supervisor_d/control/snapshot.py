@@ -200,11 +200,17 @@ def slot_object(view: Snapshot, slot: SlotStatus) -> dict[str, object]:
         "requests_total": figures.requests_total,
         "in_flight": figures.in_flight,
         "connections": figures.connections,
+        "threads": threads_object(figures) if figures.threads else None,
         "rss_bytes": view.rss_bytes.get(slot.slot) if alive else None,
         "restarts": slot.restarts,
         "retry_in_s": seconds(slot.retry_at - view.now) if slot.retry_at is not None else None,
         "last_exit": last_exit_object(slot.last_exit, view) if slot.last_exit is not None else None,
     }
+
+
+def threads_object(figures: Figures) -> dict[str, object]:
+    """The threads of a worker that runs a WSGI application in several."""
+    return {"most": figures.threads, "busy": figures.threads_busy, "queued": figures.threads_queued}
 
 
 def beat_age_s(figures: Figures, now: Instant) -> float | None:

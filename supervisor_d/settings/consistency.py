@@ -146,12 +146,6 @@ def loop_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
     return installed("loop", settings.server.loop, "auto or asyncio", host)
 
 
-def adapter_is_installed(settings: Settings, host: Host) -> tuple[str, str] | None:
-    if settings.server.interface == "wsgi" and not (host.has_module("a2wsgi") or host.has_module("asgiref")):
-        return "interface", "wsgi needs a2wsgi or asgiref, and neither is installed for this Python"
-    return None
-
-
 def installed(name: str, chosen: str, others: str, host: Host) -> tuple[str, str] | None:
     """A rule's answer if the chosen package is not there; `auto` takes what is."""
     if chosen != "auto" and not host.has_module(chosen):
@@ -179,7 +173,6 @@ RULES: Final[Sequence[Rule]] = (
     request_id_has_one_source,
     directory_exists,
     access_log_has_a_place,
-    adapter_is_installed,
     parser_is_installed,
     loop_is_installed,
     tls_is_usable,

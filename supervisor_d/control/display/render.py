@@ -99,6 +99,10 @@ def workers(told: Object, *, colour: bool = False) -> str:
         return "no workers"
     lines = table(COLUMNS, [slot_cells(slot) for slot in slots], colour=colour)
     for slot in slots:
+        threads = child(slot, "threads")
+        if threads:
+            busy = f"{text(threads, 'busy')} of {text(threads, 'most')} threads busy"
+            lines += wrapped(f"slot {text(slot, 'slot')}: {busy}, {text(threads, 'queued')} requests wait for one", 4)
         if text(slot, "reason"):
             retry = f"; next try in {duration(slot['retry_in_s'])}" if slot.get("retry_in_s") is not None else ""
             lines += wrapped(f"slot {text(slot, 'slot')}: {text(slot, 'reason')}{retry}", 4)

@@ -94,6 +94,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "overloads_total": _counter,
     "evictions_total": _counter,
     "dropped_fields_total": _counts(FIELDS_PER_S),
+    "threads": _at_most(CONNECTIONS_MAX),
+    "threads_busy": _at_most(CONNECTIONS_MAX),
+    "threads_queued": _at_most(CONNECTIONS_MAX),
     "latency_sum_s": _seconds_sum,
     "latency": _counter,
 }

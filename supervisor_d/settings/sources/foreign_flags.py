@@ -12,7 +12,7 @@ from typing import Final
 from supervisor_d.settings.sources.provenance import near_misses
 
 BIND: Final = "--bind HOST:PORT"
-ONE_KIND: Final = "every worker serves ASGI"
+ONE_KIND: Final = "every worker serves ASGI and WSGI"
 STDERR: Final = "the log goes to standard error"
 FOREGROUND: Final = "it stays in the foreground; whoever starts it (systemd, a container) does that"
 
@@ -26,7 +26,6 @@ HERE: Final[Mapping[str, str]] = {
     "--preload-app": "--preload",
     "--worker-class": ONE_KIND,
     "-k": ONE_KIND,
-    "--threads": ONE_KIND,
     "--worker-connections": "--limit-connections",
     "--proxy-headers": "--forwarded-headers",
     "--no-proxy-headers": "--forwarded-headers off",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import queue
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from server_core.asgi.adapters import adapt
 from server_core.asgi.lifespan import Lifespan
 from server_core.asgi.loader import Target, load
-from server_core.errors import BootError, UsageError
+from server_core.errors import BootError, Unfit, UsageError
+from server_core.wsgi.middleware import WSGIMiddleware
 from tests.apps import loadable
 from tests.helpers.http import Heard, run, serving
 
@@ -100,8 +103,28 @@ def test_asgi_2_is_told_that_it_is_called_as_asgi_2() -> None:
     assert scope["asgi"] == {"version": "2.0", "spec_version": "2.5"}
 
 
-def test_a_wsgi_application_is_not_taken_for_another_and_told_how_to_be_served() -> None:
-    assert "Give --interface wsgi" in refusal("tests.apps.loadable:wsgi")
+class WsgiObject:
+    def __call__(self, _environ: object, _start_response: object) -> list[bytes]:
+        return []
+
+    def respond(self, _environ: object, _start_response: object) -> list[bytes]:
+        return []
+
+
+def wsgi_with_more(environ: object, start_response: object, more: object = None) -> list[object]:
+    return [environ, start_response, more]
+
+
+@pytest.mark.parametrize("make", [WsgiObject, lambda: wsgi_with_more, lambda: WsgiObject().respond])
+def test_a_wsgi_application_is_told_by_its_parameters(make: Callable[[], object]) -> None:
+    assert isinstance(adapt(make(), "site"), WSGIMiddleware)
+
+
+def test_what_is_no_wsgi_application_is_not_taken_for_one() -> None:
+    async def two(_environ: object, _start_response: object) -> None: ...
+
+    with pytest.raises(Unfit, match="cannot be called with"):
+        adapt(two, "two")
 
 
 @pytest.mark.parametrize(
@@ -114,20 +137,9 @@ def test_an_application_that_does_not_speak_the_interface_it_is_said_to_is_refus
     assert f"as {interface} is" in said
 
 
-def test_wsgi_without_a_wrapper_is_refused_by_what_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("a2wsgi", "asgiref", "asgiref.wsgi"):
-        monkeypatch.setitem(sys.modules, module, None)
-    told = refusal("tests.apps.loadable:wsgi", interface="wsgi")
-    assert "interface: wsgi needs a2wsgi or asgiref" in told
-    assert "was loaded from" not in told  # the application is not what is wrong
-
-
-@pytest.mark.parametrize("wrapper", ["a2wsgi", "asgiref"])
-def test_a_wsgi_application_is_served(wrapper: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(wrapper)
-    if wrapper == "asgiref":
-        monkeypatch.setitem(sys.modules, "a2wsgi", None)
-    app = load("tests.apps.loadable:wsgi", interface="wsgi")
+@pytest.mark.parametrize("interface", ["wsgi", "auto"])
+def test_a_wsgi_application_is_served(interface: str) -> None:
+    app = load("tests.apps.loadable:wsgi", interface=interface)
 
     async def scenario() -> None:
         lifespan = Lifespan(app, "auto", name="wsgi", log=Heard())

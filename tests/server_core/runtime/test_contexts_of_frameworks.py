@@ -73,14 +73,13 @@ def asgiref() -> Application:
     return made
 
 
-def a2wsgi() -> Application:
-    pytest.importorskip("a2wsgi")
+def native() -> Application:
     return adapt(wsgi, "wsgi", "wsgi")
 
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("make", [starlette, fastapi, asgiref, a2wsgi], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [starlette, fastapi, asgiref, native], ids=lambda make: make.__name__)
 def test_an_anonymous_request_behind_a_users_is_nobodys(
     make: Callable[[], Application], loop: str, parser: str
 ) -> None:
@@ -97,7 +96,7 @@ def test_an_anonymous_request_behind_a_users_is_nobodys(
             assert [(answer.status, answer.body) for answer in answers] == expected
             answers = [await keeping.get(one) for one in asked]
             assert [(answer.status, answer.body) for answer in answers] == expected
-            # The client has all of an answer before a2wsgi's thread has put the message behind it into its queue.
+            # The client has all of an answer before a thread has told the loop that it has returned.
             server = served.server
             await until(lambda: not server.background and not any(known.is_busy for known in server.connections))
 

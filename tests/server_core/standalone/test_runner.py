@@ -213,7 +213,6 @@ def test_it_serves_on_an_inherited_descriptor() -> None:
 
 
 def test_it_serves_what_the_interface_says_with_the_headers_that_it_was_given() -> None:
-    pytest.importorskip("a2wsgi")
     arguments = ("tests.apps.loadable:wsgi", "--port", "0", "--interface", "wsgi", "--header", "X-Made-By: us, them")
     with started(*arguments) as process:
         host, port = process.address()

@@ -61,7 +61,6 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({"app_dir": "/none"}, {}, "app_dir", "must be a directory that exists, not '/none'"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
     ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
-    ({"interface": "wsgi"}, {}, "interface", "wsgi needs a2wsgi or asgiref, and neither is installed"),
     ({"loop": "uvloop"}, {}, "loop", "must be auto or asyncio here: uvloop is not installed"),
 ]
 

@@ -29,6 +29,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "app": ("shop.main:app", "shop.main:app", "shop.main:app"),
     "factory": (True, "yes", True),
     "interface": ("asgi2", "ASGI2", "asgi2"),
+    "threads": ("auto", "Auto", 0),
     "app_dir": ("/", "/", "/"),
     "chdir": ("/", "/", "/"),
     "lifespan": ("on", "ON", "on"),

@@ -38,6 +38,9 @@ FIGURES = Figures(
     overloads_total=3,
     evictions_total=4,
     dropped_fields_total=6,
+    threads=10,
+    threads_busy=3,
+    threads_queued=1,
     latency_sum_s=1.5,
     latency=tuple(range(14)),
 )
