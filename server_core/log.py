@@ -117,7 +117,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "listener.abandoned": Event(
         "error",
         ("address", "waiting"),
-        "The end, and so many (over a Unix socket: at least) were still in the accept queue: no descriptor was free.",
+        "The end, and so many were still in the accept queue, and are reset: no worker was ready yet, or none had a "
+        "descriptor left, which the worker says as well (over a Unix socket: at least so many).",
     ),
     "worker.orphaned": Event("warning", ("slot", "pid", "timeout_s"), "The master is gone; this worker drains."),
     "fork.returned": Event(

@@ -36,6 +36,7 @@ SHARED = (
     "server_core.log",
     "server_core.keywords",
     "server_core.records",
+    "server_core.listen.accept_queue",
     "server_core.runtime.gc_thresholds",
     "server_core.proxy.trusted_peers",
     "server_core.tls.checks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
@@ -173,3 +174,48 @@ def test_what_a_finished_worker_waits_for_is_named_before_its_time_is_up(tmp_pat
         assert name in str(incident["stacks"])
         daemon.signal(signal.SIGQUIT)
         assert daemon.wait() == 0
+
+
+BOOTS_FOR_EVER = """
+import threading
+threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "abstract"])
+def test_clients_that_waited_for_a_first_worker_are_counted_when_the_daemon_stops(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "app.py").write_text(BOOTS_FOR_EVER)
+    binds = {
+        "tcp": "127.0.0.1:0",
+        "unix": f"unix:{tmp_path}/a.sock",
+        "abstract": f"unix:@{tmp_path.name}-{os.getpid()}",
+    }
+    with running("--workers", "2", bind=binds[kind], directory=tmp_path) as daemon, contextlib.ExitStack() as stack:
+        daemon.heard.expect("worker.spawned")
+        bound = str(daemon.heard.expect("socket.bound")[0]["address"])
+        clients = []
+        for _ in range(3):
+            client = stack.enter_context(socket.socket(socket.AF_INET if kind == "tcp" else socket.AF_UNIX))
+            client.settimeout(DEADLINE_S)
+            place = bound.removeprefix("unix:").replace("@", "\0")
+            client.connect(daemon.address() if kind == "tcp" else place)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            clients.append(client)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        (told,) = daemon.heard.named("listener.abandoned")
+        assert (told["address"], told["waiting"]) == (bound, 3)
+        for client in clients:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_nothing_is_counted_where_workers_have_emptied_the_queues(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "app.py").write_text(PID_APP)
+    bind = "127.0.0.1:0" if kind == "tcp" else f"unix:{tmp_path}/a.sock"
+    with running("--workers", "2", bind=bind, directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready", times=2)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert not daemon.heard.named("listener.abandoned")

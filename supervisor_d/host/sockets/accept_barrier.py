@@ -27,6 +27,7 @@ import sys
 from typing import Final
 
 from server_core.contract.syn_filter import DROP_SYN, INSTRUCTION
+from server_core.listen.accept_queue import waiting
 
 SO_ATTACH_FILTER: Final = 26
 """asm-generic/socket.h; the socket module has no name for it. The other values are on architectures without wheels."""
@@ -51,3 +52,23 @@ def refuse(listener: socket.socket) -> None:
     """Refuse new connections at once, whichever process has copies of it. Those in a TCP listener's queue are reset."""
     with contextlib.suppress(OSError):  # ENOTCONN (macOS, or refused before): then it is as it was
         listener.shutdown(socket.SHUT_RD)
+
+
+def end(listener: socket.socket) -> int:
+    """Refuse new connections, as refuse() does, and reset those in the queue: no worker takes them. Returns how many.
+
+    The kernel does not count those of a Unix socket (one says that there are some), so they are accepted and closed.
+    accept(2) never waits on a Unix socket that is shut down: with an empty queue it is EINVAL (net/unix/af_unix.c,
+    unix_accept).
+    """
+    if listener.family != socket.AF_UNIX:
+        left = waiting(listener)
+        refuse(listener)
+        return left
+    taken = 0
+    with contextlib.suppress(OSError):  # ENOTCONN (macOS): it may wait; EINVAL: the queue is empty; EMFILE: no more
+        listener.shutdown(socket.SHUT_RD)
+        while True:
+            listener.accept()[0].close()
+            taken += 1
+    return taken

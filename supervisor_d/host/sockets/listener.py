@@ -61,9 +61,13 @@ class Listener:
 
     def close(self) -> None:
         """Close our copy, and unlink the socket file if it is ours."""
+        self.unlink()  # first: while the socket is alive no other daemon takes the place
+        self.socket.close()
+
+    def unlink(self) -> None:
+        """Unlink the socket file if it is ours."""
         if self.place is not None:
             self.place.give_up()
-        self.socket.close()
 
     @property
     def doubts(self) -> tuple[str, ...]:

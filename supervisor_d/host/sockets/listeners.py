@@ -40,6 +40,8 @@ class Listeners:
         self._closing = closing
         self._binding: Binding | None = None
         self._open: list[Listener] = []
+        self._refusing: list[Listener] = []
+        """Unix sockets that are shut down already; some worker may yet take those that wait there."""
 
     def __iter__(self) -> Iterator[Listener]:
         return iter(tuple(self._open))
@@ -83,7 +85,10 @@ class Listeners:
         for listener in self._open:
             self._closing(listener)
             listener.close()
+        for listener in self._refusing:
+            listener.close()
         self._open.clear()
+        self._refusing.clear()
 
     def end(self, *, spare_waiting: bool = False) -> tuple[str, ...]:
         """Close our own listeners in all processes, and our copies of the others; the addresses that were closed.
@@ -93,16 +98,26 @@ class Listeners:
         """
         closed = []
         for listener in self._open[:]:
-            may_spare = spare_waiting and not listener.inherited and listener.socket.family != socket.AF_UNIX
-            if may_spare and listener.is_waited_at:
+            may_spare = spare_waiting and not listener.inherited
+            if may_spare and listener.socket.family != socket.AF_UNIX and listener.is_waited_at:
                 continue
             self._closing(listener)
-            if not listener.inherited:
-                accept_barrier.refuse(listener.socket)
             closed.append(listener.address)
-            listener.close()
             self._open.remove(listener)
+            if may_spare and listener.socket.family == socket.AF_UNIX:
+                accept_barrier.refuse(listener.socket)
+                listener.unlink()
+                self._refusing.append(listener)
+            else:
+                self._end(listener)
+        while self._refusing and not spare_waiting:
+            self._end(self._refusing.pop())
         return tuple(closed)
+
+    def _end(self, listener: Listener) -> None:
+        if not listener.inherited and (left := accept_barrier.end(listener.socket)):
+            self._log("listener.abandoned", address=listener.address, waiting=left)
+        listener.close()
 
     def _open_bindings(self, binding: Binding, *, activated: bool) -> None:
         ours = {listener.socket.fileno() for listener in self._open}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_d.host.sockets.accept_barrier import turn_away
+from supervisor_d.host.sockets.accept_barrier import end, refuse, turn_away
 
 
 def listening(family: socket.AddressFamily, address: object) -> socket.socket:
@@ -81,3 +81,35 @@ def test_over_a_unix_socket_the_queue_is_served_and_a_newcomer_is_refused_at_onc
 def test_a_socket_that_cannot_be_closed_to_newcomers_is_left_as_it_is() -> None:
     with socket.socket(socket.AF_UNIX) as unconnected:
         turn_away(unconnected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a listener cannot be shut down")
+@pytest.mark.parametrize("kind", ["tcp", "unix", "abstract"])
+@pytest.mark.parametrize("turned_away", [False, True])
+def test_those_that_are_left_in_a_queue_at_the_end_are_counted_and_reset(
+    kind: str, turned_away: bool, tmp_path: Path
+) -> None:
+    family = socket.AF_INET if kind == "tcp" else socket.AF_UNIX
+    address = {"tcp": ("127.0.0.1", 0), "unix": str(tmp_path / "listener"), "abstract": f"\0{tmp_path}/listener"}[kind]
+    with listening(family, address) as listener, socket.socket(family) as first, socket.socket(family) as second:
+        for client in (first, second):
+            client.settimeout(20)
+            client.connect(listener.getsockname())
+            client.sendall(b"GET")
+        if turned_away:
+            turn_away(listener)
+        assert end(listener) == 2
+        for client in (first, second):
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        assert end(listener) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a Unix listener cannot be shut down")
+def test_those_that_wait_at_a_unix_socket_that_refuses_can_still_be_accepted(tmp_path: Path) -> None:
+    address = str(tmp_path / "listener")
+    with listening(socket.AF_UNIX, address) as listener, socket.socket(socket.AF_UNIX) as early:
+        early.connect(address)
+        early.sendall(b"was here before")
+        refuse(listener)
+        assert accepted_bytes(listener) == b"was here before"

@@ -441,6 +441,31 @@ def test_a_listener_whose_worker_hangs_refuses_newcomers_once_nobody_waits_there
             assert connection.recv(1) == b"x", "who is connected stays so"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a Unix listener cannot be shut down")
+def test_a_worker_that_hangs_may_still_take_those_that_wait_at_a_unix_socket(opened: Opened, tmp_path: Path) -> None:
+    opened.open(f"unix:{tmp_path}/a")
+    (spec,) = opened.listeners.specs
+    with socket.socket(fileno=os.dup(spec.fd)) as workers, socket.socket(socket.AF_UNIX) as early:
+        early.connect(f"{tmp_path}/a")
+        early.sendall(b"x")
+        with socket.socket(socket.AF_UNIX) as left:
+            left.settimeout(20)
+            left.connect(f"{tmp_path}/a")
+            left.sendall(b"x")
+            assert opened.listeners.end(spare_waiting=True) == (spec.address,)
+            assert opened.listeners.end(spare_waiting=True) == ()
+            assert not (tmp_path / "a").exists()
+            connection, _ = workers.accept()
+            with connection:
+                connection.settimeout(20)
+                assert connection.recv(1) == b"x"
+            assert opened.listeners.end() == ()
+            with pytest.raises(ConnectionResetError):
+                left.recv(1)
+    (told,) = opened.log.named("listener.abandoned")
+    assert (told["address"], told["waiting"]) == (spec.address, 1)
+
+
 def test_an_inherited_listener_is_not_shut_down(opened: Opened) -> None:
     with socket.create_server(("127.0.0.1", 0)) as outer:
         opened.open(f"fd://{os.dup(outer.fileno())}")
