@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.tls.checks import load_tls, tls_expiries
@@ -19,6 +20,7 @@ from supervisor_d.control.socket_path import places
 from supervisor_d.deferred_imports import AFTER_S, import_late
 from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.control.server import ControlServer
+from supervisor_d.host.control.socket_watch import SocketWatch
 from supervisor_d.host.generations import FIRST, Generations
 from supervisor_d.host.journal.condensed_log import CondensedLog
 from supervisor_d.host.journal.event_ring import Journal
@@ -32,6 +34,7 @@ from supervisor_d.host.processes.orphans import Orphans
 from supervisor_d.host.processes.prefork import PreforkFactory
 from supervisor_d.host.processes.process_table import Child, ProcessTable
 from supervisor_d.host.reactor import Reactor
+from supervisor_d.host.sockets import admin_listener, control_listener
 from supervisor_d.host.sockets.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.sockets.binding import binding_of
 from supervisor_d.host.sockets.control_listener import open_control_listener
@@ -96,11 +99,11 @@ class Daemon:
         self._reactor = Reactor(self._barrier)
         self._listener_watch = ListenerWatch(self._reactor, journal, may_rebind=self._settings.daemon.unix_rebind)
         self._listeners = Listeners(journal, self._listener_watch.forget)
+        self._socket_watch = SocketWatch(self._reactor, journal)
         self._generations = Generations(resolved, self._identity)
         self._scoreboard = Scoreboard(lambda slot, fault: self._reactor.tell(RecordRefused(slot, fault)))
-        self._cgroup = Cgroup()
+        self._cgroup, self._oom_score = Cgroup(), OomScore()
         self._oom_kills = OomKills(self._cgroup)
-        self._oom_score = OomScore()
         self._condensed = CondensedLog(journal, self._reactor)
         self._children = ProcessTable(
             self._reactor,
@@ -142,8 +145,7 @@ class Daemon:
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
         self._listener_watch.open(self._listeners, self._renew)
-        self._open_door()
-        self._open_admin()
+        self._open_control()
         daemon = self._settings.daemon
         self._journal(
             "master.started",
@@ -195,6 +197,12 @@ class Daemon:
         while self._closers:
             self._closers.pop()()
 
+    def _open_control(self) -> None:
+        """The control socket and admin-bind, and the watch over their files, which ends before they are closed."""
+        self._open_door()
+        self._open_admin()
+        self._closers.append(self._socket_watch.close)
+
     def _open_door(self) -> None:
         daemon = self._settings.daemon
         candidates = places(daemon.control_socket, daemon.name, self._environ, os.geteuid())
@@ -203,6 +211,7 @@ class Daemon:
         listener = open_control_listener(candidates)
         self._door = ControlServer(self._reactor, listener, self._snapshot_source().view, self._journal)
         self._closers.append(self._door.close)
+        self._socket_watch.add(self._door, listener, control_listener.rebind)
         if listener.squatter:
             self._journal("control.squatted", address=self._door.address, reason=listener.squatter)
         for doubt in listener.doubts:
@@ -222,6 +231,7 @@ class Daemon:
                 self._reactor, listener, self._snapshot_source().view, self._journal, Guard(hosts, OPEN_COMMANDS)
             )
             self._closers.append(door.close)
+            self._socket_watch.add(door, listener, partial(admin_listener.rebind, unix_mode=daemon.unix_mode))
             for doubt in listener.doubts:
                 self._journal("socket.exposed", address=door.address, reason=doubt)
             self._journal("admin.opened", address=door.address)

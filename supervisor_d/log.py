@@ -53,6 +53,10 @@ EVENTS: Final[Mapping[str, Event]] = {
     "socket.lost": Event("error", ("address", "reason"), "No client reaches this listener; the daemon is not ready."),
     "socket.restored": Event("warning", ("address",), "A listener that was lost listens again."),
     "control.opened": Event("info", ("address",), "The control socket answers here."),
+    "control.lost": Event(
+        "error", ("address", "reason"), "The file of the control socket, or of admin-bind, is gone, or another's."
+    ),
+    "control.restored": Event("warning", ("address",), "It was bound anew, or its file was put back."),
     "admin.opened": Event("info", ("address",), "Probes and scrapes are answered here."),
     "control.squatted": Event(
         "warning", ("address", "reason"), "Another user has taken the control socket's usual name; this one is used."

@@ -28,6 +28,7 @@ from supervisor_d.host.control.connection import Connection, Stage
 from supervisor_d.host.control.refusal_log import RefusalLog
 from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.system.descriptors import is_scarce
+from supervisor_d.host.unix_sockets.unix_path import Place
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Instant, Origin, RequesterGone, Ticket, error_body
 
@@ -43,12 +44,14 @@ EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 
 
 class Entrance(Protocol):
-    """What connections are accepted from: a listening socket, what to call it, and how to give it up."""
+    """What connections are accepted from: a listening socket, what to call it, its file, and how to give it up."""
 
     @property
     def socket(self) -> socket.socket: ...
     @property
     def address(self) -> str: ...
+    @property
+    def place(self) -> Place | None: ...
     def close(self) -> None: ...
 
 
@@ -78,6 +81,18 @@ class ControlServer:
     @property
     def address(self) -> str:
         return self._listener.address
+
+    @property
+    def place(self) -> Place | None:
+        """The socket file; None if there is none."""
+        return self._listener.place
+
+    def move(self, listener: Entrance) -> None:
+        """Accept from this listener from now on; the one before is closed. Connections stay as they are."""
+        self._reactor.forget(self._listening)  # by its number: the socket may be closed already
+        self._listener.close()
+        self._listener = listener
+        self._listen()
 
     def progress(self, ticket: Ticket, body: Mapping[str, object]) -> None:
         """Tell a waiting client that asked for a stream how far it is; nothing to any other."""
@@ -127,7 +142,8 @@ class ControlServer:
             del self._connections[connection.socket.fileno()]
 
     def _listen(self) -> None:
-        self._reactor.watch(self._listener.socket.fileno(), READ, self._accept, lambda _: self._pause())
+        self._listening = self._listener.socket.fileno()
+        self._reactor.watch(self._listening, READ, self._accept, lambda _: self._pause())
 
     def _accept(self, _: int) -> None:
         """One connection a turn: the others are not kept waiting for long, and nor is anything else."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from supervisor_d.errors import ListenerError
 from supervisor_d.host.sockets.activation import passed_sockets
-from supervisor_d.host.sockets.listener import Binding, Listener, bind_patiently
+from supervisor_d.host.sockets.listener import Binding, Listener, bind_patiently, listen_again
 from supervisor_d.host.sockets.listeners import inherit
 from supervisor_d.settings.values.address import Address, InheritedAddress, NamedAddress
 
@@ -32,6 +32,11 @@ def open_admin_listeners(
             raise ListenerError(f"{address}: no socket of this name was passed (admin-bind, from {source})")
         return [inherit(each.fd, f"fd://{each.fd}", f"LISTEN_FDS {each.name}") for each in passed]
     return bind_patiently(address, Binding([address], source, BACKLOG, unix_mode))
+
+
+def rebind(listener: Listener, unix_mode: int) -> Listener:
+    """Another in place of a Unix socket whose file is gone. Raises OSError."""
+    return listen_again(listener, Binding([], listener.source, BACKLOG, unix_mode))
 
 
 def bound_host(listener: Listener) -> str | None:

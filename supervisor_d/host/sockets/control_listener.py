@@ -136,6 +136,13 @@ def bind_path(address: str) -> ControlListener:
     return ControlListener(listener, address, place, made=made)
 
 
+def rebind(listener: ControlListener) -> ControlListener:
+    """Another at the place of one whose file is gone; that one is left open. Raises OSError or ControlSocketError."""
+    made = bind_path(listener.address)
+    made.made, listener.made = made.made or listener.made, None
+    return made
+
+
 def _make(directory: Path) -> Path | None:
     """Make it, one level, since a mistyped path is to make no tree; None if it is there already.
 

@@ -12,17 +12,11 @@ do without the old socket. If another process has put its socket file there, tha
 alone. Until it is mended the daemon is not ready, and tries again each second. An abstract name is free only when no
 process has the socket any more, so that workers are asked to close it first. An inherited Unix socket cannot be bound
 anew at all: what to do is said.
-
-A file can also be lost by what leads to it: a directory that is renamed, a symlink that leads elsewhere. Of these the
-file's own inode knows nothing, so each of them is watched, too; for its own name only, so that the entries of /run and
-/tmp wake nobody. What is mounted over a directory is not noticed: no event tells of it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
 import select
 import sys
 from collections.abc import Callable, Iterable
@@ -31,18 +25,12 @@ from typing import Final
 from supervisor_d import clock
 from supervisor_d.host.reactor import READ, Reactor
 from supervisor_d.host.sockets.listener import Listener
-from supervisor_d.host.unix_sockets.unix_path import way_to
+from supervisor_d.host.unix_sockets.file_watch import FileWatch
 from supervisor_d.log import Log
 from supervisor_d.vocabulary import Fact, Instant, ListenerLost, ListenerRestored, Origin, ReloadRequested
 
 RETRY_S: Final = 1.0
 """Between attempts to listen again; chosen."""
-
-IN_ATTRIB: Final = 0x4
-IN_DELETE_SELF: Final = 0x400
-IN_MOVE_SELF: Final = 0x800
-IN_DONT_FOLLOW: Final = 0x2000000
-"""linux/inotify.h. An unlink(2) shows as IN_ATTRIB: the socket keeps its inode, which has one name less."""
 
 
 class ListenerWatch:
@@ -50,12 +38,11 @@ class ListenerWatch:
 
     def __init__(self, reactor: Reactor, log: Log, *, may_rebind: bool) -> None:
         self._reactor = reactor
-        self._log = log
         self._may_rebind = may_rebind
         self._renew: Callable[[Listener], Listener] | None = None
         self._by_descriptor: dict[int, Listener] = {}
         self._sockets = select.epoll() if sys.platform == "linux" else None
-        self._files: int | None = None
+        self._files = FileWatch(reactor, log, self._compare_files)
         self._told: dict[str, str] = {}
 
     def open(self, listeners: Iterable[Listener], renew: Callable[[Listener], Listener]) -> None:
@@ -82,10 +69,7 @@ class ListenerWatch:
         if self._sockets is not None and not self._sockets.closed:
             self._reactor.forget(self._sockets.fileno())
             self._sockets.close()
-        if self._files is not None:
-            self._reactor.forget(self._files)
-            os.close(self._files)
-            self._files = None
+        self._files.close()
 
     def _add(self, listener: Listener) -> None:
         if self._sockets is None or self._sockets.closed:
@@ -93,26 +77,7 @@ class ListenerWatch:
         self._by_descriptor[listener.socket.fileno()] = listener
         self._sockets.register(listener.socket.fileno(), 0)
         if listener.path:
-            self._add_file(listener.path, "this socket file is removed")
-            for place in way_to(listener.path):
-                self._add_file(place, "this is renamed, or leads elsewhere")
-
-    def _add_file(self, path: str, change: str) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if self._files is None:
-            descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if descriptor < 0:  # EMFILE: too many instances of this user; a shutdown is noticed all the same
-                self._miss(path, change)
-                return
-            self._files = descriptor
-            self._reactor.watch(descriptor, READ, self._look_at_files)
-        events = IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
-        if libc.inotify_add_watch(self._files, os.fsencode(path), events) < 0:  # ENOSPC; ENOENT: it is gone already
-            self._miss(path, change)
-
-    def _miss(self, path: str, change: str) -> None:
-        reason = f"{path}: {os.strerror(ctypes.get_errno())}; it is not noticed if {change}"
-        self._log("master.degraded", feature="inotify", reason=reason)
+            self._files.add(listener.path)
 
     def _look_at_sockets(self, _: int) -> None:
         assert self._sockets is not None
@@ -124,14 +89,6 @@ class ListenerWatch:
                 self.forget(listener)  # it would be told for ever
                 if self._may_rebind or listener.what_is_wrong() is None:
                     self._mend(listener, reason)
-
-    def _look_at_files(self, _: int) -> None:
-        assert self._files is not None
-        try:
-            os.read(self._files, 65536)
-        except BlockingIOError:
-            pass
-        self._compare_files()
 
     def _compare_files(self) -> None:
         """What has changed is looked up: an event may be of a mode, or of a file that was exchanged since."""
