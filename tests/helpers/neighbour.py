@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -64,3 +66,15 @@ def neighbour(script: str, *arguments: str, uid: int = NEIGHBOUR) -> Iterator[su
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@contextmanager
+def shared_directory() -> Iterator[Path]:
+    """A directory that every user may look into, removed afterwards.
+
+    None of pytest's own: every run of pytest closes the one that is above them all (0700), also while another runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="supervisor-d-test-") as name:
+        made = Path(name)
+        made.chmod(0o755)
+        yield made

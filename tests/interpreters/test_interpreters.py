@@ -48,7 +48,15 @@ def test_a_run_is_read_from_its_report(tmp_path: Path) -> None:
         "def test_without(broken): pass\n"
     )
     report = tmp_path / "report.xml"
-    command = ["pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "test_all.py"]
+    command = [
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={tmp_path}",
+        f"--junit-xml={report}",
+        "test_all.py",
+    ]
     subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=False, capture_output=True)
     outcome = Outcome.read(report, "3.15.2", "a system", "as it is")
     assert (outcome.passed, len(outcome.failed), dict(outcome.skipped)) == (1, 2, {"no moon": 1})

@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers.certificates import Pair, authority
 from tests.helpers.daemon import DEADLINE_S, Daemon, environment, running
-from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, python_for
+from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, python_for, shared_directory
 
 APP: Final = """
 import json, os, subprocess
@@ -140,20 +140,18 @@ def copies_of(pid: int) -> list[os.stat_result]:
 
 
 @needs_a_second_user
-def test_the_workers_user_need_not_be_able_to_read_the_files_and_alone_can_read_the_copies(tmp_path: Path) -> None:
+def test_the_workers_user_need_not_be_able_to_read_the_files_and_alone_can_read_the_copies() -> None:
     python = python_for()
     if python is None:
         pytest.skip("no interpreter of this version that another user can execute")
-    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o755)
-    try:
-        (tmp_path / "app.py").write_text(APP)
-        put(tmp_path, authority().pair("localhost"))
+    with shared_directory() as directory:
+        (directory / "app.py").write_text(APP)
+        put(directory, authority().pair("localhost"))
         for name in ("server.crt", "server.key", "clients.pem"):
-            (tmp_path / name).chmod(0o600)
+            (directory / name).chmod(0o600)
         flags = (*FLAGS, "--user", str(NEIGHBOUR), "--group", str(NEIGHBOUR))
         interpreter, found_by = python
-        with running(*flags, "--preload", directory=tmp_path, python=interpreter, env=found_by) as daemon:
+        with running(*flags, "--preload", directory=directory, python=interpreter, env=found_by) as daemon:
             daemon.heard.expect("worker.ready", times=2)
             (zygote,) = daemon.heard.expect("zygote.preloaded")
             crash_all(daemon)
@@ -162,7 +160,7 @@ def test_the_workers_user_need_not_be_able_to_read_the_files_and_alone_can_read_
             assert [(copy.st_uid, copy.st_mode & 0o777) for copy in copies] == [(NEIGHBOUR, 0o400)] * 3
         checked = subprocess.run(
             [interpreter, "-m", "supervisor_d", "check", "app:app", *flags],
-            cwd=tmp_path,
+            cwd=directory,
             env=environment(found_by),
             capture_output=True,
             text=True,
@@ -170,5 +168,3 @@ def test_the_workers_user_need_not_be_able_to_read_the_files_and_alone_can_read_
             check=False,
         )
         assert checked.returncode == 0, checked.stderr
-    finally:
-        tmp_path.parent.parent.chmod(0o700)

@@ -18,7 +18,7 @@ from supervisor_d.errors import SpawnError
 from supervisor_d.host.processes import spawn
 from supervisor_d.settings.values.identity import Identity, identity_of
 from tests.helpers.daemon import DEADLINE_S, PID_APP, environment, running
-from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour, python_for
+from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour, python_for, shared_directory
 
 GROUP = NEIGHBOUR + 1
 
@@ -49,15 +49,13 @@ pytestmark = needs_a_second_user
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
+def place() -> Iterator[Path]:
     """A directory of root's that other users may look into, with an application in it."""
-    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o755)
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "secret").write_text("")
-    (tmp_path / "secret").chmod(0o600)
-    yield tmp_path
-    tmp_path.parent.parent.chmod(0o700)
+    with shared_directory() as made:
+        (made / "app.py").write_text(APP)
+        (made / "secret").write_text("")
+        (made / "secret").chmod(0o600)
+        yield made
 
 
 def told_at(path: Path) -> object:

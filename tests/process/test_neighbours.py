@@ -20,7 +20,7 @@ from supervisor_d.errors import ControlSocketError
 from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.host.unix_sockets import unix_path
 from tests.helpers.daemon import DEADLINE_S, PID_APP, environment, running
-from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour
+from tests.helpers.neighbour import NEIGHBOUR, needs_a_second_user, neighbour, shared_directory
 
 pytestmark = needs_a_second_user
 
@@ -50,12 +50,10 @@ threading.Thread(target=answer, daemon=True).start()
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Iterator[Path]:
+def shared() -> Iterator[Path]:
     """A directory that every user may look into, as /run/supervisor-d is."""
-    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o755)
-    yield tmp_path
-    tmp_path.parent.parent.chmod(0o700)
+    with shared_directory() as made:
+        yield made
 
 
 def run_ctl(*arguments: str) -> subprocess.CompletedProcess[str]:
