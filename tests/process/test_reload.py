@@ -184,4 +184,5 @@ def test_who_asked_for_a_reload_is_told_in_the_log_and_in_last_reload(daemon: Da
     assert isinstance(told, dict)
     by, word = ("control", "reload") if how == "ctl" else ("signal", "SIGHUP")
     assert told["origin"] == {"by": by, "how": word, "pid": pid, "uid": os.getuid()}
-    assert logged == f"{word} by {by} from uid {os.getuid()}, pid {pid}"
+    asked = word if by == "signal" else f"{word} by {by}"
+    assert logged == f"{asked} from uid {os.getuid()}, pid {pid}"
