@@ -59,6 +59,14 @@ ATTACKS: Final = (
             ("TCP_DEFER_ACCEPT", "6/9/3c000000"),
         )
     ),
+    *(
+        Attack(
+            f"{name} put back at once, inherited by a connection",
+            (f"/inherit/{how}", "/inheritor"),
+            ("socket.altered",),
+        )
+        for name, how in (("SO_RCVLOWAT", "1/18/00001000"), ("SO_LINGER", "1/13/0100000000000000"))
+    ),
     Attack("60 silent clients at admin-bind, 64 descriptors", silent_clients=60),
 )
 

@@ -83,6 +83,8 @@ def inherit(level, number, value):
     inheritor.setblocking(False)
 
 async def ask_inheritor():
+    if inheritor is None:
+        return "another worker has it"
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(inheritor, b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
     return (await loop.sock_recv(inheritor, 65536)).decode("latin-1").splitlines()[0]
