@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from server_core.contract.spec import Figures, Template
+from server_core.contract.figures import Figures
+from server_core.contract.spec import Template
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d._version import __version__

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from server_core.log_throttle import Episode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from server_core.asgi.http_exchange import Application, Message, Receive, Send
     from server_core.log import Log
 
@@ -27,14 +29,14 @@ FIELDS: Final = [
 class Admission:
     """`app` for at most `limit` requests at once; the others are answered 503, and may keep their connections."""
 
-    def __init__(self, app: Application, limit: int, log: Log) -> None:
+    def __init__(self, app: Application, limit: int, log: Log, count: Callable[[str], object]) -> None:
+        """`count` is called with the name of what is to be counted: a request that was answered 503."""
         self._app = app
         self._limit = limit
         self._log = log
         self._running = 0
         self._busy = Episode()
-        self.overloads_total = 0
-        """Requests that were answered 503."""
+        self._count = count
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +48,7 @@ class Admission:
             finally:
                 self._running -= 1
         else:
-            self.overloads_total += 1
+            self._count("overloads_total")
             if self._busy.begins():
                 self._log("requests.limited", limit=self._limit)
             await send({"type": "http.response.start", "status": 503, "headers": FIELDS})

@@ -5,6 +5,7 @@ cdef class Traffic:
     cdef public object asyncio_loop
     cdef public object close_later
     cdef public dict connections
+    cdef public object counters
     cdef public bint draining
     cdef public object failures
     cdef public bint is_last

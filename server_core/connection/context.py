@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from server_core.access_log.log import AccessLog
 from server_core.asgi.http_exchange import Application
+from server_core.connection.counters import Counters
 from server_core.connection.failure_log import FailureLog
 from server_core.connection.interface import ManagedConnection
 from server_core.connection.registry import ConnectionRegistry
-from server_core.contract.spec import LATENCY_BOUNDS_S
+from server_core.contract.figures import LATENCY_BOUNDS_S
 from server_core.log import Log
 from server_core.proxy.forwarding import Origin
 from server_core.runtime.server_loop import ServerLoop
@@ -32,7 +33,17 @@ class Traffic:
     """One object for all connections of a server."""
 
     __slots__ = (
-        *("access_log", "announcing", "app", "asyncio_loop", "close_later", "connections", "draining", "failures"),
+        *(
+            "access_log",
+            "announcing",
+            "app",
+            "asyncio_loop",
+            "close_later",
+            "connections",
+            "counters",
+            "draining",
+            "failures",
+        ),
         *("is_last", "latency", "latency_sum_s", "log", "loop", "max_requests", "new_context", "now", "origin"),
         *("reach_max_requests", "registry", "requests_total", "responses", "settings", "state", "swept_after_s", "tls"),
     )
@@ -71,6 +82,18 @@ class Traffic:
         self.responses = [0] * 10  # by the first digit of their status
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0
+        self.counters = Counters()
+        self._count()
+
+    def _count(self) -> None:
+        """Say where each number is that is counted with each request or connection, here and in the registry."""
+        follow = self.counters.follow
+        follow("connections", self.connections.__len__)
+        follow("in_flight", self.registry.count_in_flight)
+        follow("requests_total", lambda: self.requests_total)
+        follow("responses", lambda: (*self.responses[1:5], sum(self.responses[5:])))
+        follow("latency_sum_s", lambda: self.latency_sum_s)
+        follow("latency", lambda: tuple(self.latency))
 
     def count_duration(self, duration: float) -> None:
         """How long a response took, in seconds."""

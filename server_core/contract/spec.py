@@ -3,8 +3,6 @@
 A worker can live without a supervisor, but not without this contract; whatever honours it can be supervised.
 Everything here is pure: bytes and numbers in, values out.
 
-Length: all that the two sides agree on is in one place.
-
 Spawning.  `python -P -m server_core.worker FD` with the pipe as descriptor FD, or the same by way of BEGIN (search.py),
 which finds server_core where the master did. All other descriptors keep their numbers and are named in the WorkerSpec,
 which is the first message on the pipe. Every signal is blocked in the child
@@ -197,11 +195,6 @@ def decode(line: bytes) -> Message:
     return Message(verb.decode("ascii"), fields)
 
 
-LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the latency histogram's buckets in seconds; one more bucket takes the rest. Prometheus' defaults
-with two finer ones in front: a hello takes well under a millisecond here."""
-
-
 TERMINATE_GRACE_S: Final = 2.0
 """From `hurry` (or SIGTERM, in a boot) to SIGKILL: what is unfinished is given up, lifespan shutdown still runs.
 Chosen; no evidence. The worker's steps within it follow, so that none is planned longer than it can last."""
@@ -212,36 +205,6 @@ CLEAN_UP_S: Final = 0.5
 GIVE_UP_S: Final = 1.25
 """What a lifespan shutdown gets at least when requests used up the budget, or were given up; a quarter of a second of
 the grace is left for the exit itself. Chosen; no evidence."""
-
-
-class Figures(NamedTuple):
-    """The numbers of one worker, as its scoreboard record holds them. Instants are monotonic seconds, 0 is never."""
-
-    pid: int = 0
-    generation: int = 0
-    loop_beat_at: float = 0.0
-    thread_beat_at: float = 0.0
-    loop_lag_s: float = 0.0
-    connections: int = 0
-    in_flight: int = 0
-    requests_total: int = 0
-    responses_1xx: int = 0
-    responses_2xx: int = 0
-    responses_3xx: int = 0
-    responses_4xx: int = 0
-    responses_5xx: int = 0
-    overloads_total: int = 0
-    evictions_total: int = 0
-    dropped_fields_total: int = 0
-    """Request fields that were left out for the `_` in their names."""
-    threads: int = 0
-    """Most threads that run a WSGI application; 0 where none do."""
-    threads_busy: int = 0
-    threads_queued: int = 0
-    """Requests that wait for a thread."""
-    latency_sum_s: float = 0.0
-    """Seconds of all requests that `latency` counts, together."""
-    latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
 
 
 class InFlight(NamedTuple):
@@ -256,7 +219,7 @@ SLOTS_MAX: Final = 4096
 """Slots there can be, and entries in the table of loads, which is sparse: a page is used when its slots are."""
 
 RECORD_BYTES: Final = 8192
-"""Bytes of one worker's record: the figures, then the in-flight table."""
+"""Bytes of one worker's record: the figures (figures.py), then the in-flight table."""
 
 STACKS_OFFSET: Final = RECORD_BYTES
 STACKS_BYTES: Final = 65536
@@ -264,11 +227,6 @@ STACKS_BYTES: Final = 65536
 threads tell the story."""
 
 RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
-
-FIGURES: Final = struct.Struct(f"=qqddd14qd{len(LATENCY_BOUNDS_S) + 1}q")
-LOOP_BEAT_OFFSET: Final = 16
-THREAD_BEAT_OFFSET: Final = 24
-INSTANT: Final = struct.Struct("=d")
 
 IN_FLIGHT_OFFSET: Final = 512
 IN_FLIGHT_ENTRY: Final = struct.Struct("=d12s172s")
@@ -286,17 +244,6 @@ LOADS_BYTES: Final = SLOTS_MAX * LOAD.size
 def load_offset(slot: int) -> int:
     """Where a slot's entry in the table of loads begins."""
     return slot * LOAD.size
-
-
-def pack_figures(figures: Figures) -> bytes:
-    return FIGURES.pack(*figures[:-1], *figures.latency)
-
-
-def unpack_figures(record: bytes) -> Figures:
-    """The figures at the beginning of a record."""
-    values = FIGURES.unpack_from(record)
-    plain = len(Figures._fields) - 1
-    return Figures._make((*values[:plain], values[plain:]))
 
 
 def pack_in_flight(entries: list[InFlight]) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from server_core.connection.counters import Counters
 from server_core.http.message import HeaderParser
 from server_core.http1 import header_parser
 from server_core.http1.dropped_fields import DroppedNames
@@ -48,10 +49,12 @@ class Http1Shared:
         upgrade: Upgrader,
         extensions: Mapping[str, object],
         has_state: bool,
+        counters: Counters,
     ) -> None:
         self._settings = settings
         self.parser = header_parser.choose(settings.http)
         self.headers = _new_parser(self.parser, settings, DroppedNames(log))
+        counters.follow("dropped_fields_total", lambda: self.headers.dropped_total)
         self.lines = RequestLines(settings.root_path.rstrip("/"), self.headers.knows, extensions, has_state=has_state)
         self.heads = Heads(_fixed_defaults(settings))
         self.held_heads = held_heads

@@ -17,7 +17,6 @@ from server_core.log_throttle import Episode
 from server_core.transport.socket_transport import Stream
 from server_core.wsgi.environ import SERVER_SOFTWARE, Environs
 from server_core.wsgi.file_wrapper import FileWrapper
-from server_core.wsgi.served import NO_THREADS, ThreadFigures
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -43,7 +42,6 @@ class Site:
         self.facts: Callable[[Call], dict[str, object]] = server.failures.facts
         self.new_context: Callable[[], Context] = server.new_context
         self.limit = server.settings.limit_concurrency
-        self.overloads_total = 0
         self._busy = Episode()
         self.environs = Environs(
             server.settings.root_path,
@@ -71,13 +69,10 @@ class Site:
 
     def refuse(self, exchange: WsgiExchange) -> None:
         """Answer 503: limit-concurrency is reached."""
-        self.overloads_total += 1
+        self._server.counters.count("overloads_total")
         if self._busy.begins():
             self.log("requests.limited", limit=self.limit)
         exchange.answer(503, FIELDS, BUSY)
-
-    def threads(self) -> ThreadFigures:
-        return NO_THREADS
 
     def sweep(self) -> None:
         """Nothing: who watches the event loop sees a request that lasts too long."""

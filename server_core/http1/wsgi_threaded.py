@@ -23,7 +23,6 @@ from server_core.http1.wsgi_exchange import WsgiExchange, gone
 from server_core.http1.wsgi_site import Site
 from server_core.http1.wsgi_stream import SharedStream
 from server_core.transport.closing import OPEN
-from server_core.wsgi.served import ThreadFigures
 from server_core.wsgi.stuck import StuckThreads
 from server_core.wsgi.threads import Pool, Returns, new_lock, new_rlock
 
@@ -269,7 +268,10 @@ class ThreadedSite(Site):
         self, app: WsgiApplication, server: Traffic, shared: Http1Shared, *, is_one_of_several: bool, threads: int
     ) -> None:
         super().__init__(app, server, shared, is_one_of_several=is_one_of_several)
-        self.pool = Pool(threads, server.loop)
+        self.pool = pool = Pool(threads, server.loop)
+        server.counters.follow("threads", lambda: pool.size)
+        server.counters.follow("threads_busy", lambda: len(pool.running))
+        server.counters.follow("threads_queued", lambda: pool.queued)
         self.returns = Returns(server.loop)
         self._watch = StuckThreads(self.pool, server.log, server.failures.facts)
 
@@ -285,9 +287,6 @@ class ThreadedSite(Site):
             self.refuse(exchange)
         else:
             exchange.launch()
-
-    def threads(self) -> ThreadFigures:
-        return ThreadFigures(self.pool.size, len(self.pool.running), self.pool.queued)
 
     def sweep(self) -> None:
         self._watch.look(monotonic())

@@ -14,7 +14,6 @@ cdef class Room:
     cdef Traffic _server
     cdef object _short
     cdef object _spared
-    cdef public long long evictions_total
 
     cdef _look(self)
     cdef _release_limit(self)

@@ -46,7 +46,7 @@ class Room:
 
     __slots__ = (
         *("_allowed", "_failing", "_full", "_leaving", "_limit", "_listeners", "_on_close", "_on_settled"),
-        *("_reserved_from", "_search_at", "_server", "_short", "_spared", "evictions_total"),
+        *("_reserved_from", "_search_at", "_server", "_short", "_spared"),
     )
 
     def __init__(self, server: Traffic, *, on_settled: Callable[[], object], on_close: Callable[[], object]) -> None:
@@ -67,8 +67,6 @@ class Room:
         self._search_at = 0.0
         """When the next search may find somebody."""
         self._full, self._short, self._failing = Episode(), Episode(), Episode()
-        self.evictions_total = 0
-        """Connections that had to make room."""
 
     def attach(self, listeners: Listeners) -> None:
         """The listeners that are held while there is no room; once, before they accept."""
@@ -152,7 +150,7 @@ class Room:
             victim = self._next()
         if victim is None:
             return False
-        self.evictions_total += 1
+        self._server.counters.count("evictions_total")
         self._leaving.add(victim)
         if isinstance(victim, Arrival):
             victim.cancel()

@@ -15,7 +15,6 @@ import random
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from server_core.access_log.record import Place
 from server_core.asgi.concurrency_limit import Admission
@@ -25,6 +24,7 @@ from server_core.connection.context import Traffic
 from server_core.connection.drain import Partings
 from server_core.connection.failure_log import FailureLog
 from server_core.connection.interface import ManagedConnection
+from server_core.contract.figures import Figures
 from server_core.contract.spec import InFlight
 from server_core.http1.connection import Connection
 from server_core.http1.held_heads import HeldHeads
@@ -46,22 +46,7 @@ from server_core.transport.poller import new_poller
 from server_core.transport.socket_transport import Stream
 from server_core.websocket.upgrade import upgrade
 from server_core.wsgi.middleware import WSGIMiddleware
-from server_core.wsgi.served import NO_THREADS, Serving, ThreadFigures
-
-
-class ServerFigures(NamedTuple):
-    """The server's part of contract.Figures; `responses` are 1xx to 5xx, `latency` the bucket counts."""
-
-    connections: int
-    in_flight: int
-    requests_total: int
-    responses: tuple[int, int, int, int, int]
-    overloads_total: int
-    evictions_total: int
-    dropped_fields_total: int
-    threads: ThreadFigures
-    latency_sum_s: float
-    latency: tuple[int, ...]
+from server_core.wsgi.served import Serving
 
 
 class Server(Traffic):
@@ -85,10 +70,8 @@ class Server(Traffic):
         extensions: Mapping[str, object] = NOTHING,
     ) -> None:
         super().__init__(ServerLoop(loop))
-        is_limited = settings.limit_concurrency and not isinstance(app, WSGIMiddleware)  # which counts for itself
-        self.admission = Admission(app, settings.limit_concurrency, log) if is_limited else None
-        self.app = self.admission or app
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
+        self.app = self._limited(app)
         self.origin = Origin(settings)
         self.failures = FailureLog(log, has_ids=self.origin.request_ids is not None)
         self.access_log = open_log(settings, log, place)
@@ -105,6 +88,12 @@ class Server(Traffic):
         self.native = self._serve_wsgi(app, place is not None) if isinstance(app, WSGIMiddleware) else None
         self.sweep(self.now)
 
+    def _limited(self, app: Application) -> Application:
+        limit = self.settings.limit_concurrency
+        if not limit or isinstance(app, WSGIMiddleware):  # which has its own limit
+            return app
+        return Admission(app, limit, self.log, self.counters.count)
+
     def _share(self, extensions: Mapping[str, object]) -> Http1Shared:
         return Http1Shared(
             self.settings,
@@ -114,6 +103,7 @@ class Server(Traffic):
             upgrade=upgrade,
             extensions=extensions,
             has_state=self.state is not None,
+            counters=self.counters,
         )
 
     # Listeners
@@ -271,25 +261,9 @@ class Server(Traffic):
         if self.access_log is not None:
             self.access_log.flush()
 
-    def figures(self) -> ServerFigures:
-        """The numbers for the scoreboard."""
-        by_class = self.responses
-        return ServerFigures(
-            len(self.connections),
-            self.registry.count_in_flight(),
-            self.requests_total,
-            (by_class[1], by_class[2], by_class[3], by_class[4], sum(by_class[5:])),
-            self._overloads(),
-            self.room.evictions_total,
-            self.http1.headers.dropped_total,
-            self.native.threads() if self.native is not None else NO_THREADS,
-            self.latency_sum_s,
-            tuple(self.latency),
-        )
-
-    def _overloads(self) -> int:
-        limited = self.admission or self.native
-        return limited.overloads_total if limited is not None else 0
+    def figures(self) -> Figures:
+        """The numbers for the scoreboard; those of the process and its beats are the worker's to add."""
+        return self.counters.figures()
 
     def in_flight(self) -> list[InFlight]:
         """Unfinished requests, oldest first; may be called from another thread."""

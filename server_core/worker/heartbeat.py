@@ -25,9 +25,9 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from server_core.contract.spec import Figures, InFlight
+from server_core.contract.figures import Figures
+from server_core.contract.spec import InFlight
 from server_core.exit_codes import EXIT_INTERNAL
-from server_core.server.server import ServerFigures
 from server_core.worker.debugger import be_spared, is_debugged, stops_threads
 from server_core.worker.scoreboard import Scoreboard
 
@@ -44,7 +44,7 @@ class Observed(Protocol):
 
     def sweep(self, now: float) -> None: ...
 
-    def figures(self) -> ServerFigures: ...
+    def figures(self) -> Figures: ...
 
     def in_flight(self) -> list[InFlight]: ...
 
@@ -97,26 +97,7 @@ class LoopBeat:
 
     def _observe(self, lag_s: float) -> None:
         served = self._server.figures()
-        known = Figures(pid=self._pid, generation=self._generation, loop_lag_s=lag_s, latency=served.latency)
-        self._scoreboard.store_figures(
-            known._replace(
-                connections=served.connections,
-                in_flight=served.in_flight,
-                requests_total=served.requests_total,
-                responses_1xx=served.responses[0],
-                responses_2xx=served.responses[1],
-                responses_3xx=served.responses[2],
-                responses_4xx=served.responses[3],
-                responses_5xx=served.responses[4],
-                overloads_total=served.overloads_total,
-                evictions_total=served.evictions_total,
-                dropped_fields_total=served.dropped_fields_total,
-                threads=served.threads.most,
-                threads_busy=served.threads.busy,
-                threads_queued=served.threads.queued,
-                latency_sum_s=served.latency_sum_s,
-            )
-        )
+        self._scoreboard.store_figures(served._replace(pid=self._pid, generation=self._generation, loop_lag_s=lag_s))
         self._scoreboard.store_in_flight(self._server.in_flight())
 
 

@@ -7,25 +7,18 @@ that are gone, so they do not fall when a worker is replaced; only gauges are to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Final
 
-from server_core.contract.spec import LATENCY_BOUNDS_S, Figures
+from server_core.contract.figures import ROWS, SUMS, Figures, Kind, Row, add_sums
 from server_core.records import dataclass
-from supervisor_d.control.snapshot import Snapshot, beat_age_s
+from supervisor_d.control.snapshot import Snapshot, seconds
+from supervisor_d.vocabulary import Slot
 from supervisor_d.vocabulary.status import DaemonState, SlotState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "supervisor_d_"
-
-FIGURE_COUNTERS: Final = {
-    "overloads_total": "Requests answered 503 because of limit-concurrency.",
-    "evictions_total": "Idle or slow connections closed to make room where descriptors were short.",
-    "dropped_fields_total": "Request fields left out for the _ in their names (underscore-headers drop).",
-}
-"""Counters that are the sums of Figures' fields of the same names."""
-
-RESPONSE_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 EVENT_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "worker_crashes_total": ("worker.crashed", "Worker processes that ended unasked."),
@@ -98,25 +91,7 @@ def daemon_families(view: Snapshot) -> Iterator[Family]:
 
 
 def counter_families(view: Snapshot) -> Iterator[Family]:
-    everyone = [view.retired, *(view.figures.values())]
-    yield counter("requests_total", "Requests begun.", sum(figures.requests_total for figures in everyone))
-    yield Family(
-        "responses_total",
-        "counter",
-        "Responses by class of status.",
-        tuple(
-            Sample(sum(responses(figures, name) for figures in everyone), (("class", name),))
-            for name in RESPONSE_CLASSES
-        ),
-    )
-    for name, help_text in FIGURE_COUNTERS.items():
-        yield counter(name, help_text, sum(getattr(figures, name) for figures in everyone))
-    yield Family(
-        "request_duration_seconds",
-        "histogram",
-        "Time from a request's head to the end of its response.",
-        tuple(buckets(everyone)),
-    )
+    yield from sum_families(reduce(add_sums, view.figures.values(), view.retired))
     yield Family(
         "reloads_total",
         "counter",
@@ -130,30 +105,37 @@ def counter_families(view: Snapshot) -> Iterator[Family]:
         yield counter(name, help_text, view.event_counts.get(event, 0))
 
 
+def sum_families(total: Figures) -> Iterator[Family]:
+    """What all workers have counted together, a family for each row that is a sum."""
+    for name, row in ROWS.items():
+        value = getattr(total, name)
+        if row.metric is None or row.kind not in SUMS:
+            continue
+        if row.kind is Kind.HISTOGRAM:
+            yield Family(row.metric or name, "histogram", row.help, tuple(buckets(row, value, total.latency_sum_s)))
+        elif row.label:
+            by_label = zip(row.values, value, strict=True)
+            samples = tuple(Sample(count, ((row.label, which),)) for which, count in by_label)
+            yield Family(row.metric or name, "counter", row.help, samples)
+        else:
+            yield counter(row.metric or name, row.help, value)
+
+
 def worker_families(view: Snapshot) -> Iterator[Family]:
     """Gauges of each living worker, labelled by slot: bounded, unlike pids."""
     alive = [slot for slot in view.status.slots if slot.pid is not None]
     figures = {slot.slot: view.figures_of(slot) for slot in alive}
-    beats = {slot: beat_age_s(numbers, view.now) for slot, numbers in figures.items()}
 
-    def by_slot(name: str, help_text: str, values: Mapping[int, float]) -> Family:
+    def by_slot(name: str, help_text: str, values: Mapping[Slot, float]) -> Family:
         samples = tuple(Sample(value, (("slot", str(slot)),)) for slot, value in values.items())
         return Family(name, "gauge", help_text, samples)
 
-    yield by_slot("in_flight_requests", "Requests under way.", {s: f.in_flight for s, f in figures.items()})
-    yield by_slot("connections", "Open connections.", {s: f.connections for s, f in figures.items()})
-    yield by_slot(
-        "threads_busy", "Threads that run a WSGI application.", {s: f.threads_busy for s, f in figures.items()}
-    )
-    yield by_slot("threads_queued", "Requests that wait for one.", {s: f.threads_queued for s, f in figures.items()})
-    yield by_slot(
-        "loop_lag_seconds", "How late the loop's last beat was.", {s: f.loop_lag_s for s, f in figures.items()}
-    )
-    yield by_slot(
-        "beat_age_seconds",
-        "Time since the event loop last beat.",
-        {slot: age for slot, age in beats.items() if age is not None},
-    )
+    for name, row in ROWS.items():
+        if row.metric is not None and row.kind not in SUMS:
+            values: dict[Slot, float] = {slot: getattr(numbers, name) for slot, numbers in figures.items()}
+            if row.kind is Kind.INSTANT:
+                values = {slot: seconds(view.now - instant) for slot, instant in values.items() if instant}
+            yield by_slot(row.metric or name, row.help, values)
     yield by_slot(
         "rss_bytes",
         "Resident memory of the process.",
@@ -177,26 +159,13 @@ def counter(name: str, help_text: str, value: float) -> Family:
     return Family(name, "counter", help_text, (Sample(value),))
 
 
-def responses(figures: Figures, name: str) -> int:
-    by_class = (
-        figures.responses_1xx,
-        figures.responses_2xx,
-        figures.responses_3xx,
-        figures.responses_4xx,
-        figures.responses_5xx,
-    )
-    return by_class[RESPONSE_CLASSES.index(name)]
-
-
-def buckets(everyone: Iterable[Figures]) -> Iterator[Sample]:
+def buckets(row: Row, counts: tuple[int, ...], sum_s: float) -> Iterator[Sample]:
     """Cumulative counts, as Prometheus wants them."""
-    everyone = tuple(everyone)
-    counts = [sum(column) for column in zip(*(figures.latency for figures in everyone), strict=True)]
     total = 0
-    for bound, count in zip((*map(number, LATENCY_BOUNDS_S), "+Inf"), counts, strict=True):
+    for bound, count in zip(row.values, counts, strict=True):
         total += count
-        yield Sample(total, (("le", bound),), "_bucket")
-    yield Sample(sum(figures.latency_sum_s for figures in everyone), (), "_sum")
+        yield Sample(total, ((row.label, bound),), "_bucket")
+    yield Sample(sum_s, (), "_sum")
     yield Sample(total, (), "_count")
 
 

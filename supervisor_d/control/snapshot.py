@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 
-from server_core.contract.spec import Figures, ListenerSpec
+from server_core.contract.figures import Figures
+from server_core.contract.spec import ListenerSpec
 from server_core.records import dataclass
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Instant, Origin, Pid, Slot

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from server_core.contract.spec import LATENCY_BOUNDS_S, Figures, ListenerSpec
+from server_core.contract.figures import LATENCY_BOUNDS_S, Figures
+from server_core.contract.spec import ListenerSpec
 from supervisor_d.control.snapshot import ConfigRow, Snapshot
 from supervisor_d.settings.values.identity import Identity
 from supervisor_d.vocabulary import Generation, Instant, Origin, Pid, Slot
@@ -80,8 +81,7 @@ def a_view(**changes: object) -> Snapshot:
                 connections=5,
                 in_flight=2,
                 requests_total=30,
-                responses_2xx=27,
-                responses_5xx=1,
+                responses=(0, 27, 0, 0, 1),
                 overloads_total=1,
                 evictions_total=2,
                 dropped_fields_total=3,
@@ -91,8 +91,7 @@ def a_view(**changes: object) -> Snapshot:
         },
         retired=Figures(
             requests_total=1000,
-            responses_2xx=990,
-            responses_5xx=10,
+            responses=(0, 990, 0, 0, 10),
             overloads_total=4,
             evictions_total=5,
             dropped_fields_total=6,

@@ -17,20 +17,19 @@ from typing import NoReturn
 
 import pytest
 
+from server_core.contract.figures import Figures, unpack_figures
 from server_core.contract.spec import (
     LOADS_BYTES,
     RECORD_BYTES,
     RECORD_FILE_BYTES,
     STACKS_BYTES,
     STACKS_OFFSET,
-    Figures,
     InFlight,
     ListenerSpec,
     Message,
     WorkerSpec,
     decode,
     encode,
-    unpack_figures,
     unpack_in_flight,
 )
 from server_core.settings.declaration import ServerSettings

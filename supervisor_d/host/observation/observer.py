@@ -85,7 +85,7 @@ class Observer:
             thread_beat_at=Instant(figures.thread_beat_at),
             process_state=process_state(child.pid),
             requests_total=figures.requests_total,
-            responses_5xx=figures.responses_5xx,
+            responses_5xx=figures.responses[-1],
             in_flight=figures.in_flight,
             memory_bytes=memory_bytes,
             throttled_s=throttled_s,

@@ -12,14 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from server_core.contract.spec import Figures, InFlight
+from server_core.contract.figures import ROWS, Figures, Kind, Row
+from server_core.contract.spec import InFlight
 from server_core.records import dataclass
 
 REQUESTS_PER_S: Final = 1_000_000
 """Chosen: several times what any worker can begin, each request taking it microseconds (PERFORMANCE.md)."""
-
-FIELDS_PER_S: Final = 100 * REQUESTS_PER_S
-"""More request fields than any worker can read: a field is at least five bytes (`_:` and its line's end)."""
 
 CONNECTIONS_MAX: Final = 1 << 30
 """Linux's own bound of fs.nr_open is below it (proc(5)), and a process cannot hold more than that."""
@@ -65,9 +63,6 @@ def _counts(per_s: int) -> Rule:
     return rule
 
 
-_counter = _counts(REQUESTS_PER_S)
-
-
 def _seconds_sum(value: float, last: float, known: Known) -> str | None:
     most = CONNECTIONS_MAX * (known.now - known.since + 1.0)
     return None if last <= value <= most else f"must be from {last:g} to {most:g}"
@@ -77,30 +72,26 @@ def _generation(value: float, _: float, known: Known) -> str | None:
     return None if value in (0, known.generation) else f"must be {known.generation}"
 
 
-RULES: Final[Mapping[str, Rule]] = {
-    "pid": _at_most(PID_MAX),
-    "generation": _generation,
-    "loop_beat_at": _instant,
-    "thread_beat_at": _instant,
-    "loop_lag_s": _length,
-    "connections": _at_most(CONNECTIONS_MAX),
-    "in_flight": _at_most(CONNECTIONS_MAX),
-    "requests_total": _counter,
-    "responses_1xx": _counter,
-    "responses_2xx": _counter,
-    "responses_3xx": _counter,
-    "responses_4xx": _counter,
-    "responses_5xx": _counter,
-    "overloads_total": _counter,
-    "evictions_total": _counter,
-    "dropped_fields_total": _counts(FIELDS_PER_S),
-    "threads": _at_most(CONNECTIONS_MAX),
-    "threads_busy": _at_most(CONNECTIONS_MAX),
-    "threads_queued": _at_most(CONNECTIONS_MAX),
-    "latency_sum_s": _seconds_sum,
-    "latency": _counter,
-}
-"""One rule for each of Figures' fields; `latency` has one number for each bucket."""
+def _rule(row: Row) -> Rule:
+    match row.kind:
+        case Kind.COUNTER | Kind.HISTOGRAM:
+            return _counts(row.per_request * REQUESTS_PER_S)
+        case Kind.SECONDS_SUM:
+            return _seconds_sum
+        case Kind.GAUGE:
+            return _at_most(CONNECTIONS_MAX)
+        case Kind.INSTANT:
+            return _instant
+        case Kind.DURATION:
+            return _length
+        case Kind.GENERATION:
+            return _generation
+        case Kind.PID:
+            return _at_most(PID_MAX)
+
+
+RULES: Final[Mapping[str, Rule]] = {name: _rule(row) for name, row in ROWS.items()}
+"""By field of Figures; of a field of several numbers the rule is for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +115,8 @@ def check_figures(stored: Figures, known: Known) -> Checked:
             if wrong is None:
                 kept[index] = number
             elif fault is None:
-                fault = f"{name}: {wrong}, not {number!r}"
+                which = f"[{ROWS[name].values[index]}]" if ROWS[name].values else ""
+                fault = f"{name}{which}: {wrong}, not {number!r}"
         sound.append(tuple(kept) if isinstance(value, tuple) else kept[0])
     return Checked(Figures._make(sound), fault)
 

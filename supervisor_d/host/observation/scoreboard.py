@@ -13,26 +13,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from server_core.contract.spec import (
-    LATENCY_BOUNDS_S,
-    LOAD,
-    LOADS_BYTES,
-    SLOTS_MAX,
-    Figures,
-    InFlight,
-    load_offset,
-)
+from server_core.contract.figures import Figures, add_sums
+from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX, InFlight, load_offset
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.host.observation.record_check import Known, check_figures, check_in_flight
 from supervisor_d.host.observation.worker_record import WorkerRecord, anonymous_file, store
 from supervisor_d.vocabulary import Generation, Slot
-
-COUNTERS = tuple(
-    number
-    for number, name in enumerate(Figures._fields)
-    if name.endswith(("_total", "_sum_s")) or name.startswith("responses_")
-)
 
 
 @dataclass(slots=True)
@@ -109,11 +96,7 @@ class Scoreboard:
         if entry is None:
             return
         self._read(entry)
-        retired, gone = list(self.retired[:-1]), entry.last
-        for index in COUNTERS:
-            retired[index] += gone[index]  # type: ignore[operator]  # the counters are the numbers
-        latency = [self.retired.latency[bucket] + gone.latency[bucket] for bucket in range(len(LATENCY_BOUNDS_S) + 1)]
-        self.retired = Figures._make([*retired, tuple(latency)])
+        self.retired = add_sums(self.retired, entry.last)
         self._forget(slot)
         store(self.loads_fd, LOAD.pack(0, 0.0), load_offset(slot))
 

@@ -16,14 +16,13 @@ import os
 import sys
 from typing import Final
 
+from server_core.contract.figures import Figures, unpack_figures
 from server_core.contract.spec import (
     RECORD_BYTES,
     RECORD_FILE_BYTES,
     STACKS_BYTES,
     STACKS_OFFSET,
-    Figures,
     InFlight,
-    unpack_figures,
     unpack_in_flight,
 )
 

@@ -8,18 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server_core.contract.figures import (
+    FIGURES,
+    LATENCY_BOUNDS_S,
+    LOOP_BEAT_OFFSET,
+    THREAD_BEAT_OFFSET,
+    Figures,
+    pack_figures,
+    unpack_figures,
+)
 from server_core.contract.spec import (
     CLEAN_UP_S,
-    FIGURES,
     GIVE_UP_S,
     IN_FLIGHT_MAX,
     IN_FLIGHT_OFFSET,
-    LATENCY_BOUNDS_S,
-    LOOP_BEAT_OFFSET,
     RECORD_BYTES,
     TERMINATE_GRACE_S,
-    THREAD_BEAT_OFFSET,
-    Figures,
     InFlight,
     ListenerSpec,
     Message,
@@ -27,9 +31,7 @@ from server_core.contract.spec import (
     WorkerSpec,
     decode,
     encode,
-    pack_figures,
     pack_in_flight,
-    unpack_figures,
     unpack_in_flight,
 )
 from server_core.settings.declaration import ServerSettings
@@ -95,7 +97,11 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 @given(st.integers(0, 2**62), st.floats(0, 1e12), st.lists(st.integers(0, 2**62), min_size=14, max_size=14))
 def test_figures_are_read_as_they_were_packed(number: int, instant: float, latency: list[int]) -> None:
     figures = Figures(
-        pid=number, loop_beat_at=instant, thread_beat_at=instant + 1, responses_5xx=number, latency=tuple(latency)
+        pid=number,
+        loop_beat_at=instant,
+        thread_beat_at=instant + 1,
+        responses=(0, 0, 0, 0, number),
+        latency=tuple(latency),
     )
     assert unpack_figures(pack_figures(figures)) == figures
 

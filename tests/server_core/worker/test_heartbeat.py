@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from server_core.contract.figures import Figures
 from server_core.contract.spec import InFlight, unpack_in_flight
-from server_core.server.server import ServerFigures
 from server_core.settings.declaration import ServerSettings
 from server_core.worker.heartbeat import LoopBeat, ThreadBeat
 from server_core.worker.scoreboard import Scoreboard
-from server_core.wsgi.served import ThreadFigures
 from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.policy_terms import terms
 from tests.helpers.worker import DEADLINE_S, ROOT
@@ -38,8 +37,8 @@ class Observed:
         if len(self.swept_at) == 3:
             self.thrice.set()
 
-    def figures(self) -> ServerFigures:
-        return ServerFigures(1, 2, 3, (4, 5, 6, 7, 8), 10, 11, 12, ThreadFigures(20, 13, 14), 1.5, (9,) * 14)
+    def figures(self) -> Figures:
+        return Figures(connections=1, in_flight=2, requests_total=3, responses=(4, 5, 6, 7, 8), threads=20)
 
     def in_flight(self) -> list[InFlight]:
         return self.requests

@@ -7,14 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract.spec import (
-    RECORD_BYTES,
-    RECORD_FILE_BYTES,
-    Figures,
-    InFlight,
-    unpack_figures,
-    unpack_in_flight,
-)
+from server_core.contract.figures import Figures, unpack_figures
+from server_core.contract.spec import RECORD_BYTES, RECORD_FILE_BYTES, InFlight, unpack_in_flight
 from server_core.errors import ContractError
 from server_core.worker.scoreboard import Scoreboard
 
@@ -35,7 +29,9 @@ def test_figures_and_beats_are_read_as_they_were_stored(fd: int) -> None:
     board = Scoreboard.shared(fd)
     board.beat_loop(10.5)
     board.beat_thread(11.5)
-    figures = Figures(pid=7, generation=2, loop_lag_s=0.25, connections=4, responses_5xx=9, latency=tuple(range(14)))
+    figures = Figures(
+        pid=7, generation=2, loop_lag_s=0.25, connections=4, responses=(0, 0, 0, 0, 9), latency=tuple(range(14))
+    )
     board.store_figures(figures)
     assert unpack_figures(record(fd)) == figures._replace(loop_beat_at=10.5, thread_beat_at=11.5)
     assert board.loop_beat_at() == 10.5

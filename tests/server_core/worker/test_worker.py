@@ -549,7 +549,7 @@ def test_figures_and_beats_are_in_the_scoreboard(loop: str) -> None:
         assert worker.get("/")[0] == 200
         until(lambda: worker.figures().requests_total == 1)
         figures = worker.figures()
-        assert (figures.pid, figures.generation, figures.responses_2xx) == (worker.process.pid, 4, 1)
+        assert (figures.pid, figures.generation, figures.responses[1]) == (worker.process.pid, 4, 1)
         until(lambda: worker.figures().loop_beat_at > figures.loop_beat_at)
         until(lambda: worker.figures().thread_beat_at > figures.thread_beat_at)
 

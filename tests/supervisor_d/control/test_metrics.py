@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from server_core.contract.spec import Figures
+from server_core.contract.figures import Figures, add_sums
 from supervisor_d.control.metrics import EVENT_COUNTERS, RELOAD_OUTCOMES, exposition
 from supervisor_d.log import EVENTS
 from supervisor_d.vocabulary import Slot
@@ -99,17 +99,7 @@ def test_no_counter_falls_when_a_worker_is_replaced() -> None:
     """The daemon moves a gone worker's figures to `retired`; a fresh record takes its place."""
     before = a_view()
     gone = before.figures[Slot(1)]
-    latency = tuple(old + new for old, new in zip(before.retired.latency, gone.latency, strict=True))
-    retired = before.retired._replace(
-        requests_total=before.retired.requests_total + gone.requests_total,
-        responses_2xx=before.retired.responses_2xx + gone.responses_2xx,
-        responses_5xx=before.retired.responses_5xx + gone.responses_5xx,
-        overloads_total=before.retired.overloads_total + gone.overloads_total,
-        evictions_total=before.retired.evictions_total + gone.evictions_total,
-        dropped_fields_total=before.retired.dropped_fields_total + gone.dropped_fields_total,
-        latency_sum_s=before.retired.latency_sum_s + gone.latency_sum_s,
-        latency=latency,
-    )
+    retired = add_sums(before.retired, gone)
     after = replace(before, retired=retired, figures={Slot(1): Figures(pid=999)})
     old, new = samples(exposition(before)), samples(exposition(after))
     counters = [name for name in old if "_total" in name or "_bucket" in name or name.endswith(("_count", "_sum"))]

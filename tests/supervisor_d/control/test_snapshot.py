@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from server_core.contract.spec import Figures
+from server_core.contract.figures import Figures
 from supervisor_d.control.reference import PAGE
 from supervisor_d.control.snapshot import (
     Capacity,

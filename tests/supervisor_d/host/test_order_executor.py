@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from server_core.contract import spec as contract
-from server_core.contract.spec import STACKS_SIGNAL, Figures, InFlight, pack_figures, pack_in_flight
+from server_core.contract.figures import Figures, pack_figures
+from server_core.contract.spec import STACKS_SIGNAL, InFlight, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.generations import Generations
@@ -294,7 +295,9 @@ def test_a_worker_that_is_ended_before_its_birth_is_not_born(
 
 def test_an_observation_tells_beats_counters_and_the_state_of_the_process(rig: Rig) -> None:
     pid = rig.spawn()
-    rig.store(Figures(loop_beat_at=3.5, thread_beat_at=4.5, requests_total=9, responses_5xx=2, in_flight=1), [])
+    rig.store(
+        Figures(loop_beat_at=3.5, thread_beat_at=4.5, requests_total=9, responses=(0, 0, 0, 0, 2), in_flight=1), []
+    )
     rig.executor.perform(ObserveWorkers((SLOT,)))
     seen = rig.told.expect(WorkerObserved).observation
     assert (seen.loop_beat_at, seen.thread_beat_at) == (3.5, 4.5)

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract.spec import (
-    IN_FLIGHT_OFFSET,
-    RECORD_BYTES,
-    SLOTS_MAX,
-    Figures,
-    InFlight,
-    pack_figures,
-    pack_in_flight,
-)
+from server_core.contract.figures import Figures, pack_figures
+from server_core.contract.spec import IN_FLIGHT_OFFSET, RECORD_BYTES, SLOTS_MAX, InFlight, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.host.observation.scoreboard import Scoreboard
 from supervisor_d.vocabulary import Generation, Slot
@@ -30,11 +23,7 @@ FIGURES = Figures(
     connections=4,
     in_flight=2,
     requests_total=10,
-    responses_1xx=1,
-    responses_2xx=5,
-    responses_3xx=2,
-    responses_4xx=1,
-    responses_5xx=1,
+    responses=(1, 5, 2, 1, 1),
     overloads_total=3,
     evictions_total=4,
     dropped_fields_total=6,
@@ -111,11 +100,7 @@ def test_counters_of_the_gone_are_kept_once_and_gauges_are_not(board: Board) -> 
     board.scoreboard.retire(Slot(1))
     assert board.scoreboard.retired == Figures(
         requests_total=20,
-        responses_1xx=2,
-        responses_2xx=10,
-        responses_3xx=4,
-        responses_4xx=2,
-        responses_5xx=2,
+        responses=(2, 10, 4, 2, 2),
         overloads_total=6,
         evictions_total=8,
         dropped_fields_total=12,
