@@ -6,8 +6,9 @@ all, each going over the fields: 0.04 ms a class. An instance costs 2 us instead
 a few times a second; on the way of a request are plain slots.
 
 Those without slots, or with more to ask, are left to the standard library, and so is telling fields apart: replace(),
-fields(), asdict() and match work as ever. Rejected: NamedTuple, whose instances of two classes are equal if their
-values are, and which is no cheaper to declare.
+fields(), asdict() and match work as ever. A class of `__slots__ = ()` is a part of others: it declares fields for those
+that are derived from it, which have the slots and the methods, and no instance is made of it. Rejected: NamedTuple,
+whose instances of two classes are equal if their values are, and which is no cheaper to declare.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ else:
         """The decorator, as the standard library has it."""
         if cls is None:
             return lambda cls: dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, eq=eq, **more)
+        if cls.__dict__.get("__slots__") == ():
+            return dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
         if more or not slots or (frozen and not eq):
             return dataclasses.dataclass(cls, frozen=frozen, slots=slots, kw_only=kw_only, eq=eq, **more)
         cls.__doc__ = cls.__doc__ or cls.__name__  # or it is made of the signature, which costs more than all the rest

@@ -165,3 +165,39 @@ def test_whatever_asks_for_something_else_is_the_standard_librarys(asked: dict[s
 
     assert "test_whatever" in Plain.__init__.__qualname__
     assert Plain(1).x == 1
+
+
+@records.dataclass(frozen=True, kw_only=True)
+class Sized:
+    """A part."""
+
+    __slots__ = ()
+
+    size: int = 1
+
+
+@records.dataclass(frozen=True, kw_only=True)
+class Coloured:
+    """Another one."""
+
+    __slots__ = ()
+
+    colour: str = "red"
+
+
+@records.dataclass(frozen=True, slots=True, kw_only=True)
+class Ball(Sized, Coloured):
+    """Made of both."""
+
+
+def test_a_record_has_the_fields_of_its_parts_and_all_that_a_record_has() -> None:
+    ball = Ball(size=3)
+    assert {field.name for field in dataclasses.fields(Ball)} == {"size", "colour"}
+    assert (ball.size, ball.colour, ball == Ball(size=3), ball == Ball()) == (3, "red", True, False)
+    assert dataclasses.replace(ball, colour="blue") == Ball(size=3, colour="blue")
+    assert copy.copy(ball) == pickle.loads(pickle.dumps(ball)) == ball
+    assert not hasattr(ball, "__dict__")
+    with pytest.raises(FrozenInstanceError):
+        ball.size = 4  # type: ignore[misc]  # that is what is tried
+    with pytest.raises(TypeError):
+        Ball(3)  # type: ignore[call-arg,misc]  # by name alone

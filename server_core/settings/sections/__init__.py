@@ -1,0 +1,1 @@
+"""The sections of the server half of the declaration: each is a module, and one base of ServerSettings."""
