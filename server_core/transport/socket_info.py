@@ -69,6 +69,24 @@ def reset_on_close(fd: int) -> None:
         sock.detach()
 
 
+def half_close(fd: int) -> None:
+    """Tell the peer that nothing more will come (shutdown(2), SHUT_WR). OSError if it has reset the connection."""
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    finally:
+        sock.detach()
+
+
+def own_name(fd: int) -> object:
+    """The name of a socket on this side (getsockname(2))."""
+    sock = socket.socket(fileno=fd)
+    try:
+        return sock.getsockname()
+    finally:
+        sock.detach()
+
+
 _MAPPED: Final = "::ffff:"
 
 IPV6_PARTS: Final = 4

@@ -14,7 +14,6 @@ cdef class Stream(Transport):
     cdef bint _full
     cdef bint _is_much
     cdef object _kept
-    cdef Py_ssize_t _kept_bytes
     cdef object _loop
     cdef object _poller
     cdef object _protocol

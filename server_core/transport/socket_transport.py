@@ -12,23 +12,19 @@ What is different, and why it is not one of theirs:
   and uvloop has no sendfile().
 
 Like theirs it tells of its end in the loop's next turn, never from inside of a call; writes at once what the kernel
-takes, and keeps the rest; and is *full* above one mark of bytes kept until it is below another.
-
-Length: reading, writing and ending share every attribute; apart they would be friends, not modules.
+takes, and keeps the rest (write_buffer.py); and is *full* above one mark of bytes kept until it is below another.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import socket
-from collections import deque
-from itertools import islice
-from os import writev
 from typing import TYPE_CHECKING, Any, Final
 
 from server_core.transport import syscalls
 from server_core.transport.base import Newcomer, Served, Transport
+from server_core.transport.socket_info import half_close, own_name
+from server_core.transport.write_buffer import HIGH_BYTES, LOW_BYTES, WriteBuffer
 
 if TYPE_CHECKING:
     from server_core.runtime.server_loop import ServerLoop
@@ -36,24 +32,17 @@ if TYPE_CHECKING:
 
 READABLE: int = select.POLLIN
 WRITABLE: int = select.POLLOUT
-"""What a poller is asked for, and tells; numbers in C where this is compiled (stream.pxd)."""
-
-HIGH_BYTES: Final = 65536
-LOW_BYTES: Final = 16384
-"""When it becomes full, and stops being so. Precedent: asyncio's, the same."""
+"""What a poller is asked for, and tells; numbers in C where this is compiled (socket_transport.pxd)."""
 
 POURED_BYTES: Final = 1 << 20
 """What one sendfile() is asked for: then the loop has a turn. A socket's buffer is seldom larger. Chosen."""
-
-PARTS: Final = 64
-"""Buffers given to one writev(2); IOV_MAX is 1024 on Linux, and the kernel takes seldom more than one."""
 
 
 class Stream(Transport):
     """Owns a connected descriptor that does not block, and serves one protocol on it."""
 
     __slots__ = (
-        *("_closing", "_ended", "_events", "_fd", "_full", "_is_much", "_kept", "_kept_bytes", "_loop", "_poller"),
+        *("_closing", "_ended", "_events", "_fd", "_full", "_is_much", "_kept", "_loop", "_poller"),
         *("_protocol", "_reading", "_shut"),
     )
 
@@ -66,9 +55,8 @@ class Stream(Transport):
         """What the poller watches for."""
         self._reading, self._is_much = True, False
         self._closing = self._ended = self._full = self._shut = False
-        self._kept: deque[memoryview] | None = None
-        """What the kernel did not take."""
-        self._kept_bytes = 0
+        self._kept: WriteBuffer | None = None
+        """What the kernel did not take, ever."""
 
     def open(self) -> None:
         """Tell the protocol of the connection, and of what has come already."""
@@ -203,10 +191,9 @@ class Stream(Transport):
 
     def _keep(self, rest: memoryview) -> None:
         if self._kept is None:
-            self._kept = deque()
-        self._kept.append(rest)
-        self._kept_bytes += len(rest)
-        if self._kept_bytes > HIGH_BYTES:
+            self._kept = WriteBuffer()
+        self._kept.add(rest)
+        if self._kept.size > HIGH_BYTES:
             self._fill()
         elif not self._events & WRITABLE:
             self._watch()
@@ -219,35 +206,23 @@ class Stream(Transport):
 
     def _write_kept(self) -> None:
         kept = self._kept
-        try:
-            while kept:
-                self._forget(kept, writev(self._fd, list(islice(kept, PARTS))))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._lose(error)
-            return
+        if kept:
+            try:
+                kept.write_to(self._fd)
+            except OSError as error:
+                self._lose(error)
+                return
         if not kept and self._closing:
             self._leave(None)
             return
         if not kept and self._shut:
             self._send_end()
-        if self._full and self._kept_bytes <= LOW_BYTES:
+        if self._full and self.get_write_buffer_size() <= LOW_BYTES:
             self._full = False
             self._protocol.resume_writing()
 
-    def _forget(self, kept: deque[memoryview], sent: int) -> None:
-        self._kept_bytes -= sent
-        while sent:
-            part = kept[0]
-            if sent < len(part):
-                kept[0] = part[sent:]
-                return
-            sent -= len(part)
-            kept.popleft()
-
     def get_write_buffer_size(self) -> int:
-        return self._kept_bytes
+        return 0 if self._kept is None else self._kept.size
 
     # Ends
 
@@ -262,13 +237,10 @@ class Stream(Transport):
                 self._send_end()
 
     def _send_end(self) -> None:
-        sock = socket.socket(fileno=self._fd)
         try:
-            sock.shutdown(socket.SHUT_WR)
+            half_close(self._fd)
         except OSError as error:  # the client has reset it
             self._lose(error)
-        finally:
-            sock.detach()
 
     def close(self) -> None:
         """End behind what is written."""
@@ -294,7 +266,7 @@ class Stream(Transport):
     def _lose(self, error: Exception | None) -> None:
         if self._fd >= 0:
             self._closing, self._reading = True, False
-            self._kept, self._kept_bytes = None, 0
+            self._kept = None
             self._leave(error)
 
     def _leave(self, error: Exception | None) -> None:
@@ -321,11 +293,7 @@ class Stream(Transport):
         """Of asyncio's names `sockname` alone, which is the address here."""
         if name != "sockname" or self._fd < 0:
             return default
-        sock = socket.socket(fileno=self._fd)
-        try:
-            return sock.getsockname()
-        finally:
-            sock.detach()
+        return own_name(self._fd)
 
     def set_protocol(self, protocol: Served) -> None:
         """Serve another one from now on."""

@@ -17,8 +17,9 @@ import pytest
 
 from server_core.runtime.server_loop import ServerLoop
 from server_core.transport.poller import EpollPoller, LoopPoller, Watched
-from server_core.transport.socket_transport import HIGH_BYTES, Stream
+from server_core.transport.socket_transport import Stream
 from server_core.transport.syscalls import READ_BYTES
+from server_core.transport.write_buffer import HIGH_BYTES
 from tests.helpers.http import run, turn, until
 
 
