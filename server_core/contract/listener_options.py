@@ -65,7 +65,7 @@ LONGEST: Final = 64
 """Of an option's value in bytes; IP options are at most 40 (RFC 791)."""
 
 SET_BY_WORKERS: Final = frozenset(("TCP_NODELAY", "TCP_NOTSENT_LOWAT", "SO_RCVTIMEO"))
-"""listen/acceptor.py sets these, each worker to the same."""
+"""listen/listener_setup.py sets these, each worker to the same."""
 
 BACKLOG: Final = "backlog"
 _INFO_BYTES: Final = 32

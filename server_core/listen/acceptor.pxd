@@ -3,14 +3,12 @@ from server_core.listen.fair_accept cimport Loads
 cdef class Listeners:
     cdef object _adopt
     cdef object _crowd
-    cdef double _handshakes_until
+    cdef object _emptying
     cdef object _held
-    cdef bint _is_closing
     cdef bint _is_rested
     cdef bint _joined
     cdef Loads _loads
     cdef object _loop
-    cdef object _next_look
     cdef dict _reasons
     cdef double _retry_s
     cdef public dict _sockets
@@ -18,4 +16,4 @@ cdef class Listeners:
 
     cpdef release(self, str reason)
     cpdef tell(self)
-    cdef _take(self, listener)
+    cpdef _take(self, listener)

@@ -7,19 +7,12 @@ A joined server watches its queues unless there is a reason not to. Reasons are 
 each is held and released by its name, and as long as there is one no queue is watched at all, because a queue with
 somebody in it would wake the loop as fast as the loop can turn.
 
-The last emptying of the queues, where nobody follows, is over when the kernel says that no handshake is under way, and
-after that the queue is found empty: if newcomers are kept out by then, nobody is reset with his request. Where there is
-a handshake (or no descriptor for somebody in the queue), it looks again a moment later.
-
-Length: joining, resting and the last emptying share which queues are watched, and why they are not.
+What one look into a queue comes to is in accept_outcome.py, the last emptying of the queues in last_emptying.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import enum
-import errno
 import os
 import socket
 import time
@@ -27,9 +20,11 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
-from server_core.contract.listener_options import ACCEPT_TIMEOUT
 from server_core.listen import accept_queue
+from server_core.listen.accept_outcome import Taken, outcome_of
 from server_core.listen.fair_accept import Loads, pause_s, share
+from server_core.listen.last_emptying import LOOK_S, LastEmptying
+from server_core.listen.listener_setup import prepare
 from server_core.listen.observer import Crowd
 from server_core.listen.pending_connection import Arrival
 from server_core.runtime import standard_streams
@@ -39,48 +34,14 @@ from server_core.transport.socket_info import IPV6_PARTS, address_of_all, unmapp
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 """Pause after a failed accept, doubled each time. Chosen; no evidence: descriptors come back when requests end."""
 
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-
-_GONE: Final = frozenset(
-    (
-        *(errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN),
-        *(errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH),
-    )
-)
-"""accept(2): "network errors on the new socket as an error code from accept()", to be taken as a reason to look again.
-EPERM is a firewall's."""
-
-HANDSHAKES_S: Final = 0.5
-"""How long the last emptying waits for handshakes under way. Chosen: more than a round trip between continents, and
-less than the second after which a newcomer's kernel asks again (RFC 6298 section 2), so that it is refused then."""
-LOOK_S: Final = 0.02
-"""Between two looks of the last emptying; chosen: nobody in the queue notices it."""
-
 OTHERS_TURN: Final = "others' turn"
 NO_DESCRIPTOR: Final = "no descriptor"
 AT_LIMIT: Final = "limit-connections"
 """The reasons to leave the queues alone. But for the first, the server takes nobody however few it has."""
 
-WILDCARDS: Final = ("0.0.0.0", "::")
-
-UNSENT_BYTES: Final = 131072
-"""What the kernel takes of a response beyond what the client has room for (tcp(7), TCP_NOTSENT_LOWAT). Without it one
-that reads 500 bytes at a time had 1.8 MiB of kernel memory filled for him, and a thousand stopped
-the worker for seconds. Measured: Linux 6.18, tcp_wmem up to 4 MiB, python -m tests.bench.slow."""
-
 Adopt = Callable[[int, object, object], "Coroutine[object, object, object] | None"]
 """Makes a connection of an accepted descriptor, which does not block and is owned from now on. With it come the peer's
 address and the one it connected to, which is None where only the socket knows it. What lasts is a coroutine."""
-
-
-class Taken(enum.Enum):
-    """What one look into a queue came to."""
-
-    ONE = "taken"
-    GONE = "somebody, who has gone"
-    NOBODY = "nobody there"
-    NO_DESCRIPTOR = "somebody, but no descriptor"
-    SHUT_DOWN = "it does not listen"
 
 
 class Listeners:
@@ -90,8 +51,8 @@ class Listeners:
     """
 
     __slots__ = (
-        *("_adopt", "_crowd", "_handshakes_until", "_held", "_is_closing", "_is_rested", "_joined", "_loads", "_loop"),
-        *("_next_look", "_reasons", "_retry_s", "_sockets", "adopting"),
+        *("_adopt", "_crowd", "_emptying", "_held", "_is_rested", "_joined", "_loads", "_loop", "_reasons", "_retry_s"),
+        *("_sockets", "adopting"),
     )
 
     def __init__(
@@ -105,9 +66,7 @@ class Listeners:
         self._held = held
         self._loads = loads
         self._joined = False
-        self._is_closing = False
-        self._handshakes_until = 0.0
-        self._next_look: asyncio.TimerHandle | None = None
+        self._emptying: LastEmptying | None = None
         self._retry_s = RETRY_MIN_S
         self._reasons: dict[str, asyncio.TimerHandle | None] = {}
         """Why the queues are left alone, and what releases it, unless somebody does."""
@@ -118,15 +77,7 @@ class Listeners:
 
     def add(self, sock: socket.socket) -> None:
         """Own a listener from now on."""
-        sock.setblocking(False)
-        with contextlib.suppress(OSError):  # a sandbox; then O_NONBLOCK alone is what keeps accept(2) from waiting
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, ACCEPT_TIMEOUT)
-        if sock.family != socket.AF_UNIX:
-            # Accepted sockets inherit it, which saves a call for each. asyncio (3.11 to 3.13) sets it only on sockets
-            # that know their protocol number, and an accepted one says 0.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        prepare(sock)
         self._sockets[sock] = address_of_all(sock)
         if self._joined and not self._reasons:
             self._loop.add_reader(sock.fileno(), self.accept, sock)
@@ -191,46 +142,32 @@ class Listeners:
     @property
     def is_emptying(self) -> bool:
         """Whether the last emptying is not over."""
-        return self._is_closing and bool(self._sockets)
+        return self._emptying is not None and bool(self._sockets)
 
     def close(self, *, take_waiting: bool) -> None:
-        """Leave for good; `take_waiting` takes along whoever is in a queue or about to be, which can last a moment."""
+        """Leave for good; `take_waiting` takes along the clients in a queue or about to be, which can last a moment."""
         self.leave()
-        self._is_closing = True
         if take_waiting:
-            self._handshakes_until = self._loop.time() + HANDSHAKES_S
-            self._empty()
+            self._emptying = LastEmptying(self._loop, self._take, self._shut)
+            self._emptying.look(self._sockets)
         else:
             self._shut(list(self._sockets))
 
     def abandon(self) -> None:
-        """End an emptying that is not over, and tell who is left behind."""
+        """End an emptying that is not over, and tell which clients are left behind."""
         if self.is_emptying:
             for listener in self._sockets:
                 if waiting := accept_queue.waiting(listener):
                     self._crowd.abandon(listener, waiting)
             self._shut(list(self._sockets))
 
-    def _empty(self) -> None:
-        is_over = self._loop.time() >= self._handshakes_until
-        self._shut([listener for listener in self._sockets if self._is_emptied(listener, is_over)])
-        if self._sockets:
-            self._next_look = self._loop.call_later(LOOK_S, self._empty)
-
-    def _is_emptied(self, listener: socket.socket, is_over: bool) -> bool:
-        """Take whoever is there. The kernel is asked first: who has come in since is in the queue."""
-        is_expected = not is_over and accept_queue.under_way(listener)
-        while (taken := self._take(listener)) in (Taken.ONE, Taken.GONE):
-            pass
-        return taken is Taken.SHUT_DOWN or (taken is Taken.NOBODY and not is_expected)
-
     def _shut(self, listeners: list[socket.socket]) -> None:
         for listener in listeners:
             listener.close()
             del self._sockets[listener]
         if not self._sockets:
-            if self._next_look is not None:
-                self._next_look.cancel()
+            if self._emptying is not None:
+                self._emptying.cancel()
             self._crowd.close()
 
     def accept(self, listener: socket.socket) -> None:
@@ -253,14 +190,12 @@ class Listeners:
             if fd <= standard_streams.LAST:
                 fd = standard_streams.moved(fd)
         except OSError as error:
-            if error.errno in _EXHAUSTED:
+            outcome = outcome_of(error)
+            if outcome is Taken.NO_DESCRIPTOR:
                 self._fail(error)
-                return Taken.NO_DESCRIPTOR
-            if error.errno == errno.EINVAL:  # accept(2): shut down, by the master or by who holds it as well
+            elif outcome is Taken.SHUT_DOWN:
                 self._rest(listener)
-                return Taken.SHUT_DOWN
-            # EAGAIN: another worker was faster.
-            return Taken.GONE if error.errno in _GONE else Taken.NOBODY
+            return outcome
         self._retry_s = RETRY_MIN_S
         os.set_blocking(fd, False)
         if len(peer) == IPV6_PARTS:
@@ -286,7 +221,7 @@ class Listeners:
 
     def _fail(self, error: OSError) -> None:
         """Nobody could be accepted: whoever watches over the crowd makes room."""
-        retry_s = LOOK_S if self._is_closing else self._retry_s
+        retry_s = LOOK_S if self._emptying is not None else self._retry_s
         if self._joined:
             self.hold(NO_DESCRIPTOR, retry_s)
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)

@@ -13,8 +13,8 @@ import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
 from server_core.contract.figures import LATENCY_BOUNDS_S
-from server_core.listen.acceptor import UNSENT_BYTES
 from server_core.listen.fair_accept import AT_ONCE
+from server_core.listen.listener_setup import UNSENT_BYTES
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from server_core.transport import closing
