@@ -6,6 +6,8 @@ file is closed, and a client that takes a large file slowly holds no thread. Wha
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -40,10 +42,29 @@ class FileWrapper:
 
     def part(self, length: int) -> FilePart | None:
         """The rest of the file, no more than `length` bytes unless that is -1; None if it must be read."""
+        file = _plain(self._file)
+        if file is None:
+            return None
         try:
-            message = {"file": self._file, "offset": self._file.tell()}
+            message = {"file": file, "offset": file.tell()}
             if length >= 0:
                 message["count"] = length
             return take_file(message)
-        except (AttributeError, OSError, ValueError, ResponseError):  # no descriptor, no regular file, no position
+        except (OSError, ValueError, ResponseError):  # closed, no regular file, no position
             return None
+
+
+def _plain(file: Any) -> io.FileIO | io.BufferedReader | io.BufferedRandom | None:
+    """The file whose bytes `file.read()` gives, unchanged; None if it may give others.
+
+    PEP 3333, "Optional Platform-Specific File Handling": the response is what iter(file.read, b"") would give. A
+    descriptor does not say so: the files of gzip, bz2 and lzma have that of the compressed file, and so has one that
+    decrypts, or counts, and passes everything else on. So it goes by whom the method belongs to: Django's File and the
+    like pass it on as it is.
+    """
+    if type(file) is tempfile._TemporaryFileWrapper:
+        file = file.file  # NamedTemporaryFile()'s, which wraps each method
+    owner = getattr(getattr(file, "read", None), "__self__", None)
+    if type(owner) is io.BufferedReader or type(owner) is io.BufferedRandom:
+        return owner if type(owner.raw) is io.FileIO else None
+    return owner if type(owner) is io.FileIO else None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,6 +319,37 @@ def test_what_is_no_file_of_the_system_is_read(threads: int) -> None:
     with serving(app, checked=False, threads=threads) as server:
         assert ask(server, request()).body == b"y" * 200_000
         assert closed[:1] == [True]
+
+
+def test_a_file_is_what_its_read_gives_and_not_what_its_descriptor_has(threads: int, tmp_path: Path) -> None:
+    """Compressed files have the descriptor of what they decompress."""
+    paths = {opener: tmp_path / opener.__module__ for opener in (gzip.open, bz2.open, lzma.open)}
+    for opener, path in paths.items():
+        with opener(path, "wb") as file:
+            file.write(b"plain" * 1000)
+
+    def app(environ: Environ, start_response: Start) -> object:
+        start_response("200 OK", [PLAIN])
+        opener = next(each for each in paths if each.__module__ == str(environ["PATH_INFO"])[1:])
+        return environ["wsgi.file_wrapper"](opener(paths[opener], "rb"))  # type: ignore[operator]  # a class
+
+    with serving(app, checked=False, threads=threads) as server:
+        for opener in paths:
+            assert ask(server, request(path=f"/{opener.__module__}")).body == b"plain" * 1000, opener
+
+
+def test_a_temporary_file_is_sent_by_the_kernel(threads: int) -> None:
+    def app(environ: Environ, start_response: Start) -> object:
+        file = tempfile.NamedTemporaryFile() if environ["PATH_INFO"] == "/named" else tempfile.TemporaryFile()  # noqa: SIM115 - the server closes it
+        file.write(b"0123456789")
+        file.seek(4)
+        start_response("200 OK", [PLAIN])
+        return environ["wsgi.file_wrapper"](file)  # type: ignore[operator]  # a class
+
+    with serving(app, checked=False, threads=threads) as server:
+        for path in ("/named", "/"):
+            response = ask(server, request(path=path))
+            assert (response.headers["content-length"], response.body) == ("6", b"456789")
 
 
 def test_early_hints_go_ahead_of_the_response(threads: int) -> None:
