@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import time
+from asyncio import _get_running_loop, _set_running_loop
 from typing import TYPE_CHECKING, Any, Final
 
 from server_core.asgi.response_states import COMPLETE, STREAMING
@@ -29,9 +30,19 @@ class InlineExchange(WsgiExchange):
     __slots__ = ("_waited_s",)
 
     def launch(self) -> None:
-        """Run the application now."""
+        """Run the application now.
+
+        Meanwhile this thread has no running loop, as under other servers of WSGI: what runs coroutines to their end
+        (asyncio.run(), asgiref's async_to_sync() under `async def` views of Flask and Django) refuses to begin in one.
+        What an exchange needs of the server's loop it has of the server, and does not ask for the running one.
+        """
+        loop = _get_running_loop()
+        _set_running_loop(None)
         self.is_running = True
-        error = self.served.new_context().run(self.respond)
+        try:
+            error = self.served.new_context().run(self.respond)
+        finally:
+            _set_running_loop(loop)
         self.is_running = False
         self.end(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -143,3 +144,19 @@ def test_a_body_beyond_the_limit_is_a_413(threads: int) -> None:
             ask(server, request("POST", fields=b"transfer-encoding: chunked\r\n") + chunked(b"x" * 101)).status == 413
         )
         assert ask(server, request("POST", body=b"x" * 100)).status == 200
+
+
+def test_an_application_may_run_coroutines(threads: int) -> None:
+    """As `async def` views of Flask and Django do, in whichever thread they are called."""
+
+    async def answer() -> bytes:
+        return type(asyncio.get_running_loop()).__name__.encode()
+
+    def app(_environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [asyncio.run(answer())]
+
+    with serving(app, threads=threads) as server:
+        for _ in range(2):
+            assert b"Loop" in ask(server, request()).body
+        assert b"Loop" in ask(server, request("POST", body=b"b" * 300_000)).body
