@@ -11,6 +11,7 @@ import time
 from asyncio import _get_running_loop, _set_running_loop
 from typing import TYPE_CHECKING, Any, Final
 
+from server_core.asgi.errors import is_disconnect
 from server_core.asgi.response_states import COMPLETE, STREAMING
 from server_core.http.message import Refused
 from server_core.http1.error_response import has_begun, refuse
@@ -44,6 +45,8 @@ class InlineExchange(WsgiExchange):
         finally:
             _set_running_loop(loop)
         self.is_running = False
+        if error is not None and is_disconnect(error) and self.connection.transport.is_closing():
+            self.leave()  # the loop, which would say so, had no turn since the client went: that is no failure
         self.end(error)
 
     @property

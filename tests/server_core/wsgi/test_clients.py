@@ -51,7 +51,7 @@ class Site:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_clients_that_go_give_their_threads_back(threads: int) -> None:
+def test_clients_that_go_give_their_threads_back(threads: int, capfd: pytest.CaptureFixture[str]) -> None:
     site = Site()
     with serving(site, checked=False, threads=threads) as server:
         for _ in range(CLIENTS):
@@ -71,6 +71,7 @@ def test_clients_that_go_give_their_threads_back(threads: int) -> None:
                 client.reset()
             assert site.raised.acquire(timeout=DEADLINE_S), "read() did not raise"
         assert ask(server, request(path="/quick")).body == b"quick"
+    assert "request.failed" not in capfd.readouterr().err, "that a client goes is no failure of the application"
 
 
 def test_clients_that_read_slowly_hold_no_thread_for_what_fits_the_buffers() -> None:
