@@ -13,6 +13,7 @@ def test_what_does_not_fit_is_kept_in_its_order_and_written_as_room_comes() -> N
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
+        theirs.settimeout(10)  # s; paid only where bytes are lost
         parts = [bytes([number % 251]) * 7919 for number in range(3 * PARTS)]
         buffer = WriteBuffer()
         for part in parts:
