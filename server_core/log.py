@@ -24,7 +24,7 @@ from server_core.records import dataclass
 PATIENCE_MS: Final = 50
 """How long one line waits for its reader; half of what a signal to the master may wait for (chosen)."""
 
-BLOCK_KEYS: Final = ("traceback", "stacks")
+BLOCK_KEYS: Final = ("traceback", "stacks", "stack")
 """Facts of many lines: on a console they stand below the event they belong to."""
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -70,7 +70,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "thread.stuck": Event(
         "error",
         ("method", "path", "request_id", "duration_s", "busy", "threads", "queued", "oldest_s", "stack"),
-        "A thread has run one request of a WSGI application for 30 s; how busy all are. Told once for each request.",
+        "A thread has run one request of a WSGI application for longer than `timeout`; how busy all are. Told once for"
+        " each request; the supervisor has an incident of kind thread_stuck besides.",
     ),
     "application.detected": Event(
         "info", ("app", "interface"), "What `--interface auto` has found the application to be."
@@ -89,7 +90,10 @@ EVENTS: Final[Mapping[str, Event]] = {
         " (is_last); with underscore-headers keep such fields reach the application.",
     ),
     "request.expired": Event(
-        "warning", ("method", "path", "request_id", "duration_s"), "A request passed request-timeout."
+        "warning",
+        ("method", "path", "request_id", "duration_s", "thread_goes_on"),
+        "A request passed request-timeout. thread_goes_on: its application is WSGI, whose thread cannot be ended: there"
+        " is one fewer until it returns.",
     ),
     "request.abandoned": Event(
         "debug",

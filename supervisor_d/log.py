@@ -125,8 +125,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "worker.hung": Event(
         "error",
-        (*WORKER, "kind", "silent_s", "incident", "in_flight", "in_flight_age_s", "stacks"),
-        "What a worker in trouble was doing.",
+        (*WORKER, "kind", "reason", "silent_s", "incident", "in_flight", "in_flight_age_s", "stacks"),
+        "What a worker in trouble was doing. Of kind thread_stuck, which has a `reason`: it serves by its other"
+        " threads.",
     ),
     "worker.dumped": Event(
         "info",

@@ -16,6 +16,10 @@ Pipe.  One stream-ordered socket pair (SOCK_SEQPACKET where there is one). Each 
                        ready                       will serve as soon as it is told to
                        failed {stage, traceback}   could not boot; the process exits with EXIT_BOOT_FAILED after it
                        recycle {reason}            asks to be replaced: max-requests, or an operator's SIGTERM
+                       stuck {busy, threads, queued, oldest_s, where, stacks}
+                                                   threads of a WSGI application have run one request each for longer
+                                                   than spec.stuck_s: those of the pool that are busy, of so many, and
+                                                   how many requests wait; at most once in that time (wsgi/stuck.py)
                        parked                      accepts no more, in answer to park
                        draining                    has closed the listeners and is finishing, in answer to drain
                        finished                    the requests are over: lifespan shutdown begins, and may block the
@@ -137,6 +141,8 @@ class WorkerSpec:
     terminal: bool = False
     """Whether its standard input is to be the terminal that the master was started from."""
     tls_fds: tuple[int, ...] = ()
+    stuck_s: float = 30.0
+    """Seconds after which a thread that runs one request is told as stuck; 0 is never."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:

@@ -76,7 +76,8 @@ def expire(connection: HttpConnection, exchange: Call) -> None:
     Else a reset, because one who does not read could not be told otherwise, and would be waited for once more.
     """
     server, duration_s = connection.server, round(monotonic() - exchange.started_at, 3)
-    server.log("request.expired", **server.failures.facts(exchange), duration_s=duration_s)
+    goes_on = {"thread_goes_on": True} if getattr(exchange, "is_running", False) else {}  # WSGI's exchange has it
+    server.log("request.expired", **server.failures.facts(exchange), duration_s=duration_s, **goes_on)
     task = exchange.task
     if has_begun(connection, exchange):
         cut(connection, by_reset=True)

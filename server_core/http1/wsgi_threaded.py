@@ -23,8 +23,7 @@ from server_core.http1.wsgi_exchange import WsgiExchange, gone
 from server_core.http1.wsgi_site import Site
 from server_core.http1.wsgi_stream import SharedStream
 from server_core.transport.closing import OPEN
-from server_core.wsgi.stuck import StuckThreads
-from server_core.wsgi.threads import Pool, Returns, new_lock, new_rlock
+from server_core.wsgi.threads import Returns, new_lock, new_rlock
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from server_core.http.message import Head
     from server_core.http1.shared import Http1Shared
     from server_core.wsgi.response import ResponseHead
+    from server_core.wsgi.stuck import StuckThreads
     from server_core.wsgi.types import Environ, WsgiApplication
 
 
@@ -265,15 +265,19 @@ class ThreadedSite(Site):
     multithread = True
 
     def __init__(
-        self, app: WsgiApplication, server: Traffic, shared: Http1Shared, *, is_one_of_several: bool, threads: int
+        self,
+        app: WsgiApplication,
+        server: Traffic,
+        shared: Http1Shared,
+        watch: StuckThreads,
+        *,
+        is_one_of_several: bool,
     ) -> None:
         super().__init__(app, server, shared, is_one_of_several=is_one_of_several)
-        self.pool = pool = Pool(threads, server.loop)
-        server.counters.follow("threads", lambda: pool.size)
-        server.counters.follow("threads_busy", lambda: len(pool.running))
-        server.counters.follow("threads_queued", lambda: pool.queued)
-        self.returns = Returns(server.loop)
-        self._watch = StuckThreads(self.pool, server.log, server.failures.facts)
+        self.pool, self.returns, self._watch = watch.pool, Returns(server.loop), watch
+        server.counters.follow("threads", lambda: self.pool.size)
+        server.counters.follow("threads_busy", lambda: len(self.pool.running))
+        server.counters.follow("threads_queued", lambda: self.pool.queued)
 
     def connect(self, peer: object, own: object) -> ThreadedConnection:
         return ThreadedConnection(self, self._server, self._shared, peer, own)

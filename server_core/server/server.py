@@ -45,8 +45,9 @@ from server_core.transport.base import Newcomer
 from server_core.transport.poller import new_poller
 from server_core.transport.socket_transport import Stream
 from server_core.websocket.upgrade import upgrade
+from server_core.wsgi.errors import LOG
 from server_core.wsgi.middleware import WSGIMiddleware
-from server_core.wsgi.served import Serving
+from server_core.wsgi.served import ALARM, Alarm, Serving
 
 
 class Server(Traffic):
@@ -68,8 +69,11 @@ class Server(Traffic):
         place: Place | None = None,
         loads: Loads | None = None,
         extensions: Mapping[str, object] = NOTHING,
+        alarm: Alarm = ALARM,
     ) -> None:
+        with_log = LOG.set(log)  # in the context that all requests get a copy of
         super().__init__(ServerLoop(loop))
+        LOG.reset(with_log)
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
         self.app = self._limited(app)
         self.origin = Origin(settings)
@@ -85,7 +89,7 @@ class Server(Traffic):
         self._partings = Partings(self)
         self.close_later = self._partings.later
         self.listeners = self._new_listeners(loads)
-        self.native = self._serve_wsgi(app, place is not None) if isinstance(app, WSGIMiddleware) else None
+        self.native = self._serve_wsgi(app, place is not None, alarm) if isinstance(app, WSGIMiddleware) else None
         self.sweep(self.now)
 
     def _limited(self, app: Application) -> Application:
@@ -117,8 +121,8 @@ class Server(Traffic):
         self.registry.subscribe(self._removed, self.check_drained)
         return listeners
 
-    def _serve_wsgi(self, app: WSGIMiddleware, is_one_of_several: bool) -> Serving:
-        return serve(app.app, self, self.http1, is_one_of_several=is_one_of_several)
+    def _serve_wsgi(self, app: WSGIMiddleware, is_one_of_several: bool, alarm: Alarm) -> Serving:
+        return serve(app.app, self, self.http1, is_one_of_several=is_one_of_several, alarm=alarm)
 
     @property
     def parser(self) -> str:

@@ -48,6 +48,7 @@ from server_core.worker.prefork.prefork_imports import import_early
 from server_core.worker.scoreboard import Scoreboard
 from server_core.worker.service import Service, import_application
 from server_core.worker.worker import Worker
+from server_core.wsgi.served import Alarm
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -217,11 +218,10 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
     """The part of a worker's life that it spends for clients; every signal is blocked when it begins."""
     os.environ[INDEX_VARIABLE] = str(spec.index)
-    settings = spec.settings
     sockets = _sockets(spec)
-    _, factory = event_loop.choose(settings.loop)
+    _, factory = event_loop.choose(spec.settings.loop)
     scoreboard = Scoreboard.shared(spec.record_fd)
-    loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if settings.fair_accept else None
+    loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if spec.settings.fair_accept else None
     belongings, certificates = _settle(spec, pipe, log, scoreboard, loads)
     thread = _second_thread(spec, pipe, scoreboard)
     signals.admit()
@@ -238,7 +238,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
 
     service = Service(
         app,
-        settings,
+        spec.settings,
         scoreboard,
         log=log,
         generation=spec.generation,
@@ -247,6 +247,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
         on_max_requests=recycle,
         loads=loads,
         certificates=certificates,
+        alarm=Alarm(spec.stuck_s, lambda stuck: pipe.offer("stuck", stuck._asdict())),
     )
     worker = Worker(spec, pipe, service, thread, log)
     run = belongings.of_loop(lambda loop: worker.run(loop, sockets, signals.terminated))

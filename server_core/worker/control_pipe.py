@@ -58,6 +58,25 @@ class Pipe:
                 self.is_gone = True
         return not self.is_gone
 
+    def offer(self, verb: str, fields: Mapping[str, object]) -> bool:
+        """Say one line, if there is room for it; False if there is none now, or nobody to hear it.
+
+        For what a worker says while it serves: a master that is stopped must not stop its workers.
+        """
+        if self.is_gone:
+            return False
+        line = _within_limit(verb, fields)
+        try:
+            sent = self._sock.send(line, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # as in send()
+            self.is_gone = True
+            return False
+        if sent < len(line):  # a stream (macOS): the rest has to follow
+            self._sock.sendall(line[sent:])
+        return True
+
     def is_dismissed(self) -> bool:
         """True if the master lives and has hung up nevertheless: it does not want this worker any more.
 

@@ -35,6 +35,7 @@ from server_core.tls.termination import load as load_tls
 from server_core.worker.heartbeat import LoopBeat
 from server_core.worker.scoreboard import Scoreboard
 from server_core.wsgi.middleware import WSGIMiddleware
+from server_core.wsgi.served import ALARM, Alarm
 
 LIFESPAN_SHARE: Final = 0.2
 LIFESPAN_SHARE_MAX_S: Final = 5.0
@@ -107,6 +108,7 @@ class Service:
         on_max_requests: Callable[[str], None] | None = None,
         loads: Loads | None = None,
         certificates: Contexts | None = None,
+        alarm: Alarm = ALARM,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -123,6 +125,7 @@ class Service:
         self._beat_s = beat_s
         self._on_max_requests = on_max_requests
         self._loads = loads
+        self._alarm = alarm
         self._beat: LoopBeat | None = None
         self._server: Server | None = None
         self._step: asyncio.Task[object] | None = None
@@ -164,6 +167,7 @@ class Service:
             place=None if self._slot is None else Place(self._slot, self._generation, os.getpid()),
             loads=self._loads,
             extensions=self._extensions,
+            alarm=self._alarm,
         )
         self._beat = LoopBeat(
             self._scoreboard,

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from contextvars import ContextVar
+from typing import Final, TypeVar
 
-from server_core.asgi.call import Call
 from server_core.log import Log
 
 TEXT_MAX: Final = 65536
 """Characters of one event: as much is kept until it is flushed. Chosen; no evidence."""
+
+
+LOG: Final[ContextVar[Log | None]] = ContextVar("supervisor_d.log", default=None)
+"""The log of the server that runs a request, for an application that is mounted: it is called by ASGI, which has no
+place for it. Not in scope["extensions"], where it would be every application's to use."""
+
+C = TypeVar("C")
 
 
 class Errors:
@@ -20,10 +27,10 @@ class Errors:
 
     __slots__ = ("_call", "_facts", "_log", "_parts", "_size")
 
-    def __init__(self, log: Log, call: Call, facts: Callable[[Call], dict[str, object]]) -> None:
+    def __init__(self, log: Log, call: C, facts: Callable[[C], dict[str, object]]) -> None:
         self._log = log
-        self._call = call
-        self._facts = facts
+        self._call: object = call
+        self._facts: Callable[..., dict[str, object]] = facts
         self._parts: list[str] = []
         self._size = 0
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, cast
 
 from server_core.asgi.errors import ClientDisconnected, is_disconnect
 from server_core.asgi.response_states import ResponseError
+from server_core.proxy.request_id import request_id_of
 from server_core.wsgi.environ import of_scope
+from server_core.wsgi.errors import LOG, Errors
 from server_core.wsgi.input import Input
 from server_core.wsgi.response import Response, ResponseHead
 from server_core.wsgi.threads import Pool, new_lock
@@ -116,11 +118,15 @@ class Mounted:
     def _call(self) -> None:
         environ = of_scope(self._scope)
         environ["wsgi.input"] = Input(self)
-        environ["wsgi.errors"] = sys.stderr
+        log = LOG.get()
+        errors = Errors(log, self._scope, _facts) if log is not None else sys.stderr  # another server's application
+        environ["wsgi.errors"] = errors
         try:
             Response(self).run(self._app, environ)
         except BaseException as error:  # noqa: BLE001 - raised again in the task
             self.error = error if isinstance(error, Exception) else ResponseError(f"the application raised {error!r}")
+        finally:
+            errors.flush()
 
     def take(self, limit: int) -> bytes:
         """Source."""
@@ -165,6 +171,16 @@ class Mounted:
     def _look(self) -> None:
         if not self._asked.done():
             self._asked.set_result(None)
+
+
+def _facts(scope: Message) -> dict[str, object]:
+    """What the log says of a request."""
+    request_id = request_id_of(scope) if "state" in scope else None
+    return {
+        "method": scope["method"],
+        "path": scope["path"],
+        **({"request_id": request_id} if request_id is not None else {}),
+    }
 
 
 def _gone() -> ClientDisconnected:

@@ -229,7 +229,8 @@ class OrderExecutor:
         children = self._with.children
         child = children.get(order.slot) if order.stacks is None else children.last(order.slot)
         if child is not None:
-            status, body = 200, self._with.incidents.record(child, order.kind, order.silent_s, order.stacks)
+            incident = self._with.incidents.record(child, order.kind, order.silent_s, order.stacks, order.reason)
+            status, body = 200, incident
         else:
             status, body = 409, error_body(f"slot {order.slot} has no process any more")
         self._answer(order.ticket, status, body)

@@ -93,6 +93,7 @@ class WorkerSpawner:
             template=_template(configuration.settings.daemon),
             index=order.index,
             tls_fds=configuration.tls.descriptors,
+            stuck_s=configuration.terms.timeout,
         )
 
 

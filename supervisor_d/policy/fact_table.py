@@ -54,6 +54,7 @@ from supervisor_d.vocabulary import (
     WorkerReady,
     WorkerSpawned,
     WorkerStarted,
+    WorkerStuck,
 )
 
 
@@ -162,6 +163,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _worker(WorkerFinished, lambda parts, handle, _: worker_facts.finished(parts.policy, handle)),
     _worker(WorkerDrained, lambda parts, handle, _: worker_facts.drained(parts.policy, handle)),
     _worker(WorkerHeld, lambda parts, handle, fact: worker_facts.held_up(parts.policy, handle, fact)),
+    _worker(WorkerStuck, lambda parts, handle, fact: worker_facts.stuck(parts.policy, handle, fact)),
     _worker(WorkerObserved, lambda parts, handle, fact: parts.observe(handle, fact.observation)),
     _worker(RecycleRequested, _recycle_requested),
     _worker(RecordRefused, _record_refused),

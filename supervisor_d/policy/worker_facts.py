@@ -18,6 +18,7 @@ from supervisor_d.vocabulary import (
     WorkerFailed,
     WorkerHeld,
     WorkerSpawned,
+    WorkerStuck,
 )
 from supervisor_d.vocabulary.status import SlotState
 
@@ -98,6 +99,14 @@ def held_up(policy: PolicyState, handle: Handle, fact: WorkerHeld) -> None:
     handle.move(Cause.HELD, policy.now)
     policy.outbox.report_worker("worker.held", handle, threads=list(fact.threads), processes=list(fact.processes))
     policy.outbox.add(RecordIncident(handle.slot, "exit_held", 0.0, stacks=fact.stacks))
+
+
+def stuck(policy: PolicyState, handle: Handle, fact: WorkerStuck) -> None:
+    """Some of its threads do not come back from a request. It serves by the others, so that it is only told."""
+    place = f" in {fact.where}" if fact.where else ""
+    waiting = f", {fact.queued} requests wait" if fact.queued else ""
+    reason = f"{fact.busy} of {fact.threads} threads busy{waiting}, oldest {fact.oldest_s:.0f} s{place}"
+    policy.outbox.add(RecordIncident(handle.slot, "thread_stuck", 0.0, stacks=fact.stacks, reason=reason))
 
 
 def drained(policy: PolicyState, handle: Handle) -> None:

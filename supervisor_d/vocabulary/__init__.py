@@ -42,6 +42,7 @@ from supervisor_d.vocabulary.facts import (
     WorkerReady,
     WorkerSpawned,
     WorkerStarted,
+    WorkerStuck,
 )
 from supervisor_d.vocabulary.orders import (
     Answer,
@@ -164,5 +165,6 @@ __all__ = [
     "WorkerReady",
     "WorkerSpawned",
     "WorkerStarted",
+    "WorkerStuck",
     "error_body",
 ]

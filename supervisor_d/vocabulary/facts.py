@@ -1,4 +1,7 @@
-"""Facts, in past participles: what happened, as the host tells the policy."""
+"""Facts, in past participles: what happened, as the host tells the policy.
+
+Length: one small record after another, and all that the policy can be told is in one place.
+"""
 
 from __future__ import annotations
 
@@ -96,6 +99,22 @@ class WorkerHeld:
     slot: Slot
     threads: tuple[str, ...]
     processes: tuple[str, ...]
+    stacks: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStuck:
+    """Threads of its WSGI application have run one request each for longer than `timeout`; the others go on.
+
+    `where` is the application's innermost call in the one that is stuck longest, for `oldest_s` seconds.
+    """
+
+    slot: Slot
+    busy: int
+    threads: int
+    queued: int
+    oldest_s: float
+    where: str
     stacks: str
 
 
@@ -276,6 +295,7 @@ Fact: TypeAlias = (
     | WorkerFinished
     | WorkerDrained
     | WorkerHeld
+    | WorkerStuck
     | RecycleRequested
     | RecordRefused
     | WorkerObserved

@@ -109,8 +109,9 @@ class RequestStacks:
 class RecordIncident:
     """Keep and report what is known of a worker in trouble: stacks as written so far, in-flight requests, figures.
 
-    `kind` is loop_blocked, interpreter_held, process_stopped, boot_timeout, drain_timeout, exit_held or dump. With a
-    ticket, the incident is also the answer to it. With `stacks` these are kept, and not those that were asked for.
+    `kind` is loop_blocked, interpreter_held, process_stopped, boot_timeout, drain_timeout, exit_held,
+    thread_stuck or dump. With a ticket, the incident is also the answer to it. With `stacks` these are kept, and not
+    those that were asked for. `reason` says in one line what there is to say besides.
     """
 
     slot: Slot
@@ -118,6 +119,7 @@ class RecordIncident:
     silent_s: float
     ticket: Ticket | None = None
     stacks: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def incident(told: Object) -> str:
         f"  worker     slot {text(told, 'slot')}, pid {text(told, 'pid')}, generation {text(told, 'generation')}",
         f"  at         {text(told, 'at')}",
     ]
+    if told.get("reason"):
+        lines.append(f"  reason     {text(told, 'reason')}")
     stacks = str(told.get("stacks") or "")
     if where(stacks):
         lines.append(f"  where      {printable(where(stacks))}")

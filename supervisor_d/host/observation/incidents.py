@@ -32,7 +32,9 @@ class Incidents:
         self._kept: deque[Mapping[str, object]] = deque(maxlen=INCIDENTS_KEPT)
         self._recorded = 0
 
-    def record(self, child: Child, kind: str, silent_s: float, stacks: str | None = None) -> Mapping[str, object]:
+    def record(
+        self, child: Child, kind: str, silent_s: float, stacks: str | None = None, reason: str | None = None
+    ) -> Mapping[str, object]:
         """Put together what is known now, keep it and tell it. `stacks` come from the worker's record if not given."""
         self._recorded += 1
         now = clock.now()
@@ -52,6 +54,7 @@ class Incidents:
             "pid": child.pid,
             "generation": child.generation,
             "kind": kind,
+            **({"reason": reason} if reason else {}),
             "silent_s": round(silent_s, 3),
             "in_flight": in_flight,
             "in_flight_age_s": age_s,
@@ -59,18 +62,8 @@ class Incidents:
             "stacks": stacks,
         }
         self._kept.append(incident)
-        self._log(
-            "worker.dumped" if kind == "dump" else "worker.hung",
-            slot=child.slot,
-            pid=child.pid,
-            generation=child.generation,
-            kind=kind,
-            silent_s=round(silent_s, 3),
-            incident=self._recorded,
-            in_flight=in_flight,
-            in_flight_age_s=age_s,
-            stacks=stacks,
-        )
+        told = {name: incident[name] for name in incident if name not in ("id", "at", "figures")}
+        self._log("worker.dumped" if kind == "dump" else "worker.hung", **told, incident=self._recorded)
         return incident
 
     def record_fault(self, what: str, error: str, traceback: str) -> None:

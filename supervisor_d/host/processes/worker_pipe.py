@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
@@ -31,6 +32,7 @@ from supervisor_d.vocabulary import (
     WorkerParked,
     WorkerReady,
     WorkerStarted,
+    WorkerStuck,
 )
 
 WORDS_MAX: Final = 64
@@ -38,6 +40,9 @@ WORDS_PERIOD_S: Final = 1.0
 """So many messages are heard from one worker in so many seconds; one that says more is cut off. A worker says about ten
 in its life, and a template one for each fork that was ordered, which are exempt. Chosen: 20,000
 in one send were seen to hold the master up for 5 s, 0.25 ms each, so that this many hold it up for 16 ms."""
+
+COUNT_MAX: Final = 2**31
+"""Of anything that a worker counts. Chosen: beyond what can be, and a number that anything can write."""
 
 HANG_UP_GRACE_S: Final = 0.5
 """The kernel closes an exiting process's descriptors before it can be reaped. Only a pipe that stays closed for this
@@ -59,6 +64,15 @@ FACTS: Final[Mapping[str, Callable[[Slot, Fields], Fact]]] = {
     "ready": lambda slot, _: WorkerReady(slot),
     "failed": lambda slot, fields: WorkerFailed(slot, _text(fields, "stage"), _text(fields, "traceback")),
     "recycle": lambda slot, fields: RecycleRequested(slot, _text(fields, "reason")),
+    "stuck": lambda slot, fields: WorkerStuck(
+        slot,
+        _whole(fields, "busy"),
+        _whole(fields, "threads"),
+        _whole(fields, "queued"),
+        _seconds(fields, "oldest_s"),
+        _text(fields, "where"),
+        _text(fields, "stacks"),
+    ),
     "parked": lambda slot, _: WorkerParked(slot),
     "draining": lambda slot, _: WorkerDraining(slot),
     "finished": lambda slot, _: WorkerFinished(slot),
@@ -68,6 +82,20 @@ FACTS: Final[Mapping[str, Callable[[Slot, Fields], Fact]]] = {
     ),
 }
 """Every verb a worker may say, and the fact it makes."""
+
+
+def _whole(fields: Fields, name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 <= value <= COUNT_MAX:
+        raise ValueError(f"{name} must be a whole number from 0 to {COUNT_MAX}, not {value!r:.80}")
+    return value
+
+
+def _seconds(fields: Fields, name: str) -> float:
+    value = fields.get(name)
+    if type(value) not in (int, float) or not 0 <= value < math.inf:  # type: ignore[operator]  # a number, so far
+        raise ValueError(f"{name} must be a number of seconds, not {value!r:.80}")
+    return float(value)  # type: ignore[arg-type]  # as above
 
 
 def _texts(fields: Mapping[str, object], name: str) -> tuple[str, ...]:

@@ -143,3 +143,19 @@ def test_a_failure_is_written_to_standard_error_only_where_no_master_lives(is_ma
     with ours:
         done = subprocess.run(command, pass_fds=[ours.fileno()], stderr=subprocess.PIPE, text=True, check=True)
     assert done.stderr == ("" if is_masters_child else "KeyError: 'A'\n")
+
+
+def test_what_is_offered_never_waits_and_comes_whole_or_not_at_all() -> None:
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pipe, said = Pipe(ours), 0
+    with theirs:
+        while pipe.offer("stuck", {"stacks": "x" * 50_000}):
+            said += 1
+        assert said
+        assert not pipe.is_gone
+        for _ in range(said):
+            assert decode(theirs.recv(MESSAGE_LIMIT)).fields == {"stacks": "x" * 50_000}
+        assert pipe.offer("stuck", {})
+    assert not pipe.offer("stuck", {})
+    assert pipe.is_gone
+    pipe.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from wsgiref.validate import validator
 
 import pytest
@@ -142,3 +142,38 @@ def test_requests_run_at_once_up_to_the_threads() -> None:
                 assert (await client.response()).body == b"done"
 
     run(scenario())
+
+
+def test_what_it_writes_to_wsgi_errors_is_in_the_servers_log() -> None:
+    def app(environ: Environ, start_response: Start) -> list[bytes]:
+        print("first", "second", file=environ["wsgi.errors"])  # type: ignore[call-overload]  # a file
+        start_response("200 OK", [PLAIN])
+        return [b"done"]
+
+    async def scenario() -> None:
+        async with serving(mounted(validator(app)), request_id="on", state={}) as served:  # type: ignore[type-var]  # a WSGI application
+            client = await served.connect()
+            assert (await client.get(request(path="/site/a"))).body == b"done"
+            await until(lambda: served.heard.all("request.error_written"))  # once the thread has returned
+            (told,) = served.heard.all("request.error_written")
+            assert (told["text"], told["method"], told["path"]) == ("first second", "GET", "/site/a")
+            assert told["request_id"]
+
+    run(scenario())
+
+
+def test_on_another_server_wsgi_errors_is_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def app(environ: Environ, start_response: Start) -> list[bytes]:
+        print("to whom it concerns", file=environ["wsgi.errors"])  # type: ignore[call-overload]  # a file
+        start_response("200 OK", [PLAIN])
+        return []
+
+    async def receive() -> MutableMapping[str, object]:
+        return {"type": "http.request"}
+
+    async def send(_message: MutableMapping[str, object]) -> None:
+        return
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "http_version": "1.1"}
+    run(WSGIMiddleware(app)(scope, receive, send))  # type: ignore[arg-type]  # a scope
+    assert capsys.readouterr().err == "to whom it concerns\n"

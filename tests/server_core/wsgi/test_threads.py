@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from server_core.errors import UsageError
 from server_core.settings.declaration import ServerSettings
 from server_core.standalone.arguments import settings_from
+from server_core.wsgi.served import Alarm, Stuck
 from server_core.wsgi.size import threads_of
 from server_core.wsgi.stuck import StuckThreads
 from server_core.wsgi.threads import Pool
+from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import DEADLINE_S, Heard, parse_responses
 from tests.helpers.wsgi import Client, Environ, Start, ask, request, serving
 
@@ -115,33 +117,131 @@ def test_the_number_is_one_to_a_thousand_or_auto(tmp_path: Path) -> None:
     assert threads_of(7) == 7
 
 
-def test_a_thread_that_is_stuck_is_told_once_with_its_stack_and_the_pools_figures() -> None:
-    begun, gate = threading.Event(), threading.Event()
+class Again:
+    """A job of its own each time."""
 
-    class Job:
-        def work(self) -> None:
-            begun.set()
-            assert gate.wait(DEADLINE_S)
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
 
-    class Never:
-        def call_later(self, when: float, callback: Callable[[], object], /) -> object:
-            raise NotImplementedError
 
-    pool, heard = Pool(1, Never()), Heard()
-    pool.submit(Job())
-    assert begun.wait(DEADLINE_S)
-    watch = StuckThreads(pool, heard, dict)  # type: ignore[arg-type]  # asked of calls alone
-    ((since, _),) = pool.running.values()
-    watch.look(since + 29)
-    assert heard.events == []
-    watch.look(since + 41)
-    watch.look(since + 42)
-    (told,) = heard.all("thread.stuck")
+class Held:
+    """A pool of two whose threads run a job each until the test is over, and what is told of it."""
+
+    def __init__(self, *, limit_s: float) -> None:
+        self._gate, self._begun = threading.Event(), threading.Semaphore(0)
+        self.pool, self.heard = Pool(2, self), Heard()
+        self.told: list[Stuck] = []
+        self.is_heard = True
+        self.watch = StuckThreads(self.pool, self.heard, dict, Alarm(limit_s, self._tell))  # type: ignore[arg-type]  # asked of calls alone
+
+    def call_later(self, when: float, callback: Callable[[], object], /) -> object:
+        raise NotImplementedError
+
+    def work(self) -> None:
+        self._begun.release()
+        assert self._gate.wait(DEADLINE_S)
+
+    def occupy(self) -> float:
+        """Have one more thread run a job; since when it does."""
+        before = set(self.pool.running)
+        self.pool.submit(Again(self.work))
+        assert self._begun.acquire(timeout=DEADLINE_S)
+        (thread,) = set(self.pool.running) - before
+        return self.pool.running[thread][0]
+
+    def _tell(self, stuck: Stuck) -> bool:
+        self.told.append(stuck)
+        return self.is_heard
+
+    def close(self) -> None:
+        self._gate.set()
+        self.pool.close()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    made = Held(limit_s=30)
+    yield made
+    made.close()
+
+
+def test_a_thread_that_is_stuck_is_told_once_with_its_stack_and_the_pools_figures(held: Held) -> None:
+    since = held.occupy()
+    held.watch.look(since + 29)
+    assert (held.heard.events, held.told) == ([], [])
+    held.watch.look(since + 41)
+    held.watch.look(since + 42)
+    (told,) = held.heard.all("thread.stuck")
     stack = str(told.pop("stack"))
-    assert "gate.wait(DEADLINE_S)" in stack or "in wait" in stack
-    assert told == {"duration_s": 41.0, "busy": 1, "threads": 1, "queued": 0, "oldest_s": 41.0}
-    gate.set()
-    pool.close()
+    assert "in work" in stack
+    assert told == {"duration_s": 41.0, "busy": 1, "threads": 2, "queued": 0, "oldest_s": 41.0}
+    (stuck,) = held.told
+    assert (stuck.busy, stuck.threads, stuck.queued, stuck.oldest_s) == (1, 2, 0, 41.0)
+    assert stuck.where.startswith("wsgi/test_threads.py:")
+    assert stuck.where.endswith(" in work")
+    assert stack in stuck.stacks
+
+
+def test_the_master_is_told_of_all_that_are_stuck_and_of_none_twice(held: Held) -> None:
+    first = held.occupy()
+    held.watch.look(first + 30)
+    second = held.occupy()
+    held.watch.look(second + 61)
+    assert (len(held.heard.all("thread.stuck")), [stuck.busy for stuck in held.told]) == (2, [1, 2])
+    held.watch.look(second + 300)
+    assert len(held.told) == 2
+    assert held.told[1].stacks.count("in work") == 2
+
+
+def test_another_thread_that_is_stuck_soon_after_waits_for_the_next_word(held: Held) -> None:
+    first, second = held.occupy(), held.occupy()
+    held.watch.look(first + 30)
+    assert len(held.told) == 1
+    held.watch.look(second + 30.5)
+    held.watch.look(first + 59)
+    assert (len(held.heard.all("thread.stuck")), len(held.told)) == (2, 1)
+    held.watch.look(first + 60)
+    assert len(held.told) == 2
+
+
+def test_what_the_master_could_not_hear_it_is_told_at_the_next_look(held: Held) -> None:
+    since = held.occupy()
+    held.is_heard = False
+    held.watch.look(since + 30)
+    held.is_heard = True
+    held.watch.look(since + 31)
+    held.watch.look(since + 32)
+    assert [stuck.oldest_s for stuck in held.told] == [30.0, 31.0]
+    assert len(held.heard.all("thread.stuck")) == 1
+
+
+def test_without_a_limit_no_thread_is_stuck() -> None:
+    held = Held(limit_s=0)
+    held.watch.look(held.occupy() + 1e9)
+    assert (held.heard.events, held.told) == ([], [])
+    held.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_over_tls_threads_write_by_way_of_the_loop(loop: str) -> None:
+    """A body of many parts each way, more than any buffer holds, and two requests on one connection."""
+    pair = localhost()
+
+    def app(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        assert environ["wsgi.url_scheme"] == "https"
+        size = sum(map(len, iter(lambda: environ["wsgi.input"].read(65536), b"")))  # type: ignore[attr-defined]  # a file
+        start_response("200 OK", [PLAIN])
+        for _ in range(64):
+            yield b"part" * 16384
+        yield b"%d" % size
+
+    tls = {"ssl_certfile": pair.certificate, "ssl_keyfile": pair.key}
+    with serving(app, threads=3, loop=loop, **tls) as server, Client(server) as client:
+        client.sock = authority().client().wrap_socket(client.sock, server_hostname="localhost")
+        client.send(request("POST", "/", body=b"b" * 1_000_000))
+        client.send(request("POST", "/", b"connection: close\r\n", b"b" * 1_000_000))
+        answers = parse_responses(client.rest())
+        assert [answer.body for answer in answers] == [b"part" * 64 * 16384 + b"1000000"] * 2
 
 
 @pytest.mark.parametrize("given", ["0", "1001", "-1", "many"])

@@ -141,6 +141,8 @@ def test_an_incident_says_where_the_loop_stood_and_which_requests_waited() -> No
 
 def test_a_dump_that_was_asked_for_tells_of_no_silence() -> None:
     assert incident_text.incident({**INCIDENT, "kind": "dump", "silent_s": 0.0}).startswith("incident 3: dump\n")
+    stuck = incident_text.incident({**INCIDENT, "kind": "thread_stuck", "reason": "2 of 2 threads busy\x1b"})
+    assert "  reason     2 of 2 threads busy\\x1b\n" in stuck
 
 
 def test_an_incident_without_stacks_says_so() -> None:
