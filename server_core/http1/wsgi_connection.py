@@ -77,6 +77,12 @@ class WsgiConnection(Connection):
         if isinstance(exchange, WsgiExchange) and not exchange.is_launched and exchange is self.exchange:
             self._launch_if_due(exchange)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        exchange = self.exchange
+        super().connection_lost(error)
+        if isinstance(exchange, WsgiExchange) and not exchange.is_launched:
+            self.server.registry.end_call(exchange)  # it waited for its body: no application will return from it
+
     def _launch_if_due(self, exchange: WsgiExchange) -> None:
         if exchange.is_due(self.head):  # type: ignore[arg-type]  # there is one
             exchange.is_launched = True

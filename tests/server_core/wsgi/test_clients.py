@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from server_core.standalone.embedded import EmbeddedServer
 from tests.helpers.http import DEADLINE_S, parse_responses
 from tests.helpers.wsgi import THREADS, Client, Environ, Start, ask, request, serving
 
@@ -72,6 +74,39 @@ def test_clients_that_go_give_their_threads_back(threads: int, capfd: pytest.Cap
             assert site.raised.acquire(timeout=DEADLINE_S), "read() did not raise"
         assert ask(server, request(path="/quick")).body == b"quick"
     assert "request.failed" not in capfd.readouterr().err, "that a client goes is no failure of the application"
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(request("POST", "/read", b"content-length: 10\r\n") + b"part", id="body"),
+        pytest.param(request("POST", "/read", b"content-length: 100000\r\n") + b"part", id="large-body"),
+        pytest.param(request("POST", "/read", b"content-length: 10\r\n"), id="head"),
+        pytest.param(request("POST", "/read", b"transfer-encoding: chunked\r\n") + b"XX\r\n", id="no-chunk"),
+    ],
+)
+def test_a_request_whose_body_never_comes_is_not_in_flight_for_ever(threads: int, data: bytes) -> None:
+    """A drain would wait for it until graceful-timeout, which is longer here than the test waits for the drain."""
+    served: queue.Queue[EmbeddedServer] = queue.Queue()
+    is_tried = threading.Event()
+
+    def live() -> None:
+        with serving(Site(), checked=False, threads=threads, graceful_timeout=10 * DEADLINE_S) as server:
+            served.put(server)
+            is_tried.wait(DEADLINE_S)
+
+    life = threading.Thread(target=live, daemon=True)
+    life.start()
+    server = served.get(timeout=DEADLINE_S)
+    for go in (Client.reset, lambda client: client.sock.close()):
+        client = Client(server)
+        client.send(data)
+        assert ask(server, request(path="/quick")).body == b"quick"  # the one before has been read by then
+        go(client)
+    is_tried.set()
+    life.join(DEADLINE_S)
+    assert not life.is_alive(), "a request without a client is in flight"
 
 
 def test_clients_that_read_slowly_hold_no_thread_for_what_fits_the_buffers() -> None:
