@@ -116,7 +116,7 @@ def text_for(row: Row) -> str:
         return OTHER_DEFAULTS[row.name]
     if row.name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
         return localhost().key if row.name == "ssl_keyfile" else localhost().both
-    return row.render(64 if row.option.kind.name in ("count", "bytes", "workers", "descriptor") else 2.0)
+    return row.render(64 if row.option.kind.name in ("count", "bytes", "workers", "threads", "descriptor") else 2.0)
 
 
 @pytest.mark.parametrize("row", [param for param in EACH if not ROWS[str(param.id)].option.secret])
