@@ -6,8 +6,8 @@ for its own wake-ups, which are socket pairs, eventfds and pipes both ends of wh
 wait so, none ever will be woken. While one of them reads, sleeps, computes, waits for a child process, for a
 connection, or for anything with a time limit, the answer is no. The kernel's word is read twice, and no thread may have
 had a CPU in between, or one could have woken another behind our back. asyncio's own loop, from 3.13 on, waits for its
-executor's threads for 300 s at its end: the answer is no, until they are over. What could still come is a signal whose handler
-wakes a thread; this is asked in a process that heeds none any more.
+executor's threads for 300 s at its end: the answer is no, until they are over. What could still come is a signal whose
+handler wakes a thread; this is asked in a process that heeds none any more.
 
 A lock that processes share (multiprocessing's) is waited for in futex(2), too, and another process may release it:
 glibc then leaves out FUTEX_PRIVATE_FLAG, and the answer is no. A child that the application forked has copies of the

@@ -8,8 +8,8 @@ import http.client
 import os
 import platform
 import signal
-import sys
 import socket
+import sys
 from pathlib import Path
 
 import pytest
