@@ -142,7 +142,7 @@ class WorkerSpec:
     """Whether its standard input is to be the terminal that the master was started from."""
     tls_fds: tuple[int, ...] = ()
     stuck_s: float = 30.0
-    """Seconds after which a thread that runs one request is told as stuck; 0 is never."""
+    """Seconds after which a thread that runs one request is reported as stuck; 0 is never."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:

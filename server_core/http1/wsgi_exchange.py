@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Served(Protocol):
-    """What an exchange is told of the application, and of the server that serves it."""
+    """What an exchange knows of the application, and of the server that serves it."""
 
     app: WsgiApplication
     log: Log

@@ -23,7 +23,7 @@ class Taken(enum.Enum):
 
     ONE = "taken"
     GONE = "a client that has gone"
-    NOBODY = "no client there"
+    NO_CLIENT = "no client to accept"
     NO_DESCRIPTOR = "a client, but no descriptor"
     SHUT_DOWN = "it does not listen"
 
@@ -34,4 +34,4 @@ def outcome_of(error: OSError) -> Taken:
         return Taken.NO_DESCRIPTOR
     if error.errno == errno.EINVAL:  # shut down, by the master or by another process that holds the listener
         return Taken.SHUT_DOWN
-    return Taken.GONE if error.errno in _GONE else Taken.NOBODY
+    return Taken.GONE if error.errno in _GONE else Taken.NO_CLIENT

@@ -59,4 +59,4 @@ class LastEmptying:
         is_expected = not is_over and accept_queue.under_way(listener)
         while (taken := self._take(listener)) in (Taken.ONE, Taken.GONE):
             pass
-        return taken is Taken.SHUT_DOWN or (taken is Taken.NOBODY and not is_expected)
+        return taken is Taken.SHUT_DOWN or (taken is Taken.NO_CLIENT and not is_expected)

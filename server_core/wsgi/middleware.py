@@ -48,6 +48,8 @@ class WSGIMiddleware:
         elif scope["type"] == "http":
             loop = asyncio.get_running_loop()
             if self._pool is None or self._pool[0] is not loop:
+                if self._pool is not None:
+                    self._pool[1].close()  # of a loop that has ended: its idle threads would wait for ever
                 self._pool = loop, Pool(self._threads, loop)
             await Mounted(self.app, scope, loop, copy_context()).respond(self._pool[1], receive, send)
 

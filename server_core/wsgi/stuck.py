@@ -1,4 +1,4 @@
-"""Threads that have run one request for long: each told in the log once, and all of them, with the pool, to the master.
+"""Threads that have run one request for long: each is logged once; all of them, with the pool, are sent to the master.
 
 They are not ended, which Python cannot do, nor is the worker: the others go on, and request-timeout answers the client.
 """
@@ -37,8 +37,8 @@ class Late(NamedTuple):
 class StuckThreads:
     """Looks at one pool. `facts` says of a call what the log says of requests.
 
-    A thread is told to the log as soon as it is late. The master keeps the last hundred incidents of all workers, so it
-    is told of the pool at most once in a limit: what is late by then is all in it.
+    A thread is logged as soon as it is late. The master keeps the last hundred incidents of all workers, so at
+    most one is sent in each interval of the limit, with all threads that are late by then.
     """
 
     __slots__ = ("_alarm", "_facts", "_log", "_logged", "_told", "_told_at", "pool")

@@ -105,7 +105,7 @@ class Pool:
             except IndexError:
                 self._idle.append(lock)
                 if not jobs or not self._withdraw(lock):
-                    lock.acquire()  # until somebody has work
+                    lock.acquire()  # until a job wakes it
                     self._is_waking = False
                 continue
             running[me] = monotonic(), job
@@ -114,7 +114,7 @@ class Pool:
             del job
 
     def _withdraw(self, lock: _thread.LockType) -> bool:
-        """Not to be woken after all; False if somebody is about to."""
+        """Not to be woken after all; False if another thread is about to wake it."""
         try:
             self._idle.remove(lock)
         except ValueError:

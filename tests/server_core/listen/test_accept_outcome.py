@@ -15,7 +15,7 @@ from server_core.listen.accept_outcome import Taken, outcome_of
         *((number, Taken.NO_DESCRIPTOR) for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)),
         *((number, Taken.GONE) for number in (errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETUNREACH)),
         (errno.EINVAL, Taken.SHUT_DOWN),
-        *((number, Taken.NOBODY) for number in (errno.EAGAIN, errno.EBADF)),
+        *((number, Taken.NO_CLIENT) for number in (errno.EAGAIN, errno.EBADF)),
     ],
 )
 def test_each_refusal_of_the_kernel_has_its_meaning(number: int, outcome: Taken) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, MutableMapping
+from pathlib import Path
 from wsgiref.validate import validator
 
 import pytest
@@ -177,3 +178,23 @@ def test_on_another_server_wsgi_errors_is_standard_error(capsys: pytest.CaptureF
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "http_version": "1.1"}
     run(WSGIMiddleware(app)(scope, receive, send))  # type: ignore[arg-type]  # a scope
     assert capsys.readouterr().err == "to whom it concerns\n"
+
+
+def test_threads_of_a_loop_that_has_ended_end_too() -> None:
+    threads: list[int] = []
+
+    def note(_environ: Environ, start_response: Start) -> list[bytes]:
+        threads.append(threading.get_native_id())
+        start_response("204 No Content", [])
+        return []
+
+    app = mounted(note)
+
+    async def scenario() -> None:
+        async with serving(app) as served:  # type: ignore[type-var]  # as above
+            assert (await (await served.connect()).get(request(path="/site/"))).status == 204
+            await until(lambda: all(not Path(f"/proc/self/task/{thread}").exists() for thread in threads[:-1]))
+
+    run(scenario())
+    run(scenario())
+    assert len(threads) == 2
