@@ -40,7 +40,10 @@ Graph = Mapping[str, frozenset[str]]
 DAEMON_FLOORS: Final = (
     ("__main__", ""),
     ("cli.program",),
-    ("cli.ctl", "cli.check", "cli.versions", "init"),
+    ("cli.ctl", "cli.check", "cli.versions", "cli.migrate", "init"),
+    ("compat.migrate",),
+    ("compat.gunicorn", "compat.uvicorn", "compat.hypercorn", "compat.granian"),
+    ("compat.shared", "compat.reference"),
     ("cli.boot_check",),
     ("launch",),
     ("daemon",),
@@ -55,7 +58,7 @@ DAEMON_FLOORS: Final = (
     ("settings",),
     ("faults",),
     ("clock",),
-    ("vocabulary",),
+    ("vocabulary", "compat.options"),
     ("log", "errors", "keywords", "_version"),
 )
 """The rooms of supervisor_d, and its modules outside of one, from the top; "" is the package's own __init__.
