@@ -33,12 +33,12 @@ def run(
     # Imported when called: a program that only imports this package, as a worker does, must not pay for the rest.
     from server_core.runtime.early_signals import handlers_kept
     from server_core.standalone.arguments import settings_from
-    from server_core.standalone.bind import Place
+    from server_core.standalone.bind import BindAddress
     from server_core.standalone.runner import run as serve
 
     named = settings_from({**settings, "app": app if isinstance(app, str) else None})
     with handlers_kept():
-        serve(None if isinstance(app, str) else app, named, Place(host, port, uds, fd))
+        serve(None if isinstance(app, str) else app, named, BindAddress(host, port, uds, fd))
 
 
 def serve(

@@ -13,7 +13,7 @@ from server_core.errors import BootError, ServerError
 from server_core.exit_codes import EXIT_OK
 from server_core.runtime.early_signals import finish_streams
 from server_core.standalone.arguments import DEFAULTS, OPTIONS, settings_from
-from server_core.standalone.bind import Place
+from server_core.standalone.bind import BindAddress
 
 PLACE_OPTIONS = (
     click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address or name to listen on."),
@@ -91,7 +91,7 @@ def serve(app: str, host: str, port: int, uds: str | None, fd: int | None, **set
     from server_core.standalone.runner import run  # here: --help has no need of it
 
     try:
-        run(None, settings_from({**settings, "app": app}), Place(host, port, uds, fd))
+        run(None, settings_from({**settings, "app": app}), BindAddress(host, port, uds, fd))
     except KeyboardInterrupt:
         return EXIT_OK
     except ServerError as error:

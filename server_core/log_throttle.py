@@ -9,7 +9,7 @@ QUIET_S: Final = 10.0
 """After so long without it, the next time begins a new episode. Chosen; no evidence: an attack goes on for longer."""
 
 
-class Episode:
+class LogThrottle:
     """Whether the log has been told."""
 
     __slots__ = ("_last_at",)

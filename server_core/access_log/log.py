@@ -7,7 +7,7 @@ from time import monotonic
 
 from server_core.access_log.record import UNREAD, Place, SentHead, Served, Timed, Unread
 from server_core.access_log.sink import Sink
-from server_core.http.message import Head, Refused
+from server_core.http.message import Head, RequestRejected
 
 
 class AccessLog:
@@ -34,7 +34,7 @@ class AccessLog:
             self.flush()
 
     def record_refusal(
-        self, refused: Refused, sent_bytes: int, served: Timed | None, scope: Mapping[str, object]
+        self, refused: RequestRejected, sent_bytes: int, served: Timed | None, scope: Mapping[str, object]
     ) -> None:
         """A request was refused: before it was read, or, if there is something that was begun, before its body was.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from server_core.log_throttle import Episode
+from server_core.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ FIELDS: Final = [
 """A second: the shortest time that Retry-After can say (RFC 9110 section 10.2.3), and requests are short."""
 
 
-class Admission:
+class ConcurrencyLimit:
     """`app` for at most `limit` requests at once; the others are answered 503, and may keep their connections."""
 
     def __init__(self, app: Application, limit: int, log: Log, count: Callable[[str], object]) -> None:
@@ -35,7 +35,7 @@ class Admission:
         self._limit = limit
         self._log = log
         self._running = 0
-        self._busy = Episode()
+        self._busy = LogThrottle()
         self._count = count
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

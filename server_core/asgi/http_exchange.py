@@ -54,7 +54,7 @@ class Flow(Protocol):
         """Write what stands behind the file, and end the response if nothing more is to come."""
 
 
-class Outlet:
+class HttpStream:
     """Where an exchange's response goes, and where its request comes from.
 
     A base class and no Protocol, because a compiled exchange then calls it without a look-up (contrib/docs/DESIGN.md).
@@ -70,7 +70,7 @@ class Outlet:
         """Frame and write a part of the body, after the head if that is still held."""
         raise NotImplementedError
 
-    def hint(self, exchange: Exchange, links: object) -> None:
+    def send_early_hints(self, exchange: Exchange, links: object) -> None:
         """Send links ahead of the response, if that has not gone out and the client would understand."""
         raise NotImplementedError
 
@@ -78,11 +78,11 @@ class Outlet:
         """The response is under way, and its client has gone or closed its half."""
         raise NotImplementedError
 
-    def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
+    def send_trailers(self, exchange: Exchange, fields: object, more: bool) -> None:
         """Write trailer fields behind the body, for a client that asked for them."""
         raise NotImplementedError
 
-    def pour(self, exchange: Exchange, part: FilePart, more: bool) -> Flow:
+    def send_file(self, exchange: Exchange, part: FilePart, more: bool) -> Flow:
         """Begin to send a file in place of a part of the body; what stands before it is written."""
         raise NotImplementedError
 
@@ -94,11 +94,11 @@ class Outlet:
         """A future of the loop."""
         raise NotImplementedError
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_requested(self, exchange: Exchange) -> None:
         """The application waits for the body."""
         raise NotImplementedError
 
-    def taken(self) -> None:
+    def body_consumed(self) -> None:
         """The application has taken what there was of the body."""
         raise NotImplementedError
 
@@ -114,13 +114,13 @@ class Outlet:
 class Exchange(Call):
     """One request, from its head to the return of the application."""
 
-    __slots__ = ("_outlet", "answered", "hung_up", "over", "told")
+    __slots__ = ("_stream", "answered", "hung_up", "over", "told")
 
     phase: Phase
 
-    def __init__(self, outlet: Outlet, scope: dict[str, object], head: Head, now: float) -> None:
+    def __init__(self, stream: HttpStream, scope: dict[str, object], head: Head, now: float) -> None:
         self._begin(scope, head.line, head.rules.length == 0, now, AWAITING_START)
-        self._outlet = outlet
+        self._stream = stream
         self.answered = False
         """The end of the request's body was handed to the application."""
         self.hung_up = False
@@ -142,9 +142,9 @@ class Exchange(Call):
             if self.phase is not COMPLETE and not self.gone and not self.hung_up:
                 raise ResponseError("the application returned before its response was complete")
         except BaseException as error:  # noqa: BLE001 - SystemExit in one request must not end the others'
-            self._outlet.failed(self, error)
+            self._stream.failed(self, error)
         self.task = None
-        self._outlet.finished(self)
+        self._stream.finished(self)
 
     def leave(self) -> None:
         """The client is gone."""
@@ -152,7 +152,7 @@ class Exchange(Call):
         if self._waiters:
             self.wake()
         if not was_gone and self.is_under_way:
-            self._outlet.left(self)
+            self._stream.left(self)
 
     def hang_up(self) -> None:
         """The client has closed its half of the connection."""
@@ -160,7 +160,7 @@ class Exchange(Call):
         if self._waiters:
             self.wake()
         if self.is_under_way:
-            self._outlet.left(self)
+            self._stream.left(self)
 
     async def receive(self) -> Message:
         """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
@@ -169,14 +169,14 @@ class Exchange(Call):
                 body, self.body = self.body, b""
                 self.answered = self.received
                 if body:
-                    self._outlet.taken()
+                    self._stream.body_consumed()
                 return {"type": "http.request", "body": body, "more_body": not self.received}
             if self.gone or self.hung_up or self.phase is COMPLETE:
                 self.told = True
                 return {"type": "http.disconnect"}
             if not self.received:
-                self._outlet.wanted(self)
-            await self.wait(self._outlet.future())
+                self._stream.body_requested(self)
+            await self.wait(self._stream.future())
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more, and at the loop's next turn if the client has gone."""
@@ -196,7 +196,7 @@ class Exchange(Call):
             except KeyError:
                 raise required(message, "status") from None
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - half a get()'s time, compiled
-            self._outlet.start(status, headers)  # type: ignore[arg-type]  # checked there
+            self._stream.start(status, headers)  # type: ignore[arg-type]  # checked there
             self.status = status  # type: ignore[assignment]  # an int, or start() had raised
             trailers = "trailers" in message and message["trailers"]
             self.phase = phase[START][0 if trailers else 1]
@@ -210,12 +210,12 @@ class Exchange(Call):
         self.sent_bytes += len(data)
         following, last = phase[BODY]
         if more:
-            self._outlet.respond(self, data, True)
+            self._stream.respond(self, data, True)
             self.phase = following
-            if not self.gone and self._outlet.is_full():  # here: a coroutine for each part costs more than the part
+            if not self.gone and self._stream.is_full():  # here: a coroutine for each part costs more than the part
                 await self._room()
             return
-        self._outlet.respond(self, data, last is not COMPLETE)
+        self._stream.respond(self, data, last is not COMPLETE)
         self.phase = last
         if self._waiters:
             self.wake()
@@ -229,7 +229,7 @@ class Exchange(Call):
         if kind == START:
             self.phase = following if message.get("trailers") else last
             self.over = False
-            self._outlet.left(self)
+            self._stream.left(self)
         elif message.get("more_trailers" if kind == TRAILERS else "more_body"):
             if self.over:
                 raise ClientDisconnected("the client has closed the connection")
@@ -244,10 +244,10 @@ class Exchange(Call):
         """Send a message of an extension."""
         following, last = self.phase[kind]  # type: ignore[index]  # send() has looked
         if kind == HINT:
-            self._outlet.hint(self, message.get("links", ()))
+            self._stream.send_early_hints(self, message.get("links", ()))
         elif kind == TRAILERS:
             more = bool(message.get("more_trailers", False))
-            self._outlet.trail(self, message.get("headers", ()), more)
+            self._stream.send_trailers(self, message.get("headers", ()), more)
             self.phase = following if more else last
         else:
             if kind == PATH and "path" not in message:
@@ -259,7 +259,7 @@ class Exchange(Call):
             finally:
                 part.close()
         if self.phase is not COMPLETE:
-            if not self.gone and self._outlet.is_full():
+            if not self.gone and self._stream.is_full():
                 await self._room()
         elif self._waiters:
             self.wake()
@@ -270,14 +270,14 @@ class Exchange(Call):
         if part.left <= SMALL_FILE_BYTES:
             data = part.read(part.left) if part.left else b""
             self.sent_bytes += len(data)
-            self._outlet.respond(self, data, more)
+            self._stream.respond(self, data, more)
             self.phase = following
             return
-        pour = self._outlet.pour(self, part, more)
+        pour = self._stream.send_file(self, part, more)
         self.phase = POURING
         try:
             while not self.gone and pour.flow():
-                await self.wait(self._outlet.future())
+                await self.wait(self._stream.future())
         finally:
             pour.close()
             self.sent_bytes += part.moved_bytes
@@ -287,9 +287,9 @@ class Exchange(Call):
 
     async def _room(self) -> None:
         """Return when the client has taken enough of what was written: the outlet has just said that it is full."""
-        await self.wait(self._outlet.future())
-        while not self.gone and self._outlet.is_full():
-            await self.wait(self._outlet.future())
+        await self.wait(self._stream.future())
+        while not self.gone and self._stream.is_full():
+            await self.wait(self._stream.future())
 
 
 def _as_bytes(data: object) -> bytes:

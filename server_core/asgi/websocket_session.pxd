@@ -3,16 +3,16 @@ from server_core.asgi.call cimport Call
 cdef class Link:
     cpdef transmit(self, data)
     cpdef close(self, code, reason)
-    cpdef taken(self)
+    cpdef body_consumed(self)
     cpdef part(self)
     cpdef bint is_full(self)
     cpdef future(self)
-    cpdef finished(self, Session session)
-    cpdef failed(self, Session session, error)
+    cpdef finished(self, WebSocketExchange session)
+    cpdef failed(self, WebSocketExchange session, error)
 
-cdef class Session(Call):
+cdef class WebSocketExchange(Call):
     cdef object _acceptor
-    cdef Link _channel
+    cdef Link _connection
     cdef int _code
     cdef object _door
     cdef bint _ending

@@ -47,10 +47,10 @@ class Wire(Protocol):
     def future(self) -> asyncio.Future[None]:
         """A future of the loop."""
 
-    def finished(self, session: Session, /) -> None:
+    def finished(self, session: WebSocketExchange, /) -> None:
         """The application has returned."""
 
-    def failed(self, session: Session, error: BaseException, /) -> None:
+    def failed(self, session: WebSocketExchange, error: BaseException, /) -> None:
         """The application raised. Called before finished()."""
 
 
@@ -60,7 +60,7 @@ class Door(Wire, Protocol):
     def start(self, status: object, headers: Iterable[object]) -> None:
         """Check and hold a denial's head."""
 
-    def respond(self, session: Session, data: bytes, more: bool, /) -> None:
+    def respond(self, session: WebSocketExchange, data: bytes, more: bool, /) -> None:
         """Write a part of its body."""
 
 
@@ -80,7 +80,7 @@ class Link:
         """Send the close frame, and see the closing handshake through."""
         raise NotImplementedError
 
-    def taken(self) -> None:
+    def body_consumed(self) -> None:
         """The application has taken messages, and there is room again."""
         raise NotImplementedError
 
@@ -96,11 +96,11 @@ class Link:
         """A future of the loop."""
         raise NotImplementedError
 
-    def finished(self, session: Session, /) -> None:
+    def finished(self, session: WebSocketExchange, /) -> None:
         """The application has returned."""
         raise NotImplementedError
 
-    def failed(self, session: Session, error: BaseException, /) -> None:
+    def failed(self, session: WebSocketExchange, error: BaseException, /) -> None:
         """The application raised. Called before finished()."""
         raise NotImplementedError
 
@@ -108,15 +108,15 @@ class Link:
 class Acceptor(Protocol):
     """The handshake under way."""
 
-    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Link:
+    def accept(self, session: WebSocketExchange, subprotocol: object, headers: Iterable[object]) -> Link:
         """Accept it. ResponseError if it may not be accepted so, ClientDisconnected if nobody is there."""
 
 
-class Session(Call):
+class WebSocketExchange(Call):
     """One WebSocket."""
 
     __slots__ = (
-        *("_acceptor", "_channel", "_code", "_door", "_ending", "_inbox", "_reason", "_told"),
+        *("_acceptor", "_connection", "_code", "_door", "_ending", "_inbox", "_reason", "_told"),
         *("owes", "queued"),
     )
 
@@ -124,7 +124,7 @@ class Session(Call):
         self._begin(scope, line, True, now, CONNECTING)
         self._door = door
         self._acceptor = acceptor
-        self._channel: Link | None = None
+        self._connection: Link | None = None
         self._inbox: deque[bytes | str] = deque()
         self._told = False
         self._code, self._reason = ABNORMAL, ""
@@ -146,17 +146,17 @@ class Session(Call):
         if self.phase is CONNECTING:
             self.phase = AWAITING_START  # nothing has gone out, so that the connection answers as for any request
         if error is not None:
-            (self._channel or self._door).failed(self, error)
+            (self._connection or self._door).failed(self, error)
         if self.phase is OPEN and not self.gone:
             # Nobody has closed. Returning is not an error, so that the peer is told what a close() would have told it.
             self._close(NORMAL if error is None else INTERNAL_ERROR, "")
         self.task = None
-        (self._channel or self._door).finished(self)
+        (self._connection or self._door).finished(self)
 
     @property
     def close_code(self) -> int | None:
         """How it was closed, as the application is told; None before it is accepted."""
-        return self._code if self._channel is not None else None
+        return self._code if self._connection is not None else None
 
     # What the connection tells
 
@@ -194,16 +194,16 @@ class Session(Call):
                 data = self._inbox.popleft()
                 self.queued -= len(data) + MESSAGE_COST
                 self.owes = True
-                self._channel.taken()  # type: ignore[union-attr]  # there is no inbox before there is a channel
+                self._connection.body_consumed()  # type: ignore[union-attr]  # there is no inbox before there is a channel
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data}
                 return {"type": "websocket.receive", "bytes": data}
             if self._ending and not self.gone:
-                self._channel.part()  # type: ignore[union-attr]  # as above: what is answered is answered now
-            if self.gone or (self.phase is COMPLETE and self._channel is None):
+                self._connection.part()  # type: ignore[union-attr]  # as above: what is answered is answered now
+            if self.gone or (self.phase is COMPLETE and self._connection is None):
                 return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
             self.owes = False
-            await self.wait((self._channel or self._door).future())
+            await self.wait((self._connection or self._door).future())
 
     async def send(self, message: Message) -> None:
         """ASGI send(). Returns when there is room for more."""
@@ -217,22 +217,22 @@ class Session(Call):
             raise ClientDisconnected("the WebSocket is closed")
         if kind == SEND:
             self.owes = False
-            channel = self._channel
+            channel = self._connection
             channel.transmit(content(message))  # type: ignore[union-attr]  # the phase says that there is one
             if channel.is_full():  # type: ignore[union-attr]  # as above
                 await self._room(channel)  # type: ignore[arg-type]  # as above
         elif kind == CLOSE:
             # Before it is accepted the answer is a 403, which has no place for a code: none can be wrong
-            self._close(*(code_and_reason(message) if self._channel is not None else (NORMAL, "")))
+            self._close(*(code_and_reason(message) if self._connection is not None else (NORMAL, "")))
         elif kind == ACCEPT:
             headers = message.get("headers") or ()
-            self._channel = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
+            self._connection = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
             self.phase = OPEN
         else:
             await self._deny(message)
 
     def _close(self, code: int, reason: str) -> None:
-        channel = self._channel
+        channel = self._connection
         if channel is not None:
             self.phase = COMPLETE
             self._inbox.clear()

@@ -1,4 +1,4 @@
-cdef class Traffic:
+cdef class ServerContext:
     cdef public object access_log
     cdef public bint announcing
     cdef public object app

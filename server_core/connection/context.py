@@ -17,7 +17,7 @@ from server_core.connection.interface import ManagedConnection
 from server_core.connection.registry import ConnectionRegistry
 from server_core.contract.figures import LATENCY_BOUNDS_S
 from server_core.log import Log
-from server_core.proxy.forwarding import Origin
+from server_core.proxy.forwarding import ForwardedHeaders
 from server_core.runtime.server_loop import ServerLoop
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.termination import Tls
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FASTEST_S: Final = LATENCY_BOUNDS_S[0]
 
 
-class Traffic:
+class ServerContext:
     """One object for all connections of a server."""
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Traffic:
     failures: FailureLog
     log: Log
     new_context: Callable[[], Context]
-    origin: Origin
+    origin: ForwardedHeaders
     reach_max_requests: Callable[[], None]
     """To be called with the request that makes max_requests."""
     settings: ServerSettings

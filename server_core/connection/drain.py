@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from server_core.connection.context import Traffic
+from server_core.connection.context import ServerContext
 from server_core.connection.interface import ManagedConnection
 
 SPREAD_MAX_S: Final = 5.0
@@ -40,7 +40,7 @@ answered with Connection: close. sse-starlette looks twice a second whether its 
 class Partings:
     """The moments of one server's connections, from the beginning of its drain."""
 
-    def __init__(self, server: Traffic) -> None:
+    def __init__(self, server: ServerContext) -> None:
         self._server = server
         self._until = 0.0
 

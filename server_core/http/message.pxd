@@ -8,7 +8,7 @@ cdef class RequestLine:
     cdef readonly str target
     cdef readonly str version
 
-cdef class Rules:
+cdef class Framing:
     cdef readonly bint expects
     cdef readonly bint keep_alive
     cdef readonly long long length
@@ -21,7 +21,7 @@ cdef class Head:
     cdef public tuple lasting
     cdef public RequestLine line
     cdef public str request_id
-    cdef public Rules rules
+    cdef public Framing rules
 
     cpdef renew(self, list fields, tuple lasting)
     cpdef dict by_name(self)

@@ -15,7 +15,7 @@ CHUNKED: Final = -1
 Fields = list[tuple[bytes, bytes]]
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """The bytes are not a request that may be served: the client's fault, answered with `status` and one line.
 
     `fields` are what the answer's head holds besides, such as the versions that would be served.
@@ -31,9 +31,9 @@ class Refused(Exception):
         self.fields = fields
 
 
-def body_too_large() -> Refused:
+def body_too_large() -> RequestRejected:
     """The refusal of a body beyond limit-body, however its length became known."""
-    return Refused(413, "request body too large")
+    return RequestRejected(413, "request body too large")
 
 
 class RequestLine:
@@ -67,7 +67,7 @@ class RequestLine:
         """Whether a response to it needs no second thought."""
 
 
-class Rules:
+class Framing:
     """What the fields that mean something to the server come to. Shared, and never changed."""
 
     __slots__ = ("expects", "keep_alive", "length", "upgrade")
@@ -93,7 +93,7 @@ class Head:
     line: RequestLine
     fields: Fields
     """Handed out to the application, which may do with it what it likes."""
-    rules: Rules
+    rules: Framing
     forwarded: Fields
     """What proxies may have added, in the order of the fields; whether it is believed is not decided here."""
     request_id: str
@@ -137,7 +137,7 @@ class HeaderParser(Protocol):
         """Whether parse() takes this method; a reader shows it POST in place of others."""
 
     def parse(self, head: bytes) -> Fields:
-        """All fields, names lower-cased and values stripped; Refused(400) if it is not well-formed."""
+        """All fields, names lower-cased and values stripped; RequestRejected(400) if it is not well-formed."""
 
     def sort(self, head: bytes) -> tuple[Fields, Fields, Fields, int]:
         """All fields, the special and the forwarded ones, and how many were left out, of a well-formed head; refused or
@@ -147,7 +147,7 @@ class HeaderParser(Protocol):
         """Forget the request whose head was parsed: its body is somebody else's business."""
 
 
-class Sink(Protocol):
+class RequestEvents(Protocol):
     """What a reader calls."""
 
     def begin(self, head: Head) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from server_core.http.grammar import FIELD_LINE, QUOTED, TOKEN
-from server_core.http.message import Refused, body_too_large
+from server_core.http.message import RequestRejected, body_too_large
 
 _EXTENSION: Final = rb';[\t ]*%b[\t ]*(?:=[\t ]*(?:%b|"%b")[\t ]*)?' % (TOKEN, TOKEN, QUOTED)
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]+)(|[\t ]*(?:%b)+(?<![\t ]))" % _EXTENSION)
@@ -44,7 +44,7 @@ class ChunkedBody:
         """After the last chunk: the bytes that follow the body."""
 
     def feed(self, data: bytes) -> bytes:
-        """The body's bytes in `data`; when the body ends in it, `rest` is set. Refused if it breaks a rule.
+        """The body's bytes in `data`; when the body ends in it, `rest` is set. RequestRejected if it breaks a rule.
 
         A chunk that would pass the limit is refused by its size, before it comes.
         """
@@ -79,13 +79,13 @@ class ChunkedBody:
         if end < 0:
             last = min(len(data), stop) - 1
             if data.find(b"\n", at, stop) >= 0 or 0 <= data.find(b"\r", at, stop) < last:
-                raise Refused(400, "malformed line ends")
+                raise RequestRejected(400, "malformed line ends")
             if self._state == _IN_END and data[at : at + 1] not in (b"", b"\r"):
-                raise Refused(400, "malformed chunk")
+                raise RequestRejected(400, "malformed chunk")
             if len(data) >= stop:
                 if self._state == _IN_TRAILER:
-                    raise Refused(431, "trailer fields too large")
-                raise Refused(400, "chunk line too long")
+                    raise RequestRejected(431, "trailer fields too large")
+                raise RequestRejected(400, "chunk line too long")
         return end
 
     def _take(self, line: bytes) -> bool:
@@ -93,26 +93,26 @@ class ChunkedBody:
         if self._state == _IN_SIZE:
             size = _SIZE.fullmatch(line)
             if size is None:
-                raise Refused(400, "malformed chunk size")
+                raise RequestRejected(400, "malformed chunk size")
             if len(size[1]) > SIZE_DIGITS:
-                raise Refused(413, "chunk size beyond every body")
+                raise RequestRejected(413, "chunk size beyond every body")
             self._extension_limit -= len(size[2])
             if self._extension_limit < 0:
-                raise Refused(400, "chunk extensions too large")
+                raise RequestRejected(400, "chunk extensions too large")
             self._remaining = int(size[1], 16)
             if self.taken + self._remaining > self._limit:
                 raise body_too_large()
             self._state = _IN_DATA if self._remaining else _IN_TRAILER
         elif self._state == _IN_END:
             if line:
-                raise Refused(400, "malformed chunk")
+                raise RequestRejected(400, "malformed chunk")
             self._state = _IN_SIZE
         elif not line:
             return True
         elif FIELD_LINE.fullmatch(line) is None:
-            raise Refused(400, "malformed trailer field")
+            raise RequestRejected(400, "malformed trailer field")
         else:
             self._trailer_limit -= len(line) + 2
             if self._trailer_limit < 0:
-                raise Refused(431, "trailer fields too large")
+                raise RequestRejected(431, "trailer fields too large")
         return False

@@ -12,17 +12,17 @@ import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from server_core.asgi.call import Call
-from server_core.asgi.http_exchange import Exchange, Outlet
+from server_core.asgi.http_exchange import Exchange, HttpStream
 from server_core.asgi.response_states import AWAITING_START, COMPLETE
 from server_core.asgi.scope import base_of, build
 from server_core.connection.context import FASTEST_S
 from server_core.connection.write_progress import Progress
-from server_core.http.message import Head, Refused
+from server_core.http.message import Head, RequestRejected
 from server_core.http1.disconnect_grace import watch
 from server_core.http1.error_response import fail, record_cut, refuse
 from server_core.http1.eviction_rank import rank
-from server_core.http1.extras import hint, trail
-from server_core.http1.file_transfer import Pour
+from server_core.http1.extras import send_early_hints, send_trailers
+from server_core.http1.file_transfer import FileTransfer
 from server_core.http1.keep_alive import hear_end, is_last_word, may_keep
 from server_core.http1.pipelining import HIGH_WATER, hold_back, is_enough, read_next
 from server_core.http1.push_stream import push_end
@@ -31,17 +31,17 @@ from server_core.http1.timeouts import check
 from server_core.http1.writer import CONTINUE
 from server_core.runtime.server_loop import NewTask
 from server_core.transport import syscalls
-from server_core.transport.closing import LOST, OPEN, SHUT, Ending
-from server_core.transport.read_control import Tap
+from server_core.transport.closing import LOST, OPEN, SHUT, LingeringClose
+from server_core.transport.read_control import ReadControl
 from server_core.transport.socket_info import TO_READ, address, queued_bytes
-from server_core.transport.write_coalescer import NEXT_ANSWER, ONE_TURN, Gathering
+from server_core.transport.write_coalescer import NEXT_ANSWER, ONE_TURN, WriteCoalescer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from server_core.asgi.file_range import FilePart
-    from server_core.asgi.websocket_session import Session
-    from server_core.connection.context import Traffic
+    from server_core.asgi.websocket_session import WebSocketExchange
+    from server_core.connection.context import ServerContext
     from server_core.http1.shared import Http1Shared
     from server_core.proxy.request_id import Build, RequestIds
     from server_core.transport.base import Transport
@@ -51,18 +51,18 @@ STREAK_LIMIT: Final = 32
 to write, and a turn for each 32 costs 0.3 us a part (measured, 2 cores, CPython 3.11, a transport to nowhere)."""
 
 
-class Connection(Outlet):
+class Http1Connection(HttpStream):
     """What one client's transport serves (transport.Newcomer)."""
 
     __slots__ = (
-        *("_base", "_gathering", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at", "writer"),
+        *("_base", "_coalescer", "_loop", "_own", "_streak", "_tls", "_trusted", "body_wanted_at", "writer"),
         *("build", "continued", "discarded", "ending", "exchange", "fresh", "full", "half_closed", "head", "mode"),
-        *("peer", "progress", "reader", "request_ids", "server", "shared", "since", "tap", "transport", "waiting"),
+        *("peer", "progress", "reader", "request_ids", "server", "shared", "reading", "since", "transport", "waiting"),
     )
 
     transport: Transport
 
-    def __init__(self, server: Traffic, shared: Http1Shared, peer: object, own: object = None) -> None:
+    def __init__(self, server: ServerContext, shared: Http1Shared, peer: object, own: object = None) -> None:
         self.server, self.shared = server, shared
         self.peer = peer
         self._own = own  # the address that the client connected to, where that is not the socket's
@@ -74,10 +74,10 @@ class Connection(Outlet):
         self.request_ids: RequestIds | None = None
         self._loop = server.loop
         self.head: Head | None = None
-        self.exchange: Exchange | Session | None = None
+        self.exchange: Exchange | WebSocketExchange | None = None
         self.fresh = self.continued = self.full = self.half_closed = False
         self.discarded = self._streak = self.waiting = 0
-        self._gathering: Gathering | None = None
+        self._coalescer: WriteCoalescer | None = None
         self.progress = Progress(server.now)
         self.since, self.body_wanted_at = server.loop.time(), 0.0
 
@@ -92,8 +92,8 @@ class Connection(Outlet):
         tls = server.tls
         connected = transport.get_extra_info("ssl_object") if tls is not None else None
         self._tls = tls.describe(connected) if tls is not None and connected is not None else None
-        self.tap = Tap(self.transport)
-        self.ending = Ending(self.transport, server, self._tls is not None)
+        self.reading = ReadControl(self.transport)
+        self.ending = LingeringClose(self.transport, server, self._tls is not None)
         own = address(self._own or transport.get_extra_info("sockname"))
         self._base = base_of(address(self.peer), own, is_secure=self._tls is not None)
         server.connections[self] = None
@@ -104,7 +104,7 @@ class Connection(Outlet):
         reader = self.reader
         try:
             reader.feed(data)
-        except Refused as refused:
+        except RequestRejected as refused:
             refuse(self, refused)
             return
         if self.fresh:
@@ -178,7 +178,7 @@ class Connection(Outlet):
         if exchange.is_waiting:
             exchange.wake()
         if len(exchange.body) > HIGH_WATER:
-            self.tap.shut()
+            self.reading.pause()
 
     def end(self) -> None:
         exchange = self.exchange
@@ -217,8 +217,8 @@ class Connection(Outlet):
         else:
             out = writer.body(data, more)
         if writer.close and not more and self._tls is not None:
-            self.transport.hold()  # type: ignore[attr-defined]  # a TlsStream, which complete() will close
-        if more or self.reader.held or self._gathering is not None:
+            self.transport.hold()  # type: ignore[attr-defined]  # a TlsTransport, which complete() will close
+        if more or self.reader.held or self._coalescer is not None:
             self._gather(out, ONE_TURN if more else NEXT_ANSWER)
         elif type(out) is tuple:
             self.progress.written_bytes += len(out[0]) + len(out[1])
@@ -227,30 +227,30 @@ class Connection(Outlet):
             self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
-            if self._gathering is not None and not self.reader.held:
-                self._gathering.flush()
-                self._gathering = None
+            if self._coalescer is not None and not self.reader.held:
+                self._coalescer.flush()
+                self._coalescer = None
             self.complete(call)
 
     def _gather(self, out: bytes | tuple[bytes, bytes], turns: int) -> None:
         """Write a part of what goes on, together with what else comes before the loop has turned so often."""
-        if self._gathering is None:
-            self._gathering = Gathering(self._loop, self._write)
+        if self._coalescer is None:
+            self._coalescer = WriteCoalescer(self._loop, self._write)
         for part in out if type(out) is tuple else (out,):
             if part:
-                self._gathering.add(part, turns)  # type: ignore[arg-type]  # bytes, as above
+                self._coalescer.add(part, turns)  # type: ignore[arg-type]  # bytes, as above
 
-    def hint(self, exchange: Exchange, links: object) -> None:
-        hint(self, exchange, links)
+    def send_early_hints(self, exchange: Exchange, links: object) -> None:
+        send_early_hints(self, exchange, links)
 
     def left(self, exchange: Exchange) -> None:
         watch(self, exchange)
 
-    def trail(self, exchange: Exchange, fields: object, more: bool) -> None:
-        trail(self, exchange, fields, more)
+    def send_trailers(self, exchange: Exchange, fields: object, more: bool) -> None:
+        send_trailers(self, exchange, fields, more)
 
-    def pour(self, exchange: Exchange, part: FilePart, more: bool) -> Pour:
-        return Pour(self, exchange, part, more)
+    def send_file(self, exchange: Exchange, part: FilePart, more: bool) -> FileTransfer:
+        return FileTransfer(self, exchange, part, more)
 
     def is_full(self) -> bool:
         # Nor may an application that never waits for anything else keep the loop to itself: while the client reads as
@@ -270,7 +270,7 @@ class Connection(Outlet):
     def future(self) -> asyncio.Future[None]:
         return self.server.loop.create_future()
 
-    def wanted(self, exchange: Exchange) -> None:
+    def body_requested(self, exchange: Exchange) -> None:
         self.body_wanted_at = self.server.now
         if (
             cast(Head, self.head).rules.expects
@@ -280,9 +280,9 @@ class Connection(Outlet):
             self.continued = True
             self.write(CONTINUE)
 
-    def taken(self) -> None:
-        if self.tap.is_shut and not is_enough(self):
-            self.tap.open()
+    def body_consumed(self) -> None:
+        if self.reading.is_paused and not is_enough(self):
+            self.reading.resume()
 
     def finished(self, call: Call) -> None:
         if self.exchange is call:
@@ -317,14 +317,14 @@ class Connection(Outlet):
             return
         self.since = server.now
         if call.received:
-            if self.reader.held or self.half_closed or self.tap.is_shut:
+            if self.reader.held or self.half_closed or self.reading.is_paused:
                 read_next(self)
             else:
                 self.reader.next()
         else:
             self.discarded = 0
             self.body_wanted_at = server.now
-            self.tap.open()
+            self.reading.resume()
         if server.draining:
             server.close_later(self)
 
@@ -332,7 +332,7 @@ class Connection(Outlet):
         if self.mode == OPEN:
             self.flush()
             self.mode = SHUT
-            self.tap.open()
+            self.reading.resume()
             self.ending.shut(self.half_closed)
 
     def close(self) -> None:
@@ -391,8 +391,8 @@ class Connection(Outlet):
         self._write(out)
 
     def flush(self) -> None:
-        if self._gathering is not None:
-            self._gathering.flush()
+        if self._coalescer is not None:
+            self._coalescer.flush()
 
     def _write(self, out: bytes) -> None:
         self.progress.written_bytes += len(out)

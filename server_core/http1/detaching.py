@@ -32,7 +32,7 @@ def detach(connection: HttpConnection, head: bytes) -> Detached:
     connection.ending.lose()
     connection.exchange = None
     connection.write(head)
-    connection.tap.open()
+    connection.reading.resume()
     detached = Detached(connection.transport, connection.reader.held, connection.full)
     connection.reader.close()
     return detached

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from server_core.asgi.errors import is_disconnect
 from server_core.asgi.response_states import COMPLETE
-from server_core.http.message import Head, Refused
+from server_core.http.message import Head, RequestRejected
 from server_core.http1.writer import FAILURE, NO_LINE, PLAIN_TEXT
 from server_core.transport.closing import SHUT
 from server_core.transport.socket_info import address
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from server_core.http1.interface import HttpConnection
 
 
-def refuse(connection: HttpConnection, refused: Refused) -> None:
+def refuse(connection: HttpConnection, refused: RequestRejected) -> None:
     """Answer a request that may not be served with one plain line, and end."""
     server, writer, exchange = connection.server, connection.writer, connection.exchange
     facts = _name(connection, refused)
@@ -52,7 +52,7 @@ def refuse(connection: HttpConnection, refused: Refused) -> None:
     connection.shut()
 
 
-def _name(connection: HttpConnection, refused: Refused) -> dict[str, str]:
+def _name(connection: HttpConnection, refused: RequestRejected) -> dict[str, str]:
     """The id of the request that is refused, as a fact; none where requests have none."""
     origin, head = connection.server.origin, refused.head
     if origin.request_ids is None:
@@ -82,7 +82,7 @@ def expire(connection: HttpConnection, exchange: Call) -> None:
     if has_begun(connection, exchange):
         cut(connection, by_reset=True)
     else:
-        refuse(connection, Refused(504, "request timed out"))
+        refuse(connection, RequestRejected(504, "request timed out"))
     if task is not None:
         task.cancel()
 

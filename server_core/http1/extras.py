@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from server_core.http1.interface import HttpConnection
 
 
-def hint(connection: HttpConnection, exchange: Exchange, links: object) -> None:
+def send_early_hints(connection: HttpConnection, exchange: Exchange, links: object) -> None:
     """Send a 103, unless the head has gone out. RFC 9110 15.2: a server "MUST NOT send a 1xx" to HTTP/1.0."""
     out = early_hints(links)
     if (exchange.phase is AWAITING_START or connection.writer.is_held) and exchange.line.version == "1.1" and out:
         connection.write(out)
 
 
-def trail(connection: HttpConnection, exchange: Exchange, fields: object, more: bool) -> None:
+def send_trailers(connection: HttpConnection, exchange: Exchange, fields: object, more: bool) -> None:
     """Write trailer fields, and without `more` the end of the response for clients that ask."""
     lines = trailer_lines(fields)
     out = connection.writer.trailers(lines) if takes_trailers(cast("Fields", exchange.scope["headers"])) else b""

@@ -17,7 +17,7 @@ from server_core.http1.keep_alive import keeps
 if TYPE_CHECKING:
     from server_core.asgi.http_exchange import Exchange
     from server_core.http1.interface import HttpConnection
-    from server_core.transport.socket_transport import Stream
+    from server_core.transport.socket_transport import SocketTransport
 
 COPY_BYTES: Final = 65536
 """What is read at once where it is copied: the transport's high-water mark."""
@@ -28,7 +28,7 @@ _NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, e
 _GONE: Final = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNABORTED))
 
 
-class Pour:
+class FileTransfer:
     """One file on its way into one response. What stands before it has been written when this has been made."""
 
     __slots__ = ("_behind", "_connection", "_exchange", "_more", "_part", "_stream")
@@ -47,7 +47,7 @@ class Pour:
         self._part = part
         self._more = more
         self._behind = behind
-        self._stream = None if connection.ending.is_tls else cast("Stream", connection.transport)
+        self._stream = None if connection.ending.is_tls else cast("SocketTransport", connection.transport)
         """Who has the kernel send it; None where it must be read and written."""
         connection.progress.written_bytes += size
         connection.progress.unpoured_bytes = size
@@ -64,10 +64,10 @@ class Pour:
             return True  # the loop's next round tells that the connection is lost
         return self._copy() if self._stream is None else self._send(self._stream)
 
-    def _send(self, stream: Stream) -> bool:
+    def _send(self, stream: SocketTransport) -> bool:
         part = self._part
         try:
-            sent = stream.pour(part.descriptor, part.offset, part.left)
+            sent = stream.send_file(part.descriptor, part.offset, part.left)
         except BlockingIOError:
             return True
         except OSError as error:

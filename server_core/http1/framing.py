@@ -10,7 +10,7 @@ from typing import Final
 
 from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES, is_host
 from server_core.http.grammar import TOKEN
-from server_core.http.message import CHUNKED, Fields, Refused, RequestLine, Rules
+from server_core.http.message import CHUNKED, Fields, Framing, RequestLine, RequestRejected
 
 _TOKEN: Final = re.compile(TOKEN)
 
@@ -29,13 +29,13 @@ SPECIAL: Final = frozenset(
 )
 """Names of the fields that frame a message or steer its connection."""
 
-Verdicts = dict[tuple[object, ...], Rules]
+Verdicts = dict[tuple[object, ...], Framing]
 VERDICTS: Verdicts = {}
 """What sets of special fields came to, by version and fields; read directly where a call matters."""
 
 
-def judge(line: RequestLine, special: Fields) -> Rules:
-    """What a request's special fields come to; Refused if they break a rule."""
+def judge(line: RequestLine, special: Fields) -> Framing:
+    """What a request's special fields come to; RequestRejected if they break a rule."""
     rules = _judge(line, special)
     if sum(len(value) for _, value in special) <= REMEMBERED_BYTES:
         if len(VERDICTS) >= REMEMBERED:
@@ -44,37 +44,37 @@ def judge(line: RequestLine, special: Fields) -> Rules:
     return rules
 
 
-def _judge(line: RequestLine, special: Fields) -> Rules:
+def _judge(line: RequestLine, special: Fields) -> Framing:
     values: dict[bytes, list[bytes]] = {}
     for name, value in special:
         values.setdefault(name, []).append(value)
     if any(b"_" in name for name in values):  # which is special only where the settings have it refused
-        raise Refused(400, "a field's name holds an underscore")
+        raise RequestRejected(400, "a field's name holds an underscore")
     hosts = values.get(b"host", [])
     if len(hosts) != 1 and (hosts or line.version == "1.1"):
-        raise Refused(400, "exactly one Host is required")
+        raise RequestRejected(400, "exactly one Host is required")
     if hosts and hosts[0] and not is_host(hosts[0]):  # empty says that the target has no host (RFC 9110 section 7.2)
-        raise Refused(400, "malformed Host")
+        raise RequestRejected(400, "malformed Host")
     keep_alive = line.version == "1.1"
     if b"connection" in values:
         options = [option.strip(b" \t") for option in b",".join(values[b"connection"]).lower().split(b",")]
         keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
     expectations = values.get(b"expect", [])
     if any(value.lower() != b"100-continue" for value in expectations):
-        raise Refused(417, "only 100-continue can be expected")
+        raise RequestRejected(417, "only 100-continue can be expected")
     # RFC 9110 10.1.1: in an HTTP/1.0 request the expectation of 100-continue has to be ignored
     expects = bool(expectations) and line.version == "1.1"
     length = _framing(line, values.get(b"content-length", []), values.get(b"transfer-encoding", []))
-    return Rules(length, keep_alive, expects, b", ".join(values.get(b"upgrade", [])))
+    return Framing(length, keep_alive, expects, b", ".join(values.get(b"upgrade", [])))
 
 
 def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> int:
     """How long the body is (RFC 9112 section 6.3), where every doubt is an error."""
     if codings:
         if lengths:
-            raise Refused(400, "Transfer-Encoding and Content-Length exclude each other")
+            raise RequestRejected(400, "Transfer-Encoding and Content-Length exclude each other")
         if line.version == "1.0":
-            raise Refused(400, "Transfer-Encoding is unknown to HTTP/1.0")
+            raise RequestRejected(400, "Transfer-Encoding is unknown to HTTP/1.0")
         if len(codings) != 1 or codings[0].lower() != b"chunked":
             raise _coding(codings)
         return CHUNKED
@@ -82,18 +82,18 @@ def _framing(line: RequestLine, lengths: list[bytes], codings: list[bytes]) -> i
         return 0
     # Identical duplicates are refused too: RFC 9110 8.6 allows either, and only one reading is safe.
     if len(lengths) != 1 or not lengths[0].isdigit():
-        raise Refused(400, "malformed Content-Length")
+        raise RequestRejected(400, "malformed Content-Length")
     if len(lengths[0]) > LENGTH_DIGITS:
-        raise Refused(413, "Content-Length beyond every body")
+        raise RequestRejected(413, "Content-Length beyond every body")
     return int(lengths[0])
 
 
-def _coding(fields: list[bytes]) -> Refused:
+def _coding(fields: list[bytes]) -> RequestRejected:
     """What is wrong with transfer codings that are not chunked, once (RFC 9112 sections 6.1 and 6.3).
 
     Where chunked comes last, and once, a coding before it is one that we do not know; elsewhere the body has no end.
     """
     *others, last = [coding.strip(b" \t").lower() for coding in b",".join(fields).split(b",")]
     if last != b"chunked" or b"chunked" in others or not all(_TOKEN.match(coding) for coding in others):
-        return Refused(400, "the transfer coding chunked must come last, and once")
-    return Refused(501, "only the transfer coding chunked is served")
+        return RequestRejected(400, "the transfer coding chunked must come last, and once")
+    return RequestRejected(501, "only the transfer coding chunked is served")

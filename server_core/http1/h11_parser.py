@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 
 from server_core.http.grammar import FIELD_LINES
-from server_core.http.message import Fields, Refused
+from server_core.http.message import Fields, RequestRejected
 from server_core.http1.field_names import FieldNames, SortedFields
 
 
@@ -35,10 +35,10 @@ class H11Headers:
             parser.receive_data(head)
             event = parser.next_event()
         except h11.RemoteProtocolError as error:
-            raise Refused(400, "malformed header fields") from error
+            raise RequestRejected(400, "malformed header fields") from error
         # h11 joins folded lines and lets control characters through in values
         if not isinstance(event, h11.Request) or FIELD_LINES.fullmatch(head, head.find(b"\r")) is None:
-            raise Refused(400, "malformed header fields")
+            raise RequestRejected(400, "malformed header fields")
         return fields
 
     def sort(self, head: bytes) -> SortedFields:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.http1.writer import H1Writer
 
 TURNS: Final = 3
@@ -51,7 +51,7 @@ class HeldHeads:
 
     __slots__ = ("_begun", "_is_armed", "_server", "_waiting", "is_looked_after", "starting")
 
-    def __init__(self, server: Traffic) -> None:
+    def __init__(self, server: ServerContext) -> None:
         self._server = server
         self._begun = 0
         """The requests that had begun when it was expected last."""

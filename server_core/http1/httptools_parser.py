@@ -12,7 +12,7 @@ import httptools
 
 from server_core.http.fields import REMEMBERED
 from server_core.http.grammar import FIELD_LINES
-from server_core.http.message import Fields, Refused
+from server_core.http.message import Fields, RequestRejected
 from server_core.http1.field_names import DROPPED_NAME, SPECIAL_NAME, FieldNames, SortedFields
 
 _METHODS: dict[bytes, bool] = {}
@@ -60,7 +60,7 @@ class HttptoolsHeaders:
                 return self.parse(stripped)
             # llhttp judges the framing fields itself and says nothing of why: the rules find the better status
             self.special = self._names.sort(head).special
-            raise Refused(400, "malformed header fields") from error
+            raise RequestRejected(400, "malformed header fields") from error
         if head.find(b" \r") >= 0 or head.find(b"\t") >= 0:  # `in` makes and drops an exception (CPython 3.11)
             self._strip()
         return fields

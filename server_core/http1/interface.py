@@ -12,33 +12,33 @@ if TYPE_CHECKING:
 
     from server_core.asgi.call import Call
     from server_core.asgi.http_exchange import Exchange
-    from server_core.asgi.websocket_session import Session
-    from server_core.connection.context import Traffic
+    from server_core.asgi.websocket_session import WebSocketExchange
+    from server_core.connection.context import ServerContext
     from server_core.connection.write_progress import Progress
     from server_core.http.message import Head
     from server_core.http1.reader import H1Reader
     from server_core.http1.shared import Http1Shared
     from server_core.http1.writer import H1Writer
     from server_core.transport.base import Transport
-    from server_core.transport.closing import Ending
-    from server_core.transport.read_control import Tap
+    from server_core.transport.closing import LingeringClose
+    from server_core.transport.read_control import ReadControl
 
 
 class HttpConnection(ManagedConnection, Protocol):
     """A connection as its own folder knows it; what the server knows is connection.interface.ManagedConnection."""
 
-    server: Traffic
+    server: ServerContext
     shared: Http1Shared
     transport: Transport
     peer: object
     reader: H1Reader
     writer: H1Writer
-    tap: Tap
-    ending: Ending
+    reading: ReadControl
+    ending: LingeringClose
     progress: Progress
     head: Head | None
     """The head of the last request that was read."""
-    exchange: Exchange | Session | None
+    exchange: Exchange | WebSocketExchange | None
     """The call of the application that has the connection; None between two requests."""
     mode: int
     """OPEN, SHUT or LOST (transport/closing.py)."""
@@ -72,7 +72,7 @@ class HttpConnection(ManagedConnection, Protocol):
 
     def data_received(self, data: bytes) -> None: ...
 
-    def taken(self) -> None: ...
+    def body_consumed(self) -> None: ...
 
     def is_full(self) -> bool: ...
 

@@ -81,7 +81,7 @@ def hear_end(connection: HttpConnection) -> bool:
         exchange.leave()
         return False
     if connection.ending.is_tls:
-        return False  # a TlsStream keeps no half of a connection
+        return False  # a TlsTransport keeps no half of a connection
     if exchange is not None and exchange.phase is not COMPLETE:
         return True
     if connection.reader.held:  # whole requests, or the beginning of one, with which the connection ends

@@ -36,7 +36,7 @@ def hold_back(connection: HttpConnection, came: int) -> None:
     else:  # an end may have begun in what was there before
         connection.waiting += held.count(HEAD_END, max(0, len(held) - came - len(HEAD_END) + 1))
     if is_enough(connection):
-        connection.tap.shut()
+        connection.reading.pause()
 
 
 def read_next(connection: HttpConnection) -> None:
@@ -49,7 +49,7 @@ def read_next(connection: HttpConnection) -> None:
     elif connection.half_closed:
         connection.shut()
     else:
-        connection.tap.open()
+        connection.reading.resume()
 
 
 def _read_held(connection: HttpConnection) -> None:
@@ -63,7 +63,7 @@ def _read_held(connection: HttpConnection) -> None:
     begun = server.requests_total
     connection.data_received(b"")
     connection.shared.held_heads.expect()
-    connection.taken()
+    connection.body_consumed()
     if not connection.half_closed or not connection.is_open:
         return
     exchange = connection.exchange

@@ -12,7 +12,16 @@ from typing import Final, cast
 
 from server_core.http.fields import overrule_host
 from server_core.http.grammar import FIELD_LINES
-from server_core.http.message import CHUNKED, Fields, Head, HeaderParser, Refused, RequestLine, Sink, body_too_large
+from server_core.http.message import (
+    CHUNKED,
+    Fields,
+    Head,
+    HeaderParser,
+    RequestEvents,
+    RequestLine,
+    RequestRejected,
+    body_too_large,
+)
 from server_core.http1.chunked import ChunkedBody
 from server_core.http1.framing import VERDICTS, judge
 from server_core.http1.request_line import RequestLines, first_fault
@@ -49,7 +58,9 @@ class H1Reader:
         "held",
     )
 
-    def __init__(self, parser: HeaderParser, lines: RequestLines, settings: ServerSettings, sink: Sink) -> None:
+    def __init__(
+        self, parser: HeaderParser, lines: RequestLines, settings: ServerSettings, sink: RequestEvents
+    ) -> None:
         self._parser = parser
         self._lines = lines
         self._seen = lines.seen
@@ -70,7 +81,7 @@ class H1Reader:
         """Bytes that were fed and not yet read: a partial head, or what follows a complete request."""
 
     def feed(self, data: bytes) -> None:
-        """Read on. Raises Refused when the bytes break a rule; nothing may be fed after that."""
+        """Read on. Raises RequestRejected when the bytes break a rule; nothing may be fed after that."""
         if self._state != _IN_HEAD:
             if self._state == _IN_BODY:
                 self._read_body(data)
@@ -89,7 +100,7 @@ class H1Reader:
             if (end <= 4 or data[0] == 13) and self._is_for_later(data, end):
                 return
         if line_end > self._line_limit or end > self._head_limit:
-            raise self.told(self._fault(data[:end]) or Refused(431, "request head too large"), data[:end])
+            raise self.told(self._fault(data[:end]) or RequestRejected(431, "request head too large"), data[:end])
         self.held = data[end:] if end != len(data) else b""
         head = self._head
         try:
@@ -101,7 +112,7 @@ class H1Reader:
                 head.fields, head.forwarded = list(head.lasting), self._forwarded
             else:
                 self._parse(line, data[:end], data[line_end:end])
-        except Refused as refused:
+        except RequestRejected as refused:
             raise self.told(self._reason(data[:end], refused), data[:end]) from None
         head.line = line
         if head.rules.length == 0:
@@ -156,7 +167,7 @@ class H1Reader:
 
     def close(self) -> None:
         """Read no more: sink and reader know each other, and would wait for the garbage collector."""
-        self._sink = cast(Sink, None)
+        self._sink = cast(RequestEvents, None)
 
     def next(self) -> None:
         """Let the next request be read; feed(b"") reads it from what is held."""
@@ -228,7 +239,7 @@ class H1Reader:
         self._scanned = max(0, len(data) - 3)
         self.held = data
 
-    def told(self, refused: Refused, head: bytes) -> Refused:
+    def told(self, refused: RequestRejected, head: bytes) -> RequestRejected:
         """The refusal of this head, or of the beginning of one, with what could be read of it."""
         line = self._lines.glance(head)
         if line is not None:
@@ -237,10 +248,10 @@ class H1Reader:
             refused.head = _excerpt(line, fields, forwarded)
         return refused
 
-    def _fault(self, data: bytes, scanned: int = 0) -> Refused | None:
+    def _fault(self, data: bytes, scanned: int = 0) -> RequestRejected | None:
         return first_fault(data, scanned, self._lines, self._line_limit, self._head_limit)
 
-    def _reason(self, head: bytes, refused: Refused) -> Refused:
+    def _reason(self, head: bytes, refused: RequestRejected) -> RequestRejected:
         """Why a head is refused: its first fault, a malformed line, too many; then what the rules say of its fields.
 
         Last what the parser said: it does not say whose rule was broken, nor do two parsers look in the same order.
@@ -250,12 +261,12 @@ class H1Reader:
             return fault
         line_end = head.find(b"\r")
         if FIELD_LINES.fullmatch(head, line_end) is None:
-            return Refused(400, "malformed header fields")
+            return RequestRejected(400, "malformed header fields")
         if head.count(b"\r\n") - 2 > self._fields_limit:
             return too_many_fields()
         try:
             judge(self._lines.get(head[:line_end]), self._parser.special)
-        except Refused as told:
+        except RequestRejected as told:
             return told
         return refused
 
@@ -266,8 +277,8 @@ def _excerpt(line: RequestLine, fields: Fields, forwarded: Fields) -> Head:
     return head
 
 
-def too_many_fields() -> Refused:
-    return Refused(431, "too many header fields")
+def too_many_fields() -> RequestRejected:
+    return RequestRejected(431, "too many header fields")
 
 
 def _disguised(line: RequestLine, rest: bytes) -> bytes:

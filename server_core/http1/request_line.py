@@ -18,7 +18,7 @@ from server_core.asgi.extensions import EXTENSIONS, NOTHING
 from server_core.asgi.scope import template
 from server_core.http.fields import REMEMBERED, REMEMBERED_BYTES, is_host
 from server_core.http.grammar import TOKEN
-from server_core.http.message import Refused, RequestLine
+from server_core.http.message import RequestLine, RequestRejected
 
 _TOKEN: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
@@ -55,7 +55,7 @@ class RequestLines:
         """What get() would find at once; read directly where a call matters."""
 
     def get(self, line: bytes) -> RequestLine:
-        """The parts of a line without its CRLF; Refused if it is none that may be served."""
+        """The parts of a line without its CRLF; RequestRejected if it is none that may be served."""
         known = self.seen.get(line)
         if known is not None:
             return known
@@ -71,7 +71,7 @@ class RequestLines:
         line, end, _ = head.partition(b"\r\n")
         try:
             method, target, version = _take_apart(line if end else b"")
-        except Refused:
+        except RequestRejected:
             return None
         raw_path, _, query_string = target.partition(b"?")
         scope: dict[str, object] = {"raw_path": raw_path, "query_string": query_string}
@@ -81,9 +81,9 @@ class RequestLines:
     def _parse(self, line: bytes) -> RequestLine:
         method, target, version = _take_apart(line)
         if version not in self._extensions:
-            raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are served")
+            raise RequestRejected(505, "only HTTP/1.0 and HTTP/1.1 are served")
         if method == b"CONNECT":
-            raise Refused(501, "CONNECT is not served")
+            raise RequestRejected(501, "CONNECT is not served")
         if len(method) > METHOD_BYTES:
             raise method_too_long()
         origin, authority = self._resolve(method, target)
@@ -119,49 +119,51 @@ class RequestLines:
             return target, None
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None or not is_host(absolute[1]):
-            raise Refused(400, "malformed request target")
+            raise RequestRejected(400, "malformed request target")
         path = absolute[2] or b"/"
         return path if path.startswith(b"/") else b"/" + path, absolute[1]
 
 
 def _take_apart(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Method, target and version of a well-formed line; Refused if it is none."""
+    """Method, target and version of a well-formed line; RequestRejected if it is none."""
     parts = line.split(b" ")
     if len(parts) != 3 or _TOKEN.fullmatch(parts[0]) is None:
-        raise Refused(400, "malformed request line")
+        raise RequestRejected(400, "malformed request line")
     method, target, version = parts
     if _VERSION.fullmatch(version) is None:
-        raise Refused(400, "malformed request line")
+        raise RequestRejected(400, "malformed request line")
     if _TARGET.fullmatch(target) is None:
-        raise Refused(400, "malformed request target")
+        raise RequestRejected(400, "malformed request target")
     return method, target, version
 
 
-def method_too_long() -> Refused:
-    return Refused(501, f"no method of more than {METHOD_BYTES} bytes is served")
+def method_too_long() -> RequestRejected:
+    return RequestRejected(501, f"no method of more than {METHOD_BYTES} bytes is served")
 
 
-def first_fault(data: bytes, scanned: int, lines: RequestLines, line_limit: int, head_limit: int) -> Refused | None:
+def first_fault(
+    data: bytes, scanned: int, lines: RequestLines, line_limit: int, head_limit: int
+) -> RequestRejected | None:
     """The first place in the beginning of a head that its rest cannot mend, and what is wrong there.
 
     First in the order of the bytes, so that an answer does not depend on how they were cut into segments. Up to
     `scanned` nothing was wrong when the head was shorter: a head that comes byte by byte costs no more than one scan.
     """
-    faults: list[tuple[int, Refused]] = []
+    faults: list[tuple[int, RequestRejected]] = []
     line_end = data.find(b"\r")
     if (line_end if line_end >= 0 else len(data)) > line_limit:
-        faults.append((line_limit + 1, Refused(414, "request line too long")))
+        faults.append((line_limit + 1, RequestRejected(414, "request line too long")))
     elif line_end >= scanned and data.startswith(b"\r\n", line_end):
         try:
             lines.get(data[:line_end])
-        except Refused as refused:
+        except RequestRejected as refused:
             faults.append((line_end + 2, refused))
     if data and _FIRST_BYTE.match(data) is None:
-        faults.append((1, Refused(400, "malformed request line")))
+        faults.append((1, RequestRejected(400, "malformed request line")))
     if scanned <= METHOD_BYTES and _LONG_METHOD.match(data) is not None:
         faults.append((METHOD_BYTES + 1, method_too_long()))
     if lone := _LONE.search(data, max(0, scanned - 1)):
-        faults.append((lone.end() + (lone[0] == b"\r"), Refused(400, "malformed line ends")))
+        faults.append((lone.end() + (lone[0] == b"\r"), RequestRejected(400, "malformed line ends")))
     if len(data) > head_limit:
-        faults.append((head_limit + 1, Refused(431, "request head too large")))
+        faults.append((head_limit + 1, RequestRejected(431, "request head too large")))
     return min(faults, key=lambda fault: fault[0])[1] if faults else None

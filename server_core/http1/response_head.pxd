@@ -2,7 +2,7 @@ cdef class Defaults:
     cdef readonly bytes end
     cdef readonly tuple lines
 
-cdef class Block:
+cdef class ResponseHead:
     cdef readonly Defaults behind
     cdef readonly bint close
     cdef readonly bint coded
@@ -16,7 +16,7 @@ cdef class Block:
 
     cpdef renew(self, Defaults defaults)
 
-cdef class Heads:
+cdef class ResponseHeadCache:
     cdef object _fixed
     cdef frozenset _names
     cdef readonly dict seen

@@ -21,7 +21,7 @@ BLOCK_LIMIT: Final = 1024
 """Longest head that is remembered, in bytes; REMEMBERED of them are at most 2 MB. Chosen; no evidence."""
 
 
-class Block:
+class ResponseHead:
     """A status and headers, checked, as bytes: most responses of an application have one of a few.
 
     Shared, and never changed but for what ends with the second: the whole head with the defaults of that time.
@@ -56,9 +56,11 @@ class Block:
         """Put other defaults behind it: there is a new date once a second."""
         self.behind, self.whole = defaults, self.counted + defaults.end
 
-    def with_line(self, line: bytes) -> Block:
+    def with_line(self, line: bytes) -> ResponseHead:
         """The same with one field more, which is none of the defaults'."""
-        return Block(self.plain + line, self.status, self.length, coded=self.coded, close=self.close, given=self.given)
+        return ResponseHead(
+            self.plain + line, self.status, self.length, coded=self.coded, close=self.close, given=self.given
+        )
 
 
 class Defaults:
@@ -77,7 +79,7 @@ class Defaults:
         return b"".join(line for name, line in self.lines if name not in names) + b"\r\n"
 
 
-class Heads:
+class ResponseHeadCache:
     """The heads that an application's responses have had; one for all the connections of a server."""
 
     __slots__ = ("_fixed", "_names", "seen")
@@ -86,10 +88,10 @@ class Heads:
         """`fixed` are lower-cased names and lines of the defaults; Date comes to them."""
         self._fixed = fixed
         self._names = frozenset((b"date", *(name for name, _ in fixed)))
-        self.seen: dict[tuple[object, ...], Block] = {}
+        self.seen: dict[tuple[object, ...], ResponseHead] = {}
         """What learn() would find at once; read directly where a call matters."""
 
-    def learn(self, key: tuple[object, ...]) -> Block:
+    def learn(self, key: tuple[object, ...]) -> ResponseHead:
         """Check a status and headers, and remember them; ResponseError if they may not go out."""
         block = _checked(key, self._names)
         if len(block.plain) <= BLOCK_LIMIT:
@@ -107,11 +109,11 @@ class Heads:
         return Defaults((*dated, *self._fixed))
 
 
-NO_BLOCK: Final = Block(b"", 0, -1, coded=False, close=False, given=frozenset())
+NO_BLOCK: Final = ResponseHead(b"", 0, -1, coded=False, close=False, given=frozenset())
 """Before the first response there is none."""
 
 
-def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
+def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> ResponseHead:
     status = key[0]
     text = [status_line(status) if not isinstance(status, int) else STATUS_LINES.get(status) or status_line(status)]
     kinds: set[int] = set()
@@ -135,4 +137,4 @@ def _checked(key: tuple[object, ...], defaults: frozenset[bytes]) -> Block:
         kinds.add(kind)
     given = defaults.intersection(cast("tuple[bytes, bytes]", pair)[0].lower() for pair in key[1:])
     plain = b"".join(text)
-    return Block(plain, int(plain[9:12]), length, coded=CODING in kinds, close=close, given=given)
+    return ResponseHead(plain, int(plain[9:12]), length, coded=CODING in kinds, close=close, given=given)

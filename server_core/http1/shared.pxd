@@ -1,11 +1,11 @@
 from server_core.http1.held_heads cimport HeldHeads
-from server_core.http1.response_head cimport Defaults, Heads
+from server_core.http1.response_head cimport Defaults, ResponseHeadCache
 
 cdef class Http1Shared:
     cdef object _settings
     cdef public Defaults defaults
     cdef public object headers
-    cdef public Heads heads
+    cdef public ResponseHeadCache heads
     cdef public HeldHeads held_heads
     cdef public object lines
     cdef public object new_writer

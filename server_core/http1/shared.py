@@ -14,7 +14,7 @@ from server_core.http1.dropped_fields import DroppedNames
 from server_core.http1.field_names import FieldNames
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.request_line import RequestLines
-from server_core.http1.response_head import Defaults, Heads
+from server_core.http1.response_head import Defaults, ResponseHeadCache
 from server_core.http1.writer import H1Writer
 from server_core.log import Log
 from server_core.proxy.forwarding import names_to_know
@@ -23,10 +23,10 @@ from server_core.settings.declaration import ServerSettings
 if TYPE_CHECKING:
     from typing import Any
 
-    from server_core.asgi.websocket_session import Session
+    from server_core.asgi.websocket_session import WebSocketExchange
     from server_core.http.message import Head
 
-    Upgrader = Callable[[Any, Head, dict[str, object]], Session | None]
+    Upgrader = Callable[[Any, Head, dict[str, object]], WebSocketExchange | None]
     """What makes a session of a handshake: the connection, its request's head and its scope. Any: the protocol above
     says what it asks of a connection, and is not known here."""
 
@@ -45,7 +45,7 @@ class Http1Shared:
         log: Log,
         *,
         held_heads: HeldHeads,
-        new_writer: Callable[[Heads], H1Writer],
+        new_writer: Callable[[ResponseHeadCache], H1Writer],
         upgrade: Upgrader,
         extensions: Mapping[str, object],
         has_state: bool,
@@ -56,7 +56,7 @@ class Http1Shared:
         self.headers = _new_parser(self.parser, settings, DroppedNames(log))
         counters.follow("dropped_fields_total", lambda: self.headers.dropped_total)
         self.lines = RequestLines(settings.root_path.rstrip("/"), self.headers.knows, extensions, has_state=has_state)
-        self.heads = Heads(_fixed_defaults(settings))
+        self.heads = ResponseHeadCache(_fixed_defaults(settings))
         self.held_heads = held_heads
         self.new_writer = new_writer
         self.upgrade = upgrade

@@ -12,7 +12,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 from server_core.http1.error_response import expire, has_begun, refuse
 from server_core.settings.declaration import ServerSettings
 
@@ -36,7 +36,7 @@ def check(connection: HttpConnection, now: float, settings: ServerSettings) -> N
     elif not connection.reader.is_between_requests:
         if waited > settings.header_timeout:
             reader = connection.reader
-            refuse(connection, reader.told(Refused(408, "request head timed out"), reader.held))
+            refuse(connection, reader.told(RequestRejected(408, "request head timed out"), reader.held))
     elif connection.head is None:
         if waited > settings.header_timeout:
             connection.close()
@@ -59,6 +59,6 @@ def _check_request(connection: HttpConnection, exchange: Call, now: float, setti
         waited_s = connection.progress.waited_s(exchange.started_at, connection.server.swept_after_s)
         rate = 0 if has_begun(connection, exchange) else settings.body_min_rate
         if now - connection.body_wanted_at > settings.body_timeout:
-            refuse(connection, Refused(408, "request body timed out"))
+            refuse(connection, RequestRejected(408, "request body timed out"))
         elif rate and waited_s > settings.body_timeout + connection.reader.body_taken / rate:
-            refuse(connection, Refused(408, "request body too slow"))
+            refuse(connection, RequestRejected(408, "request body too slow"))

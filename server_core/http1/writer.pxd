@@ -1,10 +1,10 @@
-from server_core.http1.response_head cimport Block, Defaults, Heads
+from server_core.http1.response_head cimport ResponseHead, Defaults, ResponseHeadCache
 from server_core.http.message cimport RequestLine
 
 cdef class H1Writer:
-    cdef Block _block
+    cdef ResponseHead _block
     cdef int _framing
-    cdef Heads _heads
+    cdef ResponseHeadCache _heads
     cdef long long _length
     cdef dict _seen
     cdef public bint close

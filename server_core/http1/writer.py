@@ -10,7 +10,7 @@ from typing import Final
 
 from server_core.asgi.response_states import ResponseError
 from server_core.http.message import RequestLine
-from server_core.http1.response_head import NO_BLOCK, Defaults, Heads
+from server_core.http1.response_head import NO_BLOCK, Defaults, ResponseHeadCache
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -30,7 +30,7 @@ class H1Writer:
 
     __slots__ = ("_block", "_framing", "_heads", "_length", "_seen", "close", "is_held")
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: ResponseHeadCache) -> None:
         self._heads = heads
         self._seen = heads.seen
         self._framing = _ENDED
@@ -191,7 +191,7 @@ class NotingWriter(H1Writer):
 
     __slots__ = ("_noted",)
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: ResponseHeadCache) -> None:
         super().__init__(heads)
         self._noted: tuple[object, ...] = ()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from server_core.asgi.response_states import COMPLETE
-from server_core.http.message import Refused
-from server_core.http1.connection import Connection
+from server_core.http.message import RequestRejected
+from server_core.http1.connection import Http1Connection
 from server_core.http1.error_response import refuse
 from server_core.http1.pipelining import hold_back
 from server_core.http1.wsgi_exchange import WsgiExchange
@@ -16,7 +16,7 @@ from server_core.wsgi.environ import of_fields
 
 if TYPE_CHECKING:
     from server_core.asgi.http_exchange import Exchange
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.http.message import Head
     from server_core.http1.shared import Http1Shared
     from server_core.wsgi.environ import Environs
@@ -35,12 +35,12 @@ class Runs(Protocol):
         """Have the application called for a request."""
 
 
-class WsgiConnection(Connection):
+class WsgiConnection(Http1Connection):
     """What one client's transport serves."""
 
     __slots__ = ("_last_environ", "_last_fields", "_runs")
 
-    def __init__(self, runs: Runs, server: Traffic, shared: Http1Shared, peer: object, own: object) -> None:
+    def __init__(self, runs: Runs, server: ServerContext, shared: Http1Shared, peer: object, own: object) -> None:
         super().__init__(server, shared, peer, own)
         self._runs = runs
         self._last_fields: object = None
@@ -53,7 +53,7 @@ class WsgiConnection(Connection):
         reader = self.reader
         try:
             reader.feed(data)
-        except Refused as refused:
+        except RequestRejected as refused:
             refuse(self, refused)
             return
         exchange = self.exchange
@@ -106,7 +106,7 @@ class WsgiConnection(Connection):
         if exchange.is_waiting:
             exchange.wake()
         if exchange.is_full:
-            self.tap.shut()
+            self.reading.pause()
 
     def _new_environ(self, head: Head, scope: dict[str, object]) -> Environ:
         """The environ of a request, but for its streams."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from server_core.asgi.call import Call
     from server_core.asgi.file_range import FilePart
     from server_core.http.message import Head
-    from server_core.http1.connection import Connection
+    from server_core.http1.connection import Http1Connection
     from server_core.log import Log
     from server_core.wsgi.types import Environ, Fields, WsgiApplication
 
@@ -50,7 +50,9 @@ class WsgiExchange(Exchange):
 
     __slots__ = ("_body", "_environ", "_errors", "_file", "_size", "connection", "is_launched", "is_running", "served")
 
-    def __init__(self, connection: Connection, served: Served, asgi: Exchange, head: Head, environ: Environ) -> None:
+    def __init__(
+        self, connection: Http1Connection, served: Served, asgi: Exchange, head: Head, environ: Environ
+    ) -> None:
         """`asgi` is the exchange that the request would have otherwise, `environ` all but the streams."""
         super().__init__(connection, asgi.scope, head, asgi.started_at)
         self.connection = connection
@@ -68,7 +70,7 @@ class WsgiExchange(Exchange):
         self._environ = environ
         environ["wsgi.input"] = Input(self)
         environ["wsgi.errors"] = self._errors
-        environ["wsgi.early_hints"] = self.hint
+        environ["wsgi.early_hints"] = self.send_early_hints
 
     # The request's body, told by the connection
 
@@ -159,7 +161,7 @@ class WsgiExchange(Exchange):
         super().leave()
         self.wake()
 
-    def hint(self, fields: Fields, /) -> None:
+    def send_early_hints(self, fields: Fields, /) -> None:
         """wsgi.early_hints: send these fields ahead of the response, to a client that would understand (RFC 8297)."""
         lines = b"".join(learn_line(encoded(pair))[1] for pair in fields)
         if lines and self.line.version == "1.1" and self.phase is AWAITING_START:

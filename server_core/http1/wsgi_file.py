@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from server_core.asgi.file_range import FilePart
     from server_core.asgi.http_exchange import Exchange, Flow
-    from server_core.http1.connection import Connection
+    from server_core.http1.connection import Http1Connection
 
 
 class FileResponse:
@@ -21,7 +21,7 @@ class FileResponse:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Http1Connection,
         exchange: Exchange,
         part: FilePart,
         begin: Callable[[], object],
@@ -39,7 +39,7 @@ class FileResponse:
         try:
             if not self._exchange.gone:
                 self._begin()
-                self._flow = self._connection.pour(self._exchange, self._part, False)
+                self._flow = self._connection.send_file(self._exchange, self._part, False)
         except BaseException as error:  # noqa: BLE001 - the application's: a length that is not the file's
             self._finish(error)
             return

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from server_core.asgi.errors import is_disconnect
 from server_core.asgi.response_states import COMPLETE, STREAMING
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 from server_core.http1.error_response import has_begun, refuse
 from server_core.http1.wsgi_exchange import WsgiExchange, gone
 from server_core.transport.closing import OPEN
@@ -91,13 +91,13 @@ class InlineExchange(WsgiExchange):
         while True:
             part = self._pop(limit)
             if part:
-                connection.taken()
+                connection.body_consumed()
                 return part
             if self.received:
                 return b""
             if self.gone or connection.mode != OPEN:
                 raise gone()
-            connection.wanted(self)
+            connection.body_requested(self)
             self._wait_for_body()
 
     def _wait_for_body(self) -> None:
@@ -108,9 +108,9 @@ class InlineExchange(WsgiExchange):
         self._waited_s = getattr(self, "_waited_s", 0.0) + time.monotonic() - began_at
         rate = 0 if has_begun(connection, self) else settings.body_min_rate
         if not has_come:
-            refuse(connection, Refused(408, "request body timed out"))
+            refuse(connection, RequestRejected(408, "request body timed out"))
         elif rate and self._waited_s > settings.body_timeout + connection.reader.body_taken / rate:
-            refuse(connection, Refused(408, "request body too slow"))
+            refuse(connection, RequestRejected(408, "request body too slow"))
 
     def _pump(self, events: int, timeout_s: float) -> bool:
         """Wait for the socket and let the transport do what it can; False if the time is over."""

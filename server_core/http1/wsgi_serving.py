@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from server_core.wsgi.size import threads_of
 
 if TYPE_CHECKING:
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.http1.shared import Http1Shared
     from server_core.wsgi.served import Alarm, Serving
     from server_core.wsgi.types import WsgiApplication
 
 
 def serve(
-    app: WsgiApplication, server: Traffic, shared: Http1Shared, *, is_one_of_several: bool, alarm: Alarm
+    app: WsgiApplication, server: ServerContext, shared: Http1Shared, *, is_one_of_several: bool, alarm: Alarm
 ) -> Serving:
     """`is_one_of_several`: other processes may run the same application, be it for a reload."""
     # Imported when there is one: a worker of an ASGI application does without both.

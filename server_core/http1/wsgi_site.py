@@ -13,8 +13,8 @@ from server_core.asgi.concurrency_limit import BUSY, FIELDS
 from server_core.http1.wsgi_connection import WsgiConnection
 from server_core.http1.wsgi_exchange import WsgiExchange
 from server_core.http1.wsgi_inline import InlineExchange
-from server_core.log_throttle import Episode
-from server_core.transport.socket_transport import Stream
+from server_core.log_throttle import LogThrottle
+from server_core.transport.socket_transport import SocketTransport
 from server_core.wsgi.environ import SERVER_SOFTWARE, Environs
 from server_core.wsgi.file_wrapper import FileWrapper
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from server_core.asgi.call import Call
     from server_core.asgi.http_exchange import Exchange
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.http.message import Head
     from server_core.http1.shared import Http1Shared
     from server_core.wsgi.types import Environ, WsgiApplication
@@ -32,17 +32,19 @@ if TYPE_CHECKING:
 class Site:
     """What all connections of a server share."""
 
-    stream: Any = Stream
+    stream: Any = SocketTransport
     multithread = False
 
-    def __init__(self, app: WsgiApplication, server: Traffic, shared: Http1Shared, *, is_one_of_several: bool) -> None:
+    def __init__(
+        self, app: WsgiApplication, server: ServerContext, shared: Http1Shared, *, is_one_of_several: bool
+    ) -> None:
         self.app = app
         self._server, self._shared = server, shared
         self.log = server.log
         self.facts: Callable[[Call], dict[str, object]] = server.failures.facts
         self.new_context: Callable[[], Context] = server.new_context
         self.limit = server.settings.limit_concurrency
-        self._busy = Episode()
+        self._busy = LogThrottle()
         self.environs = Environs(
             server.settings.root_path,
             {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server_core.transport import syscalls as system_calls
-from server_core.transport.socket_transport import Stream
+from server_core.transport.socket_transport import SocketTransport
 
 NOTHING_SENT: Final = 0
 
 
-class SharedStream(Stream):
+class SharedStream(SocketTransport):
     """A transport that threads may write to while they hold its connection's lock."""
 
     __slots__ = ("_lock",)

@@ -4,8 +4,8 @@ One lock for each connection. The loop holds it while it reads, judges deadlines
 it takes a part of the body or sends a part of the response. So whatever the loop does to a request (408, 504, a reset)
 happens between two parts, and a descriptor is never closed, and given to another client, under a thread that writes.
 
-The thread writes to the socket itself. What the kernel does not take, and all that goes out over TLS, is posted to the
-loop. So is the end of the response, for all that follows it is the loop's: counting it, the next request, the drain.
+The thread writes to the socket itself. What the kernel does not take, all that goes out over TLS, and the end of the
+response are posted to the loop: counting it, the next request and the drain are the loop's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from server_core.wsgi.threads import Returns, new_lock, new_rlock
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
     from server_core.asgi.http_exchange import Exchange
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.http.message import Head
     from server_core.http1.shared import Http1Shared
     from server_core.wsgi.response import ResponseHead
@@ -51,8 +51,7 @@ class ThreadedExchange(WsgiExchange):
         self.error: BaseException | None = None
         self.has_returned = self._is_settled = self.wants_body = False
         self._waiter: _thread.LockType | None = None
-        self._posted: list[bytes] = []
-        """What is to be written by the loop, behind what the kernel has taken."""
+        self._posted: list[bytes] = []  # what the loop is to write, behind what the kernel has taken
         self._posted_bytes = 0
 
     # In the loop's thread
@@ -171,7 +170,7 @@ class ThreadedExchange(WsgiExchange):
             with connection.lock:
                 part = self._pop(limit)
                 if part:
-                    if connection.tap.is_shut and not self.is_full:
+                    if connection.reading.is_paused and not self.is_full:
                         self.served.returns.post(connection.read_on)
                     return part
                 if self.received:
@@ -191,7 +190,7 @@ class ThreadedExchange(WsgiExchange):
         if expects and not connection.continued and self.phase is AWAITING_START:
             connection.continued = True
             self._put(CONTINUE)
-        if connection.tap.is_shut:
+        if connection.reading.is_paused:
             self.served.returns.post(connection.read_on)
 
     def _new_waiter(self) -> _thread.LockType:
@@ -206,7 +205,9 @@ class ThreadedConnection(WsgiConnection):
 
     __slots__ = ("lock",)
 
-    def __init__(self, site: ThreadedSite, server: Traffic, shared: Http1Shared, peer: object, own: object) -> None:
+    def __init__(
+        self, site: ThreadedSite, server: ServerContext, shared: Http1Shared, peer: object, own: object
+    ) -> None:
         super().__init__(site, server, shared, peer, own)
         self.lock = new_rlock()
 
@@ -251,7 +252,7 @@ class ThreadedConnection(WsgiConnection):
         """The application has read what there was of the body."""
         with self.lock:
             if self.mode == OPEN:
-                self.taken()
+                self.body_consumed()
 
     def finished(self, call: Call) -> None:
         with self.lock:
@@ -267,7 +268,7 @@ class ThreadedSite(Site):
     def __init__(
         self,
         app: WsgiApplication,
-        server: Traffic,
+        server: ServerContext,
         shared: Http1Shared,
         watch: StuckThreads,
         *,

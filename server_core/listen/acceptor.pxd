@@ -1,13 +1,13 @@
-from server_core.listen.fair_accept cimport Loads
+from server_core.listen.fair_accept cimport FairAccept
 
-cdef class Listeners:
+cdef class Acceptor:
     cdef object _adopt
     cdef object _crowd
     cdef object _emptying
     cdef object _held
     cdef bint _is_rested
     cdef bint _joined
-    cdef Loads _loads
+    cdef FairAccept _loads
     cdef object _loop
     cdef dict _reasons
     cdef double _retry_s

@@ -22,11 +22,11 @@ from typing import Final
 
 from server_core.listen import accept_queue
 from server_core.listen.accept_outcome import Taken, outcome_of
-from server_core.listen.fair_accept import Loads, pause_s, share
+from server_core.listen.fair_accept import FairAccept, pause_s, share
 from server_core.listen.last_emptying import LOOK_S, LastEmptying
 from server_core.listen.listener_setup import prepare
 from server_core.listen.observer import Crowd
-from server_core.listen.pending_connection import Arrival
+from server_core.listen.pending_connection import PendingConnection
 from server_core.runtime import standard_streams
 from server_core.runtime.server_loop import ServerLoop
 from server_core.transport.socket_info import IPV6_PARTS, address_of_all, unmapped
@@ -44,7 +44,7 @@ Adopt = Callable[[int, object, object], "Coroutine[object, object, object] | Non
 address and the one it connected to, which is None where only the socket knows it. What lasts is a coroutine."""
 
 
-class Listeners:
+class Acceptor:
     """Accepts while joined and not held; `adopt` makes a connection of each, `crowd` hears of everybody.
 
     `loads` is where workers tell each other what they hold, `held` how many connections that is here.
@@ -56,7 +56,7 @@ class Listeners:
     )
 
     def __init__(
-        self, loop: ServerLoop, adopt: Adopt, crowd: Crowd, *, held: Callable[[], int], loads: Loads | None = None
+        self, loop: ServerLoop, adopt: Adopt, crowd: Crowd, *, held: Callable[[], int], loads: FairAccept | None = None
     ) -> None:
         self._loop = loop
         self._adopt = adopt
@@ -72,7 +72,7 @@ class Listeners:
         """Why the queues are left alone, and what releases it, unless somebody does."""
         self._is_rested = False
         """Whether the next connection has been left to others for long enough."""
-        self.adopting: dict[Arrival, float] = {}
+        self.adopting: dict[PendingConnection, float] = {}
         """Who is on the way to become a connection, and since when; the oldest first."""
 
     def add(self, sock: socket.socket) -> None:
@@ -202,7 +202,7 @@ class Listeners:
             peer = unmapped(peer)
         coroutine = self._adopt(fd, peer, self._sockets.get(listener))
         if coroutine is not None:
-            arrival = Arrival(self._loop, coroutine, self._adopted)
+            arrival = PendingConnection(self._loop, coroutine, self._adopted)
             self.adopting[arrival] = self._loop.time()
             arrival.go()
         self.tell()
@@ -227,7 +227,7 @@ class Listeners:
             self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
         self._crowd.fail(error, retry_s)
 
-    def _adopted(self, arrival: Arrival) -> None:
+    def _adopted(self, arrival: PendingConnection) -> None:
         del self.adopting[arrival]
         self.tell()
         self._crowd.settle(arrival)

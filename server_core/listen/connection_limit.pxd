@@ -1,6 +1,6 @@
-from server_core.connection.context cimport Traffic
+from server_core.connection.context cimport ServerContext
 
-cdef class Room:
+cdef class ConnectionLimit:
     cdef Py_ssize_t _allowed
     cdef object _failing
     cdef object _full
@@ -11,7 +11,7 @@ cdef class Room:
     cdef object _on_settled
     cdef object _reserved_from
     cdef double _search_at
-    cdef Traffic _server
+    cdef ServerContext _server
     cdef object _short
     cdef object _spared
 

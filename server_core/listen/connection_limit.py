@@ -22,12 +22,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from server_core.connection.context import Traffic
+from server_core.connection.context import ServerContext
 from server_core.connection.eviction import NEVER, NEW_S, SILENT, UNHEARD
 from server_core.connection.interface import ManagedConnection
-from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, Listeners
-from server_core.listen.pending_connection import Arrival
-from server_core.log_throttle import Episode
+from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, Acceptor
+from server_core.listen.pending_connection import PendingConnection
+from server_core.log_throttle import LogThrottle
 
 RESERVE: Final = 64
 """Descriptors that connections may have only in another's place; of small limits an eighth. Chosen; no evidence."""
@@ -38,10 +38,10 @@ BATCH: Final = 16
 LOOK_S: Final = 0.1
 """After a search for nothing, how long until the next, and until somebody is accepted again. Chosen; no evidence."""
 
-Victim = ManagedConnection | Arrival
+Victim = ManagedConnection | PendingConnection
 
 
-class Room:
+class ConnectionLimit:
     """Counts newcomers against both limits: the listeners' crowd, which hears of everybody who comes and goes."""
 
     __slots__ = (
@@ -49,11 +49,13 @@ class Room:
         *("_reserved_from", "_search_at", "_server", "_short", "_spared"),
     )
 
-    def __init__(self, server: Traffic, *, on_settled: Callable[[], object], on_close: Callable[[], object]) -> None:
+    def __init__(
+        self, server: ServerContext, *, on_settled: Callable[[], object], on_close: Callable[[], object]
+    ) -> None:
         """`on_settled` is called when an accepted socket is none of the listeners' any more, `on_close` when all of
         them are closed."""
         self._server = server
-        self._listeners: Listeners
+        self._listeners: Acceptor
         self._on_settled, self._on_close = on_settled, on_close
         self._limit = server.settings.limit_connections
         self._reserved_from: int | None = None
@@ -66,9 +68,9 @@ class Room:
         self._leaving: set[Victim] = set()
         self._search_at = 0.0
         """When the next search may find somebody."""
-        self._full, self._short, self._failing = Episode(), Episode(), Episode()
+        self._full, self._short, self._failing = LogThrottle(), LogThrottle(), LogThrottle()
 
-    def attach(self, listeners: Listeners) -> None:
+    def attach(self, listeners: Acceptor) -> None:
         """The listeners that are held while there is no room; once, before they accept."""
         self._listeners = listeners
 
@@ -113,7 +115,7 @@ class Room:
         if not self._leaving:
             self._make()
 
-    def settle(self, arrival: Arrival) -> None:
+    def settle(self, arrival: PendingConnection) -> None:
         self._leaving.discard(arrival)
         self._release_limit()
         self._on_settled()
@@ -152,7 +154,7 @@ class Room:
             return False
         self._server.counters.count("evictions_total")
         self._leaving.add(victim)
-        if isinstance(victim, Arrival):
+        if isinstance(victim, PendingConnection):
             victim.cancel()
         else:
             victim.evict()
@@ -164,7 +166,7 @@ class Room:
             kind, victim = self._spared.popleft()
             if victim in self._leaving or self._rank(victim)[0] != kind:
                 continue
-            if kind in UNHEARD and not isinstance(victim, Arrival) and victim.has_unread():
+            if kind in UNHEARD and not isinstance(victim, PendingConnection) and victim.has_unread():
                 continue
             return victim
         return None
@@ -181,7 +183,7 @@ class Room:
     def _rank(self, victim: Victim) -> tuple[int, float]:
         server = self._server
         now = max(server.now, server.loop.time())  # the sweep's is up to a second old
-        if not isinstance(victim, Arrival):
+        if not isinstance(victim, PendingConnection):
             return victim.eviction_rank(now) if victim in server.connections else (NEVER, 0.0)
         since = self._listeners.adopting.get(victim)
         if since is None or now - since < NEW_S:

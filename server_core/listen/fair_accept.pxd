@@ -1,4 +1,4 @@
-cdef class Loads:
+cdef class FairAccept:
     cdef double _beat_at
     cdef object _memory
     cdef Py_ssize_t _offset

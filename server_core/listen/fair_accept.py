@@ -52,7 +52,7 @@ LOAD_LIMIT: Final = 1 << 30
 """No process holds so many connections (proc(5), fs.nr_open): an entry beyond is garbage."""
 
 
-class Loads:
+class FairAccept:
     """The table of all workers' loads, and this worker's entry in it, which only this worker's loop writes."""
 
     __slots__ = ("_beat_at", "_memory", "_offset", "_slot", "_stale_s", "_told")
@@ -66,7 +66,7 @@ class Loads:
         self._told = 0
 
     @staticmethod
-    def shared(fd: int, slot: int, beat_s: float) -> Loads:
+    def shared(fd: int, slot: int, beat_s: float) -> FairAccept:
         """The table behind `fd`; ContractError if there is none."""
         if not 0 < slot < SLOTS_MAX:
             raise ContractError(f"spec: slot must be from 1 to {SLOTS_MAX - 1}, not {slot}")
@@ -74,7 +74,7 @@ class Loads:
             memory = mmap.mmap(fd, LOADS_BYTES)
         except (OSError, ValueError) as error:
             raise ContractError(f"spec: loads_fd {fd} holds no table of loads: {error}") from error
-        return Loads(memory, slot, beat_s)
+        return FairAccept(memory, slot, beat_s)
 
     def store(self, connections: int) -> None:
         """Tell the others how many connections this worker holds, and that it accepts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-from server_core.listen.pending_connection import Arrival
+from server_core.listen.pending_connection import PendingConnection
 
 
 class Crowd(Protocol):
@@ -17,7 +17,7 @@ class Crowd(Protocol):
     def fail(self, error: OSError, retry_s: float) -> None:
         """No connection could be accepted; NO_DESCRIPTOR is held for so long."""
 
-    def settle(self, arrival: Arrival) -> None:
+    def settle(self, arrival: PendingConnection) -> None:
         """A socket has become a connection, or is closed."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-cdef class Arrival:
+cdef class PendingConnection:
     cdef object _coroutine
     cdef object _loop
     cdef object _settled

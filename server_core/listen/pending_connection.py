@@ -13,10 +13,10 @@ from collections.abc import Callable, Coroutine
 from typing import cast
 
 from server_core.runtime.server_loop import ServerLoop
-from server_core.transport.tls_transport import Factory, TlsStream
+from server_core.transport.tls_transport import Factory, TlsTransport
 
 
-class Arrival:
+class PendingConnection:
     """One such coroutine under way, which closes the socket if it fails; `settled` hears of its end in any case."""
 
     __slots__ = ("_coroutine", "_loop", "_settled", "_waits_for")
@@ -25,7 +25,7 @@ class Arrival:
         self,
         loop: ServerLoop,
         coroutine: Coroutine[object, object, object],
-        settled: Callable[[Arrival], None],
+        settled: Callable[[PendingConnection], None],
     ) -> None:
         self._loop = loop
         self._coroutine = coroutine
@@ -58,12 +58,12 @@ async def shake_hands(
     loop: ServerLoop,
     context: ssl.SSLContext,
     factory: Factory,
-    open_below: Callable[[TlsStream], object],
+    open_below: Callable[[TlsTransport], object],
     timeout_s: float,
 ) -> None:
     """Make a connection of what `open_below` opens for a stream; OSError if that came to nothing."""
     shaken: asyncio.Future[None] = loop.create_future()
-    stream = TlsStream(context, factory, shaken)
+    stream = TlsTransport(context, factory, shaken)
     timer = loop.call_later(timeout_s, _expire, shaken)
     try:
         open_below(stream)

@@ -12,7 +12,7 @@ import re
 from typing import Final, NamedTuple
 
 from server_core.http.grammar import QUOTED, TOKEN
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 
 _TOKEN: Final = TOKEN.decode("ascii")
 _PAIR: Final = re.compile(
@@ -40,19 +40,19 @@ class Element(NamedTuple):
 
 
 def parse_forwarded(text: str) -> list[Element]:
-    """The elements in the order of the proxies; Refused if the grammar is broken anywhere."""
+    """The elements in the order of the proxies; RequestRejected if the grammar is broken anywhere."""
     elements: list[Element] = []
     pairs: dict[str, str] = {}
     at = 0
     while True:
         match = _PAIR.match(text, at)
         if match is None:
-            raise Refused(400, "malformed Forwarded")
+            raise RequestRejected(400, "malformed Forwarded")
         name, token, quoted, end = match.groups()
         if name is not None:
             name = name.lower()
             if name in pairs:  # section 4: each parameter "MUST NOT occur more than once per field-value"
-                raise Refused(400, "malformed Forwarded")
+                raise RequestRejected(400, "malformed Forwarded")
             if quoted is not None and "\\" in quoted:
                 quoted = _ESCAPE.sub(r"\1", quoted)
             pairs[name] = token if quoted is None else quoted

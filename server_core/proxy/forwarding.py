@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from server_core.http.fields import REMEMBERED, is_host, overrule_host
-from server_core.http.message import Fields, Head, Refused
+from server_core.http.message import Fields, Head, RequestRejected
 from server_core.proxy.forwarded_header import parse_forwarded
 from server_core.proxy.request_id import RequestIds
 from server_core.proxy.trusted_peers import LONGEST_CHAIN, parse_trusted
@@ -47,7 +47,7 @@ class Told(NamedTuple):
     port: int | None
 
 
-class Origin:
+class ForwardedHeaders:
     """Amends scopes by what trusted peers tell; one for all connections of a server.
 
     What was made of a set of fields is remembered, within bounds: a client that keeps its connection to the proxy says
@@ -61,13 +61,13 @@ class Origin:
         self._seen: dict[tuple[tuple[bytes, bytes], ...], Told] = {}
 
     def amend(self, scope: dict[str, object], head: Head) -> None:
-        """Put what the peer tells into the scope of its request; Refused if that can not be read."""
+        """Put what the peer tells into the scope of its request; RequestRejected if that can not be read."""
         fields = tuple(head.forwarded)
         told = self._seen.get(fields)
         if told is None:
             try:
                 told = self._learn(fields)
-            except Refused as refused:
+            except RequestRejected as refused:
                 refused.head = head
                 raise
         if told.client is not None:
@@ -81,7 +81,7 @@ class Origin:
         """Who asks, as a trusted peer tells of a request that is refused; None if it does not, or not soundly."""
         try:
             return self._learn(tuple(head.forwarded)).client
-        except Refused:
+        except RequestRejected:
             return None
 
     def _learn(self, fields: tuple[tuple[bytes, bytes], ...]) -> Told:

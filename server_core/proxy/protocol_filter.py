@@ -23,7 +23,7 @@ QUIET_S: Final = 60.0
 scanners never stop. Chosen; no evidence."""
 
 
-class Gate:
+class ProxyProtocolFilter:
     """Takes the header off accepted sockets that come from proxies; refuses the others."""
 
     def __init__(self, loop: ServerLoop, settings: ServerSettings, log: Log) -> None:

@@ -17,40 +17,40 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from server_core.access_log.record import Place
-from server_core.asgi.concurrency_limit import Admission
+from server_core.asgi.concurrency_limit import ConcurrencyLimit
 from server_core.asgi.extensions import NOTHING
 from server_core.asgi.http_exchange import Application
-from server_core.connection.context import Traffic
+from server_core.connection.context import ServerContext
 from server_core.connection.drain import Partings
 from server_core.connection.failure_log import FailureLog
 from server_core.connection.interface import ManagedConnection
 from server_core.contract.figures import Figures
 from server_core.contract.spec import InFlight
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.shared import Http1Shared
 from server_core.http1.wsgi_serving import serve
-from server_core.listen.acceptor import Adopt, Listeners
-from server_core.listen.connection_limit import Room
-from server_core.listen.fair_accept import Loads
+from server_core.listen.acceptor import Acceptor, Adopt
+from server_core.listen.connection_limit import ConnectionLimit
+from server_core.listen.fair_accept import FairAccept
 from server_core.listen.pending_connection import shake_hands
 from server_core.log import Log
-from server_core.proxy.forwarding import Origin
-from server_core.proxy.protocol_filter import Gate
+from server_core.proxy.forwarding import ForwardedHeaders
+from server_core.proxy.protocol_filter import ProxyProtocolFilter
 from server_core.runtime.server_loop import ServerLoop
 from server_core.server.access_log import open_log, writer_for
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.termination import Tls
 from server_core.transport.base import Newcomer
 from server_core.transport.poller import new_poller
-from server_core.transport.socket_transport import Stream
+from server_core.transport.socket_transport import SocketTransport
 from server_core.websocket.upgrade import upgrade
 from server_core.wsgi.errors import LOG
 from server_core.wsgi.middleware import WSGIMiddleware
 from server_core.wsgi.served import ALARM, Alarm, Serving
 
 
-class Server(Traffic):
+class Server(ServerContext):
     """Serves `app` on the listeners it is given. Every method is for the loop's thread, but in_flight()."""
 
     _drained: asyncio.Future[None] | None = None
@@ -67,7 +67,7 @@ class Server(Traffic):
         on_max_requests: Callable[[str], None] | None = None,
         tls: Tls | None = None,
         place: Place | None = None,
-        loads: Loads | None = None,
+        loads: FairAccept | None = None,
         extensions: Mapping[str, object] = NOTHING,
         alarm: Alarm = ALARM,
     ) -> None:
@@ -76,7 +76,7 @@ class Server(Traffic):
         LOG.reset(with_log)
         self.settings, self.log, self.state, self.tls = settings, log, state, tls
         self.app = self._limited(app)
-        self.origin = Origin(settings)
+        self.origin = ForwardedHeaders(settings)
         self.failures = FailureLog(log, has_ids=self.origin.request_ids is not None)
         self.access_log = open_log(settings, log, place)
         self.http1 = self._share(extensions)
@@ -85,7 +85,7 @@ class Server(Traffic):
         self.max_requests = _with_jitter(settings)
         self._on_max_requests = on_max_requests
         self.reach_max_requests = self._reach_max_requests
-        self.room = Room(self, on_settled=self.check_drained, on_close=self.left)
+        self.room = ConnectionLimit(self, on_settled=self.check_drained, on_close=self.left)
         self._partings = Partings(self)
         self.close_later = self._partings.later
         self.listeners = self._new_listeners(loads)
@@ -96,7 +96,7 @@ class Server(Traffic):
         limit = self.settings.limit_concurrency
         if not limit or isinstance(app, WSGIMiddleware):  # which has its own limit
             return app
-        return Admission(app, limit, self.log, self.counters.count)
+        return ConcurrencyLimit(app, limit, self.log, self.counters.count)
 
     def _share(self, extensions: Mapping[str, object]) -> Http1Shared:
         return Http1Shared(
@@ -112,11 +112,11 @@ class Server(Traffic):
 
     # Listeners
 
-    def _new_listeners(self, loads: Loads | None) -> Listeners:
+    def _new_listeners(self, loads: FairAccept | None) -> Acceptor:
         adopt: Adopt = self._connect
         if self.settings.proxy_protocol:
-            adopt = partial(self._connect_proxied, Gate(self.loop, self.settings, self.log))
-        listeners = Listeners(self.loop, adopt, self.room, held=self.connections.__len__, loads=loads)
+            adopt = partial(self._connect_proxied, ProxyProtocolFilter(self.loop, self.settings, self.log))
+        listeners = Acceptor(self.loop, adopt, self.room, held=self.connections.__len__, loads=loads)
         self.room.attach(listeners)
         self.registry.subscribe(self._removed, self.check_drained)
         return listeners
@@ -156,12 +156,12 @@ class Server(Traffic):
         self._open(fd, self._new_connection(peer, own))
         return None
 
-    def _new_connection(self, peer: object, own: object = None) -> Connection:
+    def _new_connection(self, peer: object, own: object = None) -> Http1Connection:
         native = self.native
-        return Connection(self, self.http1, peer, own) if native is None else native.connect(peer, own)
+        return Http1Connection(self, self.http1, peer, own) if native is None else native.connect(peer, own)
 
     def _open(self, fd: int, protocol: Newcomer) -> None:
-        new = Stream if self.native is None else self.native.stream
+        new = SocketTransport if self.native is None else self.native.stream
         new(self.loop, self.poller, fd, protocol).open()
         self.http1.held_heads.expect()
 
@@ -173,7 +173,7 @@ class Server(Traffic):
         except OSError as error:  # the client has gone, does not speak TLS, or has no certificate that will do
             self.log("tls.handshake_failed", error=str(error), client=str(peer))
 
-    async def _connect_proxied(self, gate: Gate, fd: int, peer: object, own: object) -> None:
+    async def _connect_proxied(self, gate: ProxyProtocolFilter, fd: int, peer: object, own: object) -> None:
         admitted = await gate.admit(socket.socket(fileno=fd), peer)
         if admitted is not None:
             sock, client, told = admitted

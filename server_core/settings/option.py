@@ -20,7 +20,7 @@ METADATA_KEY = "option"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueType:
     """One type of value: how its text is read, how it is written back, and what would be accepted.
 
     `parse` raises ValueError whose message completes "NAME: ..." (for example "must be a length of time").
@@ -49,7 +49,7 @@ class Option:
     A `secret` one is never shown: in no page, message, log or repr, on no command line and in no worker's environment.
     """
 
-    kind: Kind
+    kind: ValueType
     section: str
     help: str
     reloads: bool = True
@@ -97,7 +97,7 @@ HIDDEN = "(hidden)"
 def option(
     default: T,
     *,
-    kind: Kind,
+    kind: ValueType,
     section: str,
     help: str,
     reloads: bool = True,
@@ -203,7 +203,7 @@ def plain(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def choice(*accepted: str) -> Kind:
+def choice(*accepted: str) -> ValueType:
     """A kind whose values are exactly these words."""
     names = ", ".join(accepted)
 
@@ -212,16 +212,16 @@ def choice(*accepted: str) -> Kind:
             raise ValueError(f"must be one of {names}, not {text!r}")
         return text.strip().lower()
 
-    return Kind("choice", f"one of {names}", parse, words=accepted)
+    return ValueType("choice", f"one of {names}", parse, words=accepted)
 
 
-SECONDS = Kind("seconds", "a length of time: 30, 1.5s, 250ms, 2m, 1h", parse_seconds, render_seconds)
-BYTES = Kind("bytes", "a size: 65536, 64k, 10M, 1G", parse_bytes)
-COUNT = Kind("count", "a whole number", parse_count)
-SWITCH = Kind("switch", "on or off", parse_switch, lambda value: "on" if value else "off", is_flag=True)
-TEXT = Kind("text", "text", parse_text)
-PATH = Kind("path", "a path", parse_text)
-MODE = Kind("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}", is_quoted=True)
+SECONDS = ValueType("seconds", "a length of time: 30, 1.5s, 250ms, 2m, 1h", parse_seconds, render_seconds)
+BYTES = ValueType("bytes", "a size: 65536, 64k, 10M, 1G", parse_bytes)
+COUNT = ValueType("count", "a whole number", parse_count)
+SWITCH = ValueType("switch", "on or off", parse_switch, lambda value: "on" if value else "off", is_flag=True)
+TEXT = ValueType("text", "text", parse_text)
+PATH = ValueType("path", "a path", parse_text)
+MODE = ValueType("mode", "an octal file mode: 0660", parse_octal, lambda value: f"{value:04o}", is_quoted=True)
 
 
 @dataclass(frozen=True, slots=True)

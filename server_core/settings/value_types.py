@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from server_core.access_log.formats import AUTO, FORMATS, JSON
-from server_core.settings.option import Kind, choice, parse_text
+from server_core.settings.option import ValueType, choice, parse_text
 
 _HEADER: Final = r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([\t\x20-\x7e\x80-\xff]*)"
 _ID_NAME: Final = r"[A-Za-z0-9\-]{1,64}"
@@ -163,19 +163,19 @@ def parse_threads(text: str) -> int:
     return int(stripped)
 
 
-THREADS = Kind(
+THREADS = ValueType(
     "threads", "a whole number from 1 to 1000, or auto", parse_threads, lambda value: str(value) if value else "auto"
 )
-CALLABLE = Kind("callable", "module:callable", parse_callable)
-APP = Kind("app", "module:attribute or module:factory()", parse_app)
-HEADER = Kind("header", "Name: value", parse_header, separator="\n")
-PEERS = Kind("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
-FORWARDED = Kind("forwarded", "off, or names of fields, comma-separated", parse_forwarded_fields)
-REQUEST_ID = Kind("request-id", "off or a header's name", parse_request_id)
-URL_PATH = Kind("url-path", "a path that begins with /", parse_path)
-URL_PREFIX = Kind("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
-ACCESS_LOG = Kind("access-log", "off, stderr, - (standard output) or a path", parse_access_log)
-ACCESS_LOG_FORMAT = Kind(
+CALLABLE = ValueType("callable", "module:callable", parse_callable)
+APP = ValueType("app", "module:attribute or module:factory()", parse_app)
+HEADER = ValueType("header", "Name: value", parse_header, separator="\n")
+PEERS = ValueType("peers", "addresses, networks, unix or *, comma-separated", parse_peers)
+FORWARDED = ValueType("forwarded", "off, or names of fields, comma-separated", parse_forwarded_fields)
+REQUEST_ID = ValueType("request-id", "off or a header's name", parse_request_id)
+URL_PATH = ValueType("url-path", "a path that begins with /", parse_path)
+URL_PREFIX = ValueType("url-prefix", "a path that begins with / and does not end with it", parse_prefix)
+ACCESS_LOG = ValueType("access-log", "off, stderr, - (standard output) or a path", parse_access_log)
+ACCESS_LOG_FORMAT = ValueType(
     "access-log-format",
     f"{', '.join((AUTO, JSON, *FORMATS))} or a format such as %(h)s %(s)s",
     parse_access_log_format,

@@ -14,7 +14,7 @@ PORT_MAX: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BindAddress:
     """Where to listen: a Unix socket's path or an inherited descriptor, if given, else host and port."""
 
     host: str = "127.0.0.1"
@@ -30,7 +30,7 @@ class Place:
             raise UsageError(f"port: must be a whole number from 0 to {PORT_MAX}, not {self.port!r}")
 
 
-def places(bind: str | Sequence[str]) -> list[Place]:
+def places(bind: str | Sequence[str]) -> list[BindAddress]:
     """Each of them, at least one. Raises UsageError."""
     texts = [bind] if isinstance(bind, str) else list(bind)
     if not texts:
@@ -38,16 +38,16 @@ def places(bind: str | Sequence[str]) -> list[Place]:
     return [_place(text) for text in texts]
 
 
-def _place(text: object) -> Place:
+def _place(text: object) -> BindAddress:
     if isinstance(text, str):
         kind, _, rest = text.partition(":")
         if kind == "unix" and rest:
-            return Place(uds=rest)
+            return BindAddress(uds=rest)
         if kind == "fd" and re.fullmatch(r"(//)?[0-9]{1,7}", rest):
-            return Place(fd=int(rest.removeprefix("//")))
+            return BindAddress(fd=int(rest.removeprefix("//")))
         found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:/\[\]\s]+)):([0-9]{1,9})", text)
         if found:
-            place = Place(found[1] or found[2], int(found[3]))
+            place = BindAddress(found[1] or found[2], int(found[3]))
             if place.port > PORT_MAX:
                 raise UsageError(f"bind: the port must be from 0 to {PORT_MAX}, not {place.port} ({text!r})")
             return place

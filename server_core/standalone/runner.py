@@ -29,7 +29,7 @@ from server_core.runtime.forked_child import Belongings, withholding
 from server_core.server import access_log
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
-from server_core.standalone.bind import Place
+from server_core.standalone.bind import BindAddress
 from server_core.tls.checks import tls_expiries
 from server_core.worker.scoreboard import Scoreboard
 from server_core.worker.service import Ending, Service, import_application
@@ -42,7 +42,7 @@ BEAT_S: Final = 1.0
 """Interval of the server's sweep over its deadlines, as under a supervisor."""
 
 
-def open_listener(place: Place) -> socket.socket:
+def open_listener(place: BindAddress) -> socket.socket:
     """A listening socket; ListenerError says what is in the way."""
     place.check()
     try:
@@ -55,7 +55,7 @@ def open_listener(place: Place) -> socket.socket:
         raise ListenerError(f"cannot listen on {_told(place)}: {error}") from error
 
 
-def _told(place: Place) -> str:
+def _told(place: BindAddress) -> str:
     if place.fd is not None:
         return f"fd://{place.fd}"
     return f"unix:{place.uds}" if place.uds is not None else f"{place.host}:{place.port}"
@@ -190,7 +190,7 @@ class Alone:
         self._stop(signal.SIGTERM)
 
 
-def run(app: object, settings: ServerSettings, place: Place) -> None:
+def run(app: object, settings: ServerSettings, place: BindAddress) -> None:
     """Serve until stopped. `app` None means the application that the settings name.
 
     Raises UsageError, ListenerError or BootError, KeyboardInterrupt if interrupted while importing, and whatever

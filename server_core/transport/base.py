@@ -1,4 +1,4 @@
-"""What a connection and the transport below it, a Stream or a TlsStream over one, ask of each other.
+"""What a connection and the transport below it, a SocketTransport or a TlsTransport over one, ask of each other.
 
 The names and what they promise are those of asyncio's Transport and Protocol.
 """

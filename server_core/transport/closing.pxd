@@ -1,4 +1,4 @@
-cdef class Ending:
+cdef class LingeringClose:
     cdef bint _is_lost
     cdef double _longest_until
     cdef long long _seen_bytes

@@ -42,7 +42,7 @@ class DrainState(Protocol):
     """Whether it drains and no other worker follows."""
 
 
-class Ending:
+class LingeringClose:
     """The way out for one transport."""
 
     __slots__ = ("_is_lost", "_longest_until", "_seen_bytes", "_server", "_timer", "_transport", "is_tls")

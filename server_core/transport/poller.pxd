@@ -1,4 +1,4 @@
-from server_core.transport.socket_transport cimport Stream
+from server_core.transport.socket_transport cimport SocketTransport
 
 cimport cython
 
@@ -9,5 +9,5 @@ cdef class EpollPoller:
     cdef list _new
     cdef dict _watched
 
-    @cython.locals(who=Stream)
+    @cython.locals(who=SocketTransport)
     cpdef _turn(self)

@@ -1,6 +1,6 @@
-cdef class Tap:
+cdef class ReadControl:
     cdef object _transport
-    cdef readonly bint is_shut
+    cdef readonly bint is_paused
 
-    cpdef shut(self)
-    cpdef open(self)
+    cpdef pause(self)
+    cpdef resume(self)

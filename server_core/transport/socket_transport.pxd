@@ -6,7 +6,7 @@ cimport cython
 cdef int READABLE
 cdef int WRITABLE
 
-cdef class Stream(Transport):
+cdef class SocketTransport(Transport):
     cdef bint _closing
     cdef bint _ended
     cdef int _events

@@ -38,7 +38,7 @@ POURED_BYTES: Final = 1 << 20
 """What one sendfile() is asked for: then the loop has a turn. A socket's buffer is seldom larger. Chosen."""
 
 
-class Stream(Transport):
+class SocketTransport(Transport):
     """Owns a connected descriptor that does not block, and serves one protocol on it."""
 
     __slots__ = (
@@ -171,7 +171,7 @@ class Stream(Transport):
             else:
                 sent -= len(part)
 
-    def pour(self, file: int, offset: int, size: int) -> int:
+    def send_file(self, file: int, offset: int, size: int) -> int:
         """Have the kernel send so much of a file (sendfile(2)), and say how much it took; OSError if it cannot.
 
         If that is not all, it is full until it should be asked again. BlockingIOError if nothing can be taken now; 0

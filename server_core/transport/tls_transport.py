@@ -22,7 +22,7 @@ from server_core.transport.base import Transport
 
 if TYPE_CHECKING:
     from server_core.transport.base import Newcomer, Served
-    from server_core.transport.socket_transport import Stream
+    from server_core.transport.socket_transport import SocketTransport
 
 RECORD_BYTES: Final = 16384
 """The most that one record holds (RFC 8446 section 5.1). No more is given to OpenSSL at once, in either direction: what
@@ -33,7 +33,7 @@ Factory = Callable[[], "Newcomer"]
 _SILENT, _SHAKING, _OPEN, _CLOSING, _LOST = range(5)
 
 
-class TlsStream(Transport):
+class TlsTransport(Transport):
     """Makes its protocol by `factory` once the handshake is done, and resolves `shaken` then."""
 
     __slots__ = (
@@ -41,7 +41,7 @@ class TlsStream(Transport):
         *("_ssl", "_state", "_waiting"),
     )
 
-    _below: Stream
+    _below: SocketTransport
     _protocol: Served
 
     def __init__(self, context: ssl.SSLContext, factory: Factory, shaken: asyncio.Future[None]) -> None:
@@ -54,7 +54,7 @@ class TlsStream(Transport):
 
     # The protocol of the transport below
 
-    def connection_made(self, transport: Stream) -> None:
+    def connection_made(self, transport: SocketTransport) -> None:
         self._below = transport
 
     def data_received(self, data: bytes) -> None:

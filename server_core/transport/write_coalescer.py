@@ -26,7 +26,7 @@ NEXT_ANSWER: Final = 3
 takes its first step, and one that waits for nothing has answered; the third is the look whether it has."""
 
 
-class Gathering:
+class WriteCoalescer:
     """What waits to be written to one connection."""
 
     __slots__ = ("_bytes", "_loop", "_parts", "_turns", "_write")

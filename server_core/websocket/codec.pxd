@@ -1,6 +1,6 @@
 cimport cython
 
-cdef class Machine:
+cdef class FrameCodec:
     cdef bytes _answers
     cdef int _begun
     cdef object _binary

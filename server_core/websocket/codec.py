@@ -65,7 +65,7 @@ class Broken(Exception):
         self.reason = reason
 
 
-class Machine:
+class FrameCodec:
     """The FrameMachine of a server."""
 
     __slots__ = (

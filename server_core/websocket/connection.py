@@ -16,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from server_core.asgi.errors import is_disconnect
-from server_core.asgi.websocket_session import Link, Session
+from server_core.asgi.websocket_session import Link, WebSocketExchange
 from server_core.asgi.websocket_states import INTERNAL_ERROR
 from server_core.connection.eviction import NEVER
 from server_core.transport.socket_info import TO_BE_TAKEN, TO_READ, queued_bytes
@@ -24,7 +24,7 @@ from server_core.websocket.frame_codec import FrameMachine
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
-    from server_core.connection.context import Traffic
+    from server_core.connection.context import ServerContext
     from server_core.transport.base import Transport
 
 HIGH_WATER: Final = 65536
@@ -68,7 +68,7 @@ _OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
 """In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
 
 
-class Channel(Link):
+class WebSocketConnection(Link):
     """The protocol (asyncio.Protocol) of one accepted WebSocket."""
 
     __slots__ = (
@@ -94,7 +94,9 @@ class Channel(Link):
     is_busy = False
     """An accepted WebSocket is no request."""
 
-    def __init__(self, server: Traffic, session: Session, machine: FrameMachine, *, sliced: bool) -> None:
+    def __init__(
+        self, server: ServerContext, session: WebSocketExchange, machine: FrameMachine, *, sliced: bool
+    ) -> None:
         self._server = server
         self.session = session
         self._machine = machine
@@ -180,7 +182,7 @@ class Channel(Link):
     def resume_writing(self) -> None:
         self._full = False
         self.session.wake()
-        self.taken()
+        self.body_consumed()
 
     # The session's side
 
@@ -203,7 +205,7 @@ class Channel(Link):
             self._shut()
         self.session.leave()
 
-    def taken(self) -> None:
+    def body_consumed(self) -> None:
         if self._paused and not self._full and self.session.queued <= HIGH_WATER:
             self._resume()
             if self._held:
@@ -215,10 +217,10 @@ class Channel(Link):
     def future(self) -> asyncio.Future[None]:
         return self._server.loop.create_future()
 
-    def finished(self, session: Session) -> None:
+    def finished(self, session: WebSocketExchange) -> None:
         self._server.registry.end_call(session)
 
-    def failed(self, session: Session, error: BaseException) -> None:
+    def failed(self, session: WebSocketExchange, error: BaseException) -> None:
         if not (session.gone and is_disconnect(error)):
             self._server.failures.log_failure(session, error)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from server_core.http.grammar import TOKEN
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 
 NAME: Final = "permessage-deflate"
 
@@ -45,7 +45,7 @@ class Agreement(NamedTuple):
 def agree(values: Iterable[bytes], most_bits: int) -> Agreement | None:
     """The first offer of permessage-deflate that can be met, with windows of at most `most_bits`.
 
-    Refused if a value is malformed; an offer that cannot be met, or of something else, is passed over.
+    RequestRejected if a value is malformed; an offer that cannot be met, or of something else, is passed over.
     """
     offers = [offer for value in values for offer in _offers(value)]
     for offer in offers:
@@ -111,5 +111,5 @@ def _met(offer: Offer, most_bits: int) -> Agreement | None:
     return Agreement("; ".join(answer).encode(), bits_in, bits_out, fresh["client"], fresh["server"])
 
 
-def _malformed() -> Refused:
-    return Refused(400, "malformed Sec-WebSocket-Extensions")
+def _malformed() -> RequestRejected:
+    return RequestRejected(400, "malformed Sec-WebSocket-Extensions")

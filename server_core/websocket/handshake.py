@@ -16,7 +16,7 @@ from typing import Final, cast
 
 from server_core.asgi.response_states import ResponseError
 from server_core.http.grammar import TOKEN
-from server_core.http.message import Fields, Head, Refused
+from server_core.http.message import Fields, Head, RequestRejected
 from server_core.http1.response_fields import learn_line
 from server_core.http1.response_head import Defaults
 
@@ -55,7 +55,7 @@ class Offer:
 
 
 def read_offer(head: Head) -> Offer | None:
-    """The handshake in a request, None if it is none; Refused if it is a broken one."""
+    """The handshake in a request, None if it is none; RequestRejected if it is a broken one."""
     line = head.line
     if line.method != "GET" or line.version != "1.1" or head.rules.length != 0:
         return None
@@ -66,10 +66,10 @@ def read_offer(head: Head) -> Offer | None:
         return None
     versions = [value for name, value in fields if name == b"sec-websocket-version"]
     if versions != [VERSION]:
-        raise Refused(426, "only version 13 of WebSocket is served", NEWER_VERSION)
+        raise RequestRejected(426, "only version 13 of WebSocket is served", NEWER_VERSION)
     subprotocols = _tokens(b",".join(value for name, value in fields if name == b"sec-websocket-protocol"))
     if not all(_TOKEN.fullmatch(subprotocol) for subprotocol in subprotocols):
-        raise Refused(400, "malformed Sec-WebSocket-Protocol")
+        raise RequestRejected(400, "malformed Sec-WebSocket-Protocol")
     return Offer(
         accept_of(_key(fields)),
         [subprotocol.decode("ascii") for subprotocol in subprotocols],
@@ -86,7 +86,7 @@ def _key(fields: Fields) -> bytes:
                 return keys[0]
         except binascii.Error:  # refused below, with the other ways to be wrong
             pass
-    raise Refused(400, "malformed Sec-WebSocket-Key")
+    raise RequestRejected(400, "malformed Sec-WebSocket-Key")
 
 
 def accept_of(key: bytes) -> bytes:

@@ -7,12 +7,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from server_core.asgi.draining import NAME
-from server_core.asgi.websocket_session import Session
-from server_core.http.message import Head, Refused
+from server_core.asgi.websocket_session import WebSocketExchange
+from server_core.http.message import Head, RequestRejected
 from server_core.http1.detaching import detach
 from server_core.http1.response_head import Defaults
-from server_core.websocket.codec import Machine
-from server_core.websocket.connection import Channel
+from server_core.websocket.codec import FrameCodec
+from server_core.websocket.connection import WebSocketConnection
 from server_core.websocket.deflate import Deflate, negotiate
 from server_core.websocket.handshake import Offer, acceptance, read_offer
 
@@ -38,7 +38,7 @@ class Upgrade:
         if agreed is not None:
             self._extension, self._deflate = agreed
 
-    def accept(self, session: Session, subprotocol: object, headers: Iterable[object]) -> Channel:
+    def accept(self, session: WebSocketExchange, subprotocol: object, headers: Iterable[object]) -> WebSocketConnection:
         """Answer 101, and put a channel in the connection's place."""
         server = self._server
         defaults, request_ids = self._connection.shared.defaults, server.origin.request_ids
@@ -48,8 +48,8 @@ class Upgrade:
                 tuple((name, own if name == request_ids.name else line) for name, line in defaults.lines)
             )
         head = acceptance(self._offer, subprotocol, self._extension, headers, defaults)
-        machine = Machine(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
-        channel = Channel(server, session, machine, sliced=self._deflate is not None)
+        machine = FrameCodec(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
+        channel = WebSocketConnection(server, session, machine, sliced=self._deflate is not None)
         detached = detach(self._connection, head)
         session.status = 101
         server.responses[1] += 1  # the access log has it when it ends
@@ -59,8 +59,8 @@ class Upgrade:
         return channel
 
 
-def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) -> Session | None:
-    """The session for a request that is a WebSocket handshake, None for another; Refused for a broken one.
+def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) -> WebSocketExchange | None:
+    """The session for a request that is a WebSocket handshake, None for another; RequestRejected for a broken one.
 
     `scope` is the request's HTTP scope, and becomes the session's.
     """
@@ -69,7 +69,7 @@ def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) ->
         if offer is None:
             return None
         acceptor = Upgrade(connection, offer)
-    except Refused as refused:
+    except RequestRejected as refused:
         refused.head = head
         raise
     del scope["method"]
@@ -81,4 +81,4 @@ def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) ->
     offered: dict[str, object] = {name: extensions[name] for name in ("tls", NAME) if name in extensions}
     offered["websocket.http.response"] = {}
     scope["extensions"] = offered
-    return Session(connection, acceptor, scope, head.line, monotonic())
+    return WebSocketExchange(connection, acceptor, scope, head.line, monotonic())

@@ -31,7 +31,7 @@ from server_core.errors import (
 )
 from server_core.exit_codes import EXIT_OK, EXIT_USAGE
 from server_core.http1 import header_parser
-from server_core.listen.fair_accept import Loads
+from server_core.listen.fair_accept import FairAccept
 from server_core.log import EVENTS, Log, setup
 from server_core.runtime import event_loop, signal_stack
 from server_core.runtime.early_signals import EarlySignals, Terminated, finish_streams, forget_signals, outlast_signals
@@ -106,7 +106,7 @@ def _withhold(spec: WorkerSpec, pipe: Pipe, log: Log, *others: int) -> Belonging
 
 
 def _settle(
-    spec: WorkerSpec, pipe: Pipe, log: Log, scoreboard: Scoreboard, loads: Loads | None
+    spec: WorkerSpec, pipe: Pipe, log: Log, scoreboard: Scoreboard, loads: FairAccept | None
 ) -> tuple[Belongings, Contexts | None]:
     """What is withheld as long as this worker lives, and its certificates, the copies closed.
 
@@ -221,7 +221,7 @@ def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: A
     sockets = _sockets(spec)
     _, factory = event_loop.choose(spec.settings.loop)
     scoreboard = Scoreboard.shared(spec.record_fd)
-    loads = Loads.shared(spec.loads_fd, spec.slot, spec.beat_s) if spec.settings.fair_accept else None
+    loads = FairAccept.shared(spec.loads_fd, spec.slot, spec.beat_s) if spec.settings.fair_accept else None
     belongings, certificates = _settle(spec, pipe, log, scoreboard, loads)
     thread = _second_thread(spec, pipe, scoreboard)
     signals.admit()

@@ -21,13 +21,14 @@ from server_core.asgi.lifespan import Lifespan
 from server_core.asgi.loader import load
 from server_core.contract.spec import CLEAN_UP_S, GIVE_UP_S
 from server_core.errors import BootError
-from server_core.listen.fair_accept import Loads
+from server_core.listen.fair_accept import FairAccept
 from server_core.log import Log
 from server_core.proxy.request_id import STATE_KEY
 from server_core.records import dataclass
 from server_core.runtime import own_tasks
 from server_core.runtime.deferred_imports import import_late
 from server_core.runtime.gc_thresholds import few_collections
+from server_core.runtime.heap import keep_freed_memory
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.context import Contexts
@@ -69,6 +70,7 @@ def import_application(settings: ServerSettings, log: Log, *, to_be_forked: bool
         import_late()
     gc.collect(0 if _looks() <= looks + 1 else 2)
     gc.freeze()
+    keep_freed_memory()
     if settings.gc_threshold:
         gc.set_threshold(settings.gc_threshold, *gc.get_threshold()[1:])
     log("application.imported", app=settings.app, duration_s=round(time.monotonic() - began_at, 3))
@@ -106,7 +108,7 @@ class Service:
         beat_s: float,
         slot: int | None = None,
         on_max_requests: Callable[[str], None] | None = None,
-        loads: Loads | None = None,
+        loads: FairAccept | None = None,
         certificates: Contexts | None = None,
         alarm: Alarm = ALARM,
     ) -> None:

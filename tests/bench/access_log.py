@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from tests.bench import apps
@@ -44,7 +44,7 @@ class Contender:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.server = Server(apps.hello, settings, asyncio.get_running_loop(), log=Heard())
-        self._transport = Sink(Connection(self.server, self.server.http1, ("192.0.2.1", 50000)))
+        self._transport = Sink(Http1Connection(self.server, self.server.http1, ("192.0.2.1", 50000)))
         self.turns_s: list[float] = []
 
     async def take_turn(self, request: bytes) -> None:

@@ -19,13 +19,15 @@ from typing import Final
 
 from tests.bench.forms import Environment, forms
 from tests.bench.loads import LOADS
-from tests.bench.process_tree import Failed, ProcessTree, free_port
+from tests.bench.process_tree import ROOT, Failed, ProcessTree, free_port
 from tests.bench.servers import SERVERS, Setup
 from tests.bench.venv import python_of
 from tests.helpers.certificates import Authority
 
 CPUS: Final = sorted(os.sched_getaffinity(0))
 RATE_HZ: Final = 1999
+
+COMPILED: Final = "|".join(sorted(path.stem for path in (ROOT / "server_core").rglob("*.pxd")))
 
 PARTS: Final = (
     (r"kernel|vdso", "kernel"),
@@ -34,8 +36,7 @@ PARTS: Final = (
     (r"libssl|libcrypto", "OpenSSL"),
     (r"^parser\.", "httptools"),
     (r"^_(asyncio|ssl|socket)\.", "asyncio, ssl and socket in C"),
-    (r"^(arrival|call|connection|deadlines|ending|exchange|h1_\w+|listeners|loads|peer)\.", "our compiled modules"),
-    (r"^(poller|room|scope|server|stream|tap|tls_stream|traffic|wire)\.", "our compiled modules"),
+    (rf"^({COMPILED})\.", "our compiled modules"),
 )
 """What a file belongs to: the first pattern that is found in its name."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from tests.bench import apps
@@ -57,7 +57,7 @@ async def cpu_us(way: Way, requests: int, first: int) -> float:
     """CPU microseconds per request."""
     loop = asyncio.get_running_loop()
     server = Server(apps.hello, ServerSettings(**way.settings), loop, log=Heard())  # type: ignore[arg-type]  # texts all
-    transport = PipeTransport(Connection(server, server.http1, PEER))
+    transport = PipeTransport(Http1Connection(server, server.http1, PEER))
     heads = [b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n" % way.fields(first + number) for number in range(requests)]
     before = time.process_time()
     for head in heads:

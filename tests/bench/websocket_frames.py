@@ -75,7 +75,7 @@ def wsproto_echo() -> Echo:
 
 
 def ours_echo() -> Echo:
-    from server_core.websocket.codec import Machine
+    from server_core.websocket.codec import FrameCodec
 
     parts: list[bytes] = []
 
@@ -83,7 +83,7 @@ def ours_echo() -> Echo:
         out = machine.message(data)
         parts.append(out if isinstance(out, bytes) else b"".join(out))
 
-    machine = Machine(answer, max_size=2**24, deflate=None)
+    machine = FrameCodec(answer, max_size=2**24, deflate=None)
 
     def echo(data: bytes) -> bytes:
         machine.receive(data)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Generator, Sequence
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from tests.conformance.application import answer
@@ -51,7 +51,7 @@ class Stage:
         """How the transcript does not hold on a connection of its own, if its bytes come in these pieces."""
         case, server = self.case, self.server
         self.heard.events.clear()
-        connection = Connection(server, server.http1, ("192.0.2.1", 5))
+        connection = Http1Connection(server, server.http1, ("192.0.2.1", 5))
         transport = PipeTransport(connection)
         if late:
             self.gate.clear()
@@ -89,7 +89,7 @@ class Turn:
         yield
 
 
-async def settle(connection: Connection, requests: int) -> None:
+async def settle(connection: Http1Connection, requests: int) -> None:
     """Let so many requests be read, answered and ended; nobody waits for a connection that has none."""
     idle = 0
     for _ in range(4 * requests + 2):  # the application's steps, its end, and what was held behind the request

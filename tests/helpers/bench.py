@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from tests.helpers.http import Heard, PipeTransport, parse_responses, reflect
@@ -18,7 +18,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.server = Server(app, ServerSettings(**settings), loop, log=self.heard)  # type: ignore[arg-type]
         self.now = self.server.now
-        self.transport = PipeTransport(Connection(self.server, self.server.http1, ("192.0.2.1", 5)))
+        self.transport = PipeTransport(Http1Connection(self.server, self.server.http1, ("192.0.2.1", 5)))
 
     def sweep(self, after_s: float) -> None:
         self.now += after_s

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from server_core.http.grammar import FIELD_LINES
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 from server_core.http1.chunked import ChunkedBody
 from server_core.proxy.forwarded_header import parse_forwarded
 from server_core.websocket.extension_offers import agree
@@ -136,7 +136,7 @@ def _quoted_parameter(reader: _Reader) -> None:
 
 def _takes_field_lines(text: str) -> None:
     if FIELD_LINES.fullmatch(b"\r\n%b\r\n" % text.encode("latin-1")) is None:
-        raise Refused(400, "malformed header fields")
+        raise RequestRejected(400, "malformed header fields")
 
 
 def _takes_chunk_size(text: str) -> None:
@@ -151,7 +151,7 @@ class Grammar(NamedTuple):
     """One thing that is read, in both ways, and strings with their verdicts."""
 
     by_pattern: Callable[[str], object]
-    """Raises Refused for what is malformed."""
+    """Raises RequestRejected for what is malformed."""
     by_hand: Callable[[_Reader], None]
     alphabet: str
     sound: tuple[str, ...]
@@ -218,7 +218,7 @@ def is_sound(grammar: Grammar, text: str) -> bool:
     """The verdict of the pattern."""
     try:
         grammar.by_pattern(text)
-    except Refused:
+    except RequestRejected:
         return False
     return True
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from server_core.asgi.http_exchange import Application, Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.termination import load as load_tls
@@ -228,7 +228,7 @@ async def within(test: Awaitable[None]) -> None:
 class PipeTransport(base.Transport):
     """A transport to nowhere: keeps what is written, and passes on what the test says the client does."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Http1Connection) -> None:
         self.connection = connection
         self.written = b""
         self.writes = 0

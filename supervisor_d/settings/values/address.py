@@ -12,7 +12,7 @@ import re
 from typing import Final, TypeAlias
 
 from server_core.records import dataclass
-from server_core.settings.option import Kind
+from server_core.settings.option import ValueType
 
 UNIX_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: sun_path holds 108 with the final NUL (unix(7))."""
@@ -153,5 +153,5 @@ def _is_broken_ipv4(host: str) -> bool:
     return False
 
 
-ADDRESS: Final = Kind("address", ACCEPTS, lambda text: str(parse_address(text)))
+ADDRESS: Final = ValueType("address", ACCEPTS, lambda text: str(parse_address(text)))
 """The kind of `bind`: its values are texts in their one spelling; parse_address gives the address again."""

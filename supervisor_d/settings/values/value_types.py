@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from server_core.settings.option import Kind, parse_text
+from server_core.settings.option import ValueType, parse_text
 from supervisor_d.settings.values.address import ACCEPTS, check_unix_path, parse_address
 
 
@@ -75,17 +75,17 @@ AUTO = 0
 WORKERS_MAX = 1024
 """A quarter of the scoreboard's slots: a reload and the replaced workers need further ones (contract.SLOTS_MAX)."""
 
-NAME = Kind("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
-CONTROL_SOCKET = Kind("control-socket", "a path, @NAME or off", parse_control_socket)
-HOSTS = Kind("hosts", "host names, comma-separated, or *", parse_hosts)
-ADMIN_BIND = Kind("address", f"off, {ACCEPTS}", parse_admin_bind)
-READY_FD = Kind(
+NAME = ValueType("name", "letters, digits, '.', '_' or '-', at most 64", parse_name)
+CONTROL_SOCKET = ValueType("control-socket", "a path, @NAME or off", parse_control_socket)
+HOSTS = ValueType("hosts", "host names, comma-separated, or *", parse_hosts)
+ADMIN_BIND = ValueType("address", f"off, {ACCEPTS}", parse_admin_bind)
+READY_FD = ValueType(
     "descriptor",
     "off, or a descriptor's number of at least 3",
     parse_ready_fd,
     lambda value: str(value) if value else "off",
 )
-WORKERS = Kind(
+WORKERS = ValueType(
     "workers",
     "a whole number of at least 1, or auto",
     parse_workers,

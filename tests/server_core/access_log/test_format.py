@@ -16,7 +16,7 @@ from server_core.access_log.formats import FORMATS
 from server_core.access_log.record import UNREAD, Place, Unread
 from server_core.http.message import RequestLine
 from server_core.http1.request_line import RequestLines
-from server_core.http1.response_head import Heads
+from server_core.http1.response_head import ResponseHeadCache
 from server_core.http1.writer import NotingWriter
 
 PLACE = Place(3, 2, 4711)
@@ -61,7 +61,7 @@ FULL = Ended(
 
 
 def written(form: str, ended: Ended | Unread = FULL, *, cut: bool = False, duration_s: float = 1.234567) -> str:
-    writer = NotingWriter(Heads([]))
+    writer = NotingWriter(ResponseHeadCache([]))
     writer.start(200, [(b"X-Served-By", b"me"), (b"content-type", b"text/plain")])
     text = read(form).writer(PLACE)(ended, duration_s, cut, writer, None)
     assert text.endswith("\n")

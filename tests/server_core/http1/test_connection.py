@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from tests.helpers.bench import Bench, settle
 from tests.helpers.http import GET, PARSERS, PipeTransport, parse_responses, reflect, reply, run, serving, until
 
@@ -266,7 +266,7 @@ def test_a_refused_request_costs_a_line_in_the_log_and_nothing_else() -> None:
     async def scenario() -> None:
         bench = Bench()
         for _ in range(100):
-            transport = PipeTransport(Connection(bench.server, bench.server.http1, ("192.0.2.1", 5)))
+            transport = PipeTransport(Http1Connection(bench.server, bench.server.http1, ("192.0.2.1", 5)))
             transport.feed(b"\x00garbage\r\n\r\n")
             assert transport.is_shut
             transport.lose()

@@ -10,7 +10,7 @@ import contextlib
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.http1.keep_alive import DISCARD_LIMIT
 from server_core.transport import closing
 from server_core.transport.closing import LINGER_RATE
@@ -251,7 +251,7 @@ def test_the_kernel_counts_what_comes(loop: str) -> None:
             request = counted(5000)
             await client.get(request)
             (connection,) = served.server.connections
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Http1Connection)
 
             def total() -> int:
                 found = arrivals(connection.transport)

@@ -15,8 +15,8 @@ from types import FrameType
 
 import pytest
 
-from server_core.connection.context import Traffic
-from server_core.http1.connection import Connection
+from server_core.connection.context import ServerContext
+from server_core.http1.connection import Http1Connection
 from server_core.server.server import Server
 from server_core.settings.declaration import ServerSettings
 from tests.bench import apps
@@ -24,7 +24,7 @@ from tests.helpers.http import PARSERS, Heard, PipeTransport
 
 SERVER_CORE = str(Path(sys.modules[Server.__module__].__file__ or "").parents[1])
 REQUESTS = 50
-SLOW = Traffic.count_duration.__qualname__
+SLOW = ServerContext.count_duration.__qualname__
 """Called for requests of over a millisecond, so that how often is this machine's business: not counted."""
 
 HELLO = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
@@ -77,7 +77,7 @@ def calls_per_request(app: object, requests: tuple[bytes, ...], parser: str) -> 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         server = Server(app, ServerSettings(http=parser), loop, log=Heard())  # type: ignore[arg-type]  # an application
-        transport = PipeTransport(Connection(server, server.http1, ("192.0.2.1", 5)))
+        transport = PipeTransport(Http1Connection(server, server.http1, ("192.0.2.1", 5)))
         for number in range(2 * REQUESTS):
             if number == REQUESTS:  # the first ones learn names, lines and heads
                 sys.setprofile(count)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_core.http.message import Head, HeaderParser, Refused
+from server_core.http.message import Head, HeaderParser, RequestRejected
 from server_core.http1.chunked import ChunkedBody
 from server_core.http1.field_names import KEEP, FieldNames
 from server_core.http1.framing import VERDICTS
@@ -92,7 +92,7 @@ def follow(pieces: Sequence[bytes], parser: str, limits: Limits) -> Story:
                 if len(story.requests) == told:
                     break
                 told = len(story.requests)
-    except Refused as refused:
+    except RequestRejected as refused:
         story.end = refused.status
     return story
 
@@ -338,7 +338,7 @@ def decode(pieces: Sequence[bytes], limit: int) -> object:
             body += decoder.feed(piece)
             if decoder.rest is not None:
                 return body, decoder.rest + b"".join(pieces[number + 1 :])
-    except Refused as refused:
+    except RequestRejected as refused:
         return refused.status
     return body, None
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.http1.reader import H1Reader
-from server_core.transport.tls_transport import TlsStream
+from server_core.transport.tls_transport import TlsTransport
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import GET, reflect, run, serving, until
 
@@ -21,7 +21,7 @@ CLOSING = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 def alive() -> int:
     """How many objects of connections there are in this process."""
-    return sum(isinstance(thing, (Connection, H1Reader, TlsStream)) for thing in gc.get_objects())
+    return sum(isinstance(thing, (Http1Connection, H1Reader, TlsTransport)) for thing in gc.get_objects())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.http1.pipelining import DEPTH, HIGH_WATER
 from server_core.transport.socket_info import TO_READ, queued_bytes
 from tests.helpers.bench import Bench, settle
@@ -54,9 +54,9 @@ class Gated:
         await reply(send, f"{scope['path']} {length}".encode())
 
 
-def the_connection(served: Served) -> Connection:
+def the_connection(served: Served) -> Http1Connection:
     (connection,) = served.server.connections
-    assert isinstance(connection, Connection)
+    assert isinstance(connection, Http1Connection)
     return connection
 
 
@@ -71,11 +71,11 @@ def test_forty_requests_at_once_are_answered_in_order(loop: str, parser: str, tl
         async with serving(app, http=parser, **pair) as served:
             client = await served.connect(authority().client() if tls else None)
             client.send(b"".join(map(numbered, range(40))))
-            await until(lambda: served.server.connections and the_connection(served).tap.is_shut)
+            await until(lambda: served.server.connections and the_connection(served).reading.is_paused)
             assert len(served.server.in_flight()) == 1, "nothing is taken apart ahead of its turn"
             app.gate.set()
             assert [(await client.response()).body for _ in range(40)] == [b"/%d 0" % number for number in range(40)]
-            assert not the_connection(served).tap.is_shut
+            assert not the_connection(served).reading.is_paused
 
     run(scenario(), loop=loop)
 
@@ -90,9 +90,9 @@ def test_behind_sixteen_that_wait_the_server_stops_reading(loop: str) -> None:
             await until(lambda: served.server.connections and len(the_connection(served).reader.held))
             connection = the_connection(served)
             await until(lambda: len(connection.reader.held) == len(GET) * (DEPTH - 1))
-            assert not connection.tap.is_shut, "fifteen wait"
+            assert not connection.reading.is_paused, "fifteen wait"
             client.send(GET)
-            await until(lambda: connection.tap.is_shut)
+            await until(lambda: connection.reading.is_paused)
             client.send(GET * 3)
             await until(lambda: queued_bytes(connection.transport, TO_READ) == len(GET) * 3)
             assert len(connection.reader.held) == len(GET) * DEPTH
@@ -155,12 +155,12 @@ def test_a_body_that_looks_like_many_heads_is_read_to_its_end(loop: str, behind:
         async with serving(app) as served:
             client = await served.connect()
             client.send(GET + behind[:4000])
-            await until(lambda: served.server.connections and the_connection(served).tap.is_shut)
+            await until(lambda: served.server.connections and the_connection(served).reading.is_paused)
             client.send(behind[4000:] + numbered(3))
             app.gate.set()
             bodies = [(await client.response()).body for _ in range(3)]
             assert bodies == [b"/ 0", b"/ %d" % (len(ENDS) * 500), b"/3 0"]
-            assert not the_connection(served).tap.is_shut
+            assert not the_connection(served).reading.is_paused
 
     run(scenario(), loop=loop)
 
@@ -327,7 +327,7 @@ def test_a_slow_first_request_does_not_lose_the_others_to_a_fin(loop: str, parse
             client = await served.connect()
             client.send(b"".join(map(numbered, range(40))) + post(b"x" * 2 * HIGH_WATER))
             client.writer.write_eof()
-            await until(lambda: served.server.connections and the_connection(served).tap.is_shut)
+            await until(lambda: served.server.connections and the_connection(served).reading.is_paused)
             app.gate.set()
             expected = [b"/%d 0" % number for number in range(40)] + [b"/ %d" % (2 * HIGH_WATER)]
             assert answered(await client.rest()) == expected

@@ -8,7 +8,7 @@ import pytest
 
 from server_core.asgi.response_states import ResponseError
 from server_core.http.message import RequestLine
-from server_core.http1.response_head import Heads
+from server_core.http1.response_head import ResponseHeadCache
 from server_core.http1.writer import H1Writer
 
 LINES = [RequestLine(method, version, "/", {}, {}) for method, version in product(("GET", "HEAD"), ("1.1", "1.0"))]
@@ -29,8 +29,8 @@ class Written:
     """What became of one response: its bytes, and whether the connection goes on."""
 
     def __init__(self) -> None:
-        self.writer = H1Writer(Heads([(b"server", b"server: x\r\n")]))
-        self.defaults = Heads([(b"server", b"server: x\r\n")]).defaults(b"today")
+        self.writer = H1Writer(ResponseHeadCache([(b"server", b"server: x\r\n")]))
+        self.defaults = ResponseHeadCache([(b"server", b"server: x\r\n")]).defaults(b"today")
         self.out = b""
 
     def take(self, size: int, more: bool, line: RequestLine, as_file: bool) -> None:

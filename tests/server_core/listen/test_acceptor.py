@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from server_core.contract.spec import LOAD, LOADS_BYTES, load_offset
-from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Listeners
-from server_core.listen.fair_accept import AHEAD, Loads
-from server_core.listen.pending_connection import Arrival
+from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Acceptor
+from server_core.listen.fair_accept import AHEAD, FairAccept
+from server_core.listen.pending_connection import PendingConnection
 from server_core.runtime.server_loop import ServerLoop
 from tests.helpers.http import run, turn, until
 
@@ -54,7 +54,7 @@ class Crowd:
     def fail(self, error: OSError, retry_s: float) -> None:
         self.retries.append(retry_s)
 
-    def settle(self, arrival: Arrival) -> None:
+    def settle(self, arrival: PendingConnection) -> None:
         """Nothing more is kept of it."""
 
     def close(self) -> None:
@@ -67,13 +67,13 @@ class Crowd:
 class Rig:
     """Joined listeners over one queue; what they accept is closed."""
 
-    def __init__(self, loads: Loads | None = None) -> None:
+    def __init__(self, loads: FairAccept | None = None) -> None:
         self.queue = Queue()
         self.queue.bind(("127.0.0.1", 0))
         self.queue.listen()
         self.crowd = Crowd()
         loop = asyncio.get_running_loop()
-        self.listeners = Listeners(ServerLoop(loop), self._adopt, self.crowd, held=lambda: 0, loads=loads)
+        self.listeners = Acceptor(ServerLoop(loop), self._adopt, self.crowd, held=lambda: 0, loads=loads)
         self.listeners.add(self.queue)
         self.listeners.join()
         self.clients: list[socket.socket] = []
@@ -93,7 +93,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(loads: Loads | None = None) -> AsyncIterator[Rig]:
+async def rigged(loads: FairAccept | None = None) -> AsyncIterator[Rig]:
     rig = Rig(loads)
     try:
         yield rig
@@ -288,7 +288,7 @@ def test_a_worker_that_is_not_alone_takes_the_more_at_once_the_longer_the_queue_
         fd = os.memfd_create("loads")
         os.ftruncate(fd, LOADS_BYTES)
         os.pwrite(fd, LOAD.pack(2, 0.0), load_offset(0))
-        other, own = Loads.shared(fd, 2, 3600.0), Loads.shared(fd, 1, 3600.0)
+        other, own = FairAccept.shared(fd, 2, 3600.0), FairAccept.shared(fd, 1, 3600.0)
         os.close(fd)
         async with rigged(own) as rig:
             other.beat(asyncio.get_running_loop().time())

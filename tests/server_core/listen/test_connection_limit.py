@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.listen.connection_limit import RESERVE
 from tests.helpers.bench import Bench, settle
 from tests.helpers.http import DEADLINE_S, GET, PipeTransport, reflect, reply, run, serving, turn
@@ -83,7 +83,9 @@ class Crowded(Bench):
         self.first_reserved = limit - min(RESERVE, limit // 8)
 
     async def add(self, name: str, *data: bytes) -> PipeTransport:
-        transport = self.transports[name] = PipeTransport(Connection(self.server, self.server.http1, ("192.0.2.1", 5)))
+        transport = self.transports[name] = PipeTransport(
+            Http1Connection(self.server, self.server.http1, ("192.0.2.1", 5))
+        )
         for part in data:
             transport.feed(part)
             await settle()

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX, load_offset
 from server_core.errors import ContractError
-from server_core.listen.fair_accept import AHEAD, AT_ONCE, PAUSE_MAX_S, PAUSE_S, Loads, pause_s, share
+from server_core.listen.fair_accept import AHEAD, AT_ONCE, PAUSE_MAX_S, PAUSE_S, FairAccept, pause_s, share
 
 BEAT_S = 1.0
 
-Worker = Callable[[int, int], Loads]
+Worker = Callable[[int, int], FairAccept]
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def fd() -> Iterator[int]:
 @pytest.fixture
 def worker(fd: int) -> Iterator[Worker]:
     """Makes a worker that accepts, beats, and holds so many connections."""
-    made: list[Loads] = []
+    made: list[FairAccept] = []
 
-    def make(slot: int, connections: int) -> Loads:
-        loads = Loads.shared(fd, slot, BEAT_S)
+    def make(slot: int, connections: int) -> FairAccept:
+        loads = FairAccept.shared(fd, slot, BEAT_S)
         loads.beat(time.monotonic())
         loads.store(connections)
         made.append(loads)
@@ -126,13 +126,13 @@ def test_a_slot_beyond_the_highest_in_use_is_not_looked_at(worker: Worker, fd: i
 @pytest.mark.parametrize("slot", [0, -1, 4096])
 def test_a_slot_that_has_no_entry_is_refused_by_name(fd: int, slot: int) -> None:
     with pytest.raises(ContractError, match="slot must be from 1 to 4095"):
-        Loads.shared(fd, slot, BEAT_S)
+        FairAccept.shared(fd, slot, BEAT_S)
 
 
 def test_a_scoreboard_without_the_table_is_refused_by_name() -> None:
     fd = os.memfd_create("short")
     with pytest.raises(ContractError, match=f"loads_fd {fd} holds no table of loads"):
-        Loads.shared(fd, 1, BEAT_S)
+        FairAccept.shared(fd, 1, BEAT_S)
     os.close(fd)
 
 
@@ -163,7 +163,7 @@ def test_any_bytes_in_the_table_can_be_borne_with(table: bytes) -> None:
     fd = os.memfd_create("loads")
     os.ftruncate(fd, LOADS_BYTES)
     os.pwrite(fd, table, 0)
-    loads = Loads.shared(fd, 3, BEAT_S)
+    loads = FairAccept.shared(fd, 3, BEAT_S)
     os.close(fd)
     loads.store(5)
     lead = loads.lead(lambda: 100)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from server_core.listen.pending_connection import Arrival
+from server_core.listen.pending_connection import PendingConnection
 from server_core.runtime.server_loop import ServerLoop
 from tests.helpers.http import run, turn, until
 
@@ -18,11 +18,11 @@ class Journey:
     """One coroutine under way, and what became of it."""
 
     def __init__(self, coroutine: Coroutine[object, object, None]) -> None:
-        self.settled: list[Arrival] = []
+        self.settled: list[PendingConnection] = []
         self.told: list[dict[str, object]] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, told: self.told.append(told))
-        self.arrival = Arrival(ServerLoop(loop), coroutine, self.settled.append)
+        self.arrival = PendingConnection(ServerLoop(loop), coroutine, self.settled.append)
         self.arrival.go()
 
 

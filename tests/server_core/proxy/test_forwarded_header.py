@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 from server_core.proxy.forwarded_header import UNKNOWN, Element, parse_forwarded
 
 
@@ -56,12 +56,12 @@ def test_what_the_grammar_has_is_read(text: str, elements: list[Element]) -> Non
     ],
 )
 def test_what_the_grammar_does_not_have_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match="malformed Forwarded"):
+    with pytest.raises(RequestRejected, match="malformed Forwarded"):
         parse_forwarded(text)
 
 
 def test_blanks_cost_their_length_and_not_their_square() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRejected):
         parse_forwarded(" " * 65536 + "?")
 
 
@@ -90,6 +90,6 @@ def test_as_many_elements_come_out_as_were_written(written: list[tuple[list[str]
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         elements = parse_forwarded(text)
-    except Refused:
+    except RequestRejected:
         return
     assert len(elements) <= text.count(",") + 1

@@ -8,8 +8,8 @@ import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
 from server_core.http.fields import REMEMBERED
-from server_core.http.message import Fields, Head, Refused
-from server_core.proxy.forwarding import Origin, names_to_know
+from server_core.http.message import Fields, Head, RequestRejected
+from server_core.proxy.forwarding import ForwardedHeaders, names_to_know
 from server_core.settings.declaration import ServerSettings
 from tests.helpers.http import PARSERS, reply, run, serving
 
@@ -33,7 +33,7 @@ def told(believed: str, *lines: str, trusted: str = "10.0.0.0/8", host: str = "i
     scope["headers"] = fields
     before = dict(scope)
     if head.forwarded:
-        Origin(settings).amend(scope, head)
+        ForwardedHeaders(settings).amend(scope, head)
     headers = scope.pop("headers")
     assert isinstance(headers, list)
     hosts = [value.decode() for name, value in headers if name == b"host"]
@@ -147,12 +147,12 @@ def test_forwarded_tells_the_same_by_its_elements(lines: list[str], expected: di
 
 
 def test_a_forwarded_that_cannot_be_read_is_refused_rather_than_guessed_at() -> None:
-    with pytest.raises(Refused, match="malformed Forwarded"):
+    with pytest.raises(RequestRejected, match="malformed Forwarded"):
         told("forwarded", 'forwarded: for=", for=192.0.2.1')
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    origin = Origin(ServerSettings(forwarded_headers="x-forwarded-for", forwarded_allow_ips="*"))
+    origin = ForwardedHeaders(ServerSettings(forwarded_headers="x-forwarded-for", forwarded_allow_ips="*"))
     for number in range(2 * REMEMBERED):
         head = Head()
         head.fields = head.forwarded = fields_of(number)

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from server_core.http1.connection import Connection
+from server_core.http1.connection import Http1Connection
 from server_core.proxy.protocol_header import V2_SIGNATURE
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.contexts import LOOPS, NOBODY, USER, Marking, Watch, request, strangers
@@ -34,7 +34,7 @@ async def answered(client: Client, *paths: str) -> None:
 
 def held(served: Served) -> bool:
     """Whether a connection holds bytes of a next request."""
-    return any(isinstance(one, Connection) and one.reader.held for one in served.server.connections)
+    return any(isinstance(one, Http1Connection) and one.reader.held for one in served.server.connections)
 
 
 # The ways in. Each makes at least two calls, of which a later one might begin in the context of one before.

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from server_core.transport.closing import LINGER_LAST_S, LINGER_S, Ending
+from server_core.transport.closing import LINGER_LAST_S, LINGER_S, LingeringClose
 
 
 class Rig:
-    """An Ending with a real socket; its loop only notes what is registered, and its clock is set by the test."""
+    """A LingeringClose with a real socket; its loop only notes what is registered, and its clock is set by the test."""
 
     def __init__(self, ours: socket.socket, peer: socket.socket, *, is_last: bool) -> None:
         self.ours, self.peer = ours, peer
@@ -28,7 +28,7 @@ class Rig:
             close=self._close,
         )
         server = SimpleNamespace(loop=loop, draining=True, is_last=is_last)
-        self.ending = Ending(transport, server, is_tls=False)  # type: ignore[arg-type]  # all that it asks of them
+        self.ending = LingeringClose(transport, server, is_tls=False)  # type: ignore[arg-type]  # all that it asks of them
 
     def _note(self, delay_s: float, callback: Callable[[], object]) -> SimpleNamespace:
         self.timers.append((delay_s, callback))

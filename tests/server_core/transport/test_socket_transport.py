@@ -17,7 +17,7 @@ import pytest
 
 from server_core.runtime.server_loop import ServerLoop
 from server_core.transport.poller import EpollPoller, LoopPoller, Watched
-from server_core.transport.socket_transport import Stream
+from server_core.transport.socket_transport import SocketTransport
 from server_core.transport.syscalls import READ_BYTES
 from server_core.transport.write_buffer import HIGH_BYTES
 from tests.helpers.http import run, turn, until
@@ -33,7 +33,7 @@ class Protocol:
         self.error: Exception | None = None
         self.on_data: Callable[[], object] = bool
 
-    def connection_made(self, transport: Stream) -> None:  # noqa: ARG002 - told, and not needed
+    def connection_made(self, transport: SocketTransport) -> None:  # noqa: ARG002 - told, and not needed
         self.told.append("made")
 
     def data_received(self, data: bytes) -> None:
@@ -65,7 +65,7 @@ class CountingPoller:
     was_asked = False
     has_let_go = False
 
-    def let_go(self, stream: Stream) -> None:
+    def let_go(self, stream: SocketTransport) -> None:
         """Watch this stream no more, whatever it asks for."""
         self.watch(stream.fileno(), stream, self.events, 0)
         self.has_let_go = True
@@ -122,7 +122,7 @@ class Rig:
         running = ServerLoop(loop)
         self.poller = new(running)
         self.protocol = Protocol()
-        self.stream = Stream(running, self.poller, ours.detach(), self.protocol)
+        self.stream = SocketTransport(running, self.poller, ours.detach(), self.protocol)
 
     def reset(self) -> None:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -454,19 +454,19 @@ def test_a_file_goes_behind_what_is_kept_and_as_far_as_the_kernel_takes_it(
             before = bytes(20_000_000)
             rig.stream.write(before)
             with pytest.raises(BlockingIOError):
-                rig.stream.pour(file.fileno(), 0, len(content))
+                rig.stream.send_file(file.fileno(), 0, len(content))
             receiving = asyncio.create_task(rig.receive(len(before) + len(content)))
             sent = 0
             while sent < len(content):
                 rooms = rig.protocol.told.count("room")
                 try:
-                    sent += rig.stream.pour(file.fileno(), sent, len(content) - sent)
+                    sent += rig.stream.send_file(file.fileno(), sent, len(content) - sent)
                 except BlockingIOError:
                     pass
                 if sent < len(content):
                     assert rig.protocol.told[-1] == "full"
                     await until(lambda rooms=rooms: rig.protocol.told.count("room") > rooms)  # type: ignore[misc]
-            assert rig.stream.pour(file.fileno(), sent, 1) == 0, "the end of the file"
+            assert rig.stream.send_file(file.fileno(), sent, 1) == 0, "the end of the file"
             assert await receiving == before + content
 
     play(scenario)

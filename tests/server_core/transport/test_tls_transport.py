@@ -13,8 +13,8 @@ import pytest
 from server_core.listen.pending_connection import shake_hands
 from server_core.runtime.server_loop import ServerLoop
 from server_core.transport.poller import new_poller
-from server_core.transport.socket_transport import Stream
-from server_core.transport.tls_transport import RECORD_BYTES, TlsStream
+from server_core.transport.socket_transport import SocketTransport
+from server_core.transport.tls_transport import RECORD_BYTES, TlsTransport
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import DEADLINE_S, reply, run, serving
 
@@ -61,8 +61,8 @@ class Above:
         self.heard = bytearray()
         self.told: list[str] = []
 
-    def connection_made(self, transport: TlsStream) -> None:
-        assert isinstance(transport, TlsStream)
+    def connection_made(self, transport: TlsTransport) -> None:
+        assert isinstance(transport, TlsTransport)
         self.told.append("made")
 
     def data_received(self, data: bytes) -> None:
@@ -91,7 +91,7 @@ class Pair:
         context.load_cert_chain(localhost().both)
         self.shaken: asyncio.Future[None] = loop.create_future()
         self.above, self.below = Above(), Below()
-        self.stream = TlsStream(context, lambda: self.above, self.shaken)
+        self.stream = TlsTransport(context, lambda: self.above, self.shaken)
         self.stream.connection_made(self.below)
         trust = authority().client()
         trust.maximum_version = version
@@ -347,8 +347,8 @@ def test_a_handshake_that_is_cancelled_closes_its_socket(loop: str) -> None:
         theirs.setblocking(False)
         poller = new_poller(running)
 
-        def open_below(stream: TlsStream) -> None:
-            Stream(running, poller, theirs.detach(), stream).open()
+        def open_below(stream: TlsTransport) -> None:
+            SocketTransport(running, poller, theirs.detach(), stream).open()
 
         task = asyncio.create_task(shake_hands(running, context, Above, open_below, DEADLINE_S))
         reader, writer = await asyncio.open_connection(sock=ours)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from server_core.runtime.server_loop import ServerLoop
-from server_core.transport.write_coalescer import ENOUGH_BYTES, Gathering
+from server_core.transport.write_coalescer import ENOUGH_BYTES, WriteCoalescer
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def turn(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_parts_wait_for_one_turn_of_the_loop_and_leave_together(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(ServerLoop(loop), written.append)
-    gathering.add(b"a")
-    gathering.add(b"b")
+    coalescer = WriteCoalescer(ServerLoop(loop), written.append)
+    coalescer.add(b"a")
+    coalescer.add(b"b")
     assert written == []
     turn(loop)
     assert written == [b"ab"]
@@ -37,12 +37,12 @@ def test_parts_wait_for_one_turn_of_the_loop_and_leave_together(loop: asyncio.Ab
 
 def test_enough_parts_leave_at_once_and_what_follows_waits_again(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(ServerLoop(loop), written.append)
+    coalescer = WriteCoalescer(ServerLoop(loop), written.append)
     half = b"x" * (ENOUGH_BYTES // 2)
-    gathering.add(half)
-    gathering.add(half)
+    coalescer.add(half)
+    coalescer.add(half)
     assert written == [half + half]
-    gathering.add(b"y")
+    coalescer.add(b"y")
     assert written == [half + half]
     turn(loop)
     assert written == [half + half, b"y"]
@@ -50,21 +50,21 @@ def test_enough_parts_leave_at_once_and_what_follows_waits_again(loop: asyncio.A
 
 def test_a_large_part_is_not_copied_and_overtakes_nothing(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(ServerLoop(loop), written.append)
+    coalescer = WriteCoalescer(ServerLoop(loop), written.append)
     large = b"x" * ENOUGH_BYTES
-    gathering.add(large)
+    coalescer.add(large)
     assert written[0] is large
-    gathering.add(b"small")
-    gathering.add(large)
+    coalescer.add(b"small")
+    coalescer.add(large)
     assert b"".join(written) == large + b"small" + large
 
 
 def test_who_ends_the_connection_can_have_them_written_before(loop: asyncio.AbstractEventLoop) -> None:
     written: list[bytes] = []
-    gathering = Gathering(ServerLoop(loop), written.append)
-    gathering.add(b"a")
-    gathering.flush()
+    coalescer = WriteCoalescer(ServerLoop(loop), written.append)
+    coalescer.add(b"a")
+    coalescer.flush()
     assert written == [b"a"]
-    gathering.flush()
+    coalescer.flush()
     turn(loop)
     assert written == [b"a"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_core.websocket.codec import Machine
+from server_core.websocket.codec import FrameCodec
 from server_core.websocket.deflate import negotiate
 from server_core.websocket.frame_codec import Ended
 from tests.helpers.websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_frame, frame
@@ -29,7 +29,7 @@ class Peer:
 
     def __post_init__(self) -> None:
         agreed = negotiate([b"permessage-deflate"]) if self.deflate else None
-        self.machine = Machine(self.messages.append, max_size=MAX, deflate=agreed[1] if agreed else None)
+        self.machine = FrameCodec(self.messages.append, max_size=MAX, deflate=agreed[1] if agreed else None)
 
     def feed(self, *pieces: bytes) -> Peer:
         for piece in pieces:

@@ -9,7 +9,7 @@ import zlib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server_core.websocket.codec import Machine
+from server_core.websocket.codec import FrameCodec
 from server_core.websocket.deflate import Deflate
 from tests.helpers.rfc6455 import CLOSE, PONG, Verdict
 from tests.helpers.websocket import BINARY, CONT, PING, TEXT, close_frame, frame
@@ -32,7 +32,7 @@ def agree(stream: bytes, cuts: list[int], deflate: bool) -> None:
     for places in ([], cuts):
         messages: list[bytes | str] = []
         agreed = Deflate(12, 12, fresh_in=False, fresh_out=False) if deflate else None
-        machine = Machine(messages.append, max_size=MAX, deflate=agreed)
+        machine = FrameCodec(messages.append, max_size=MAX, deflate=agreed)
         at = [0, *sorted(min(cut, len(stream)) for cut in places), len(stream)]
         answers = told(b"".join(machine.receive(stream[begin:end]) for begin, end in itertools.pairwise(at)))
         assert messages == expected.messages

@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.headers import build_extension, parse_extension
 
-from server_core.http.message import Refused
+from server_core.http.message import RequestRejected
 from server_core.websocket.extension_offers import NAME, Agreement, agree
 
 BITS = 12
@@ -40,7 +40,7 @@ def as_websockets_does(value: bytes) -> Agreement | str | None:
 def as_we_do(value: bytes) -> Agreement | str | None:
     try:
         return agree([value], BITS)
-    except Refused:
+    except RequestRejected:
         return "malformed"
 
 
@@ -117,6 +117,6 @@ def test_what_browsers_offer_is_met(value: bytes, answer: bytes) -> None:
 
 
 def test_of_several_fields_each_must_be_well_formed() -> None:
-    with pytest.raises(Refused, match="malformed"):
+    with pytest.raises(RequestRejected, match="malformed"):
         agree([b"permessage-deflate", b"a b"], BITS)
     assert agree([], BITS) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server_core.asgi.response_states import ResponseError
-from server_core.http.message import Head, Refused
+from server_core.http.message import Head, RequestRejected
 from server_core.http1.field_names import FieldNames
 from server_core.http1.httptools_parser import HttptoolsHeaders
 from server_core.http1.reader import H1Reader
@@ -122,7 +122,7 @@ def test_what_is_no_handshake_is_left_to_http(line: str, changes: dict[str, str 
     ],
 )
 def test_a_broken_handshake_is_refused(changes: dict[str, str | None], more: str, status: int) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         offered(more=more, **changes)
     assert refused.value.status == status
     names = [name for name, _ in refused.value.fields]
@@ -209,6 +209,6 @@ def test_compression_is_agreed_on_within_bounds(offers: list[bytes], agreed: byt
 
 @pytest.mark.parametrize("value", [b"permessage-deflate; =", b'x; y="', b"a b"])
 def test_malformed_extensions_are_refused(value: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         negotiate([value])
     assert refused.value.status == 400
