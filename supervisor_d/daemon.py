@@ -8,6 +8,7 @@ import platform
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.tls.checks import load_tls, tls_expiries
@@ -19,6 +20,7 @@ from supervisor_d.control.hosts import Guard, Hosts
 from supervisor_d.control.socket_path import places
 from supervisor_d.deferred_imports import AFTER_S, import_late
 from supervisor_d.faults import FaultBarrier
+from supervisor_d.host import pid_file
 from supervisor_d.host.control.server import ControlServer
 from supervisor_d.host.control.socket_watch import SocketWatch
 from supervisor_d.host.generations import FIRST, Generations
@@ -142,6 +144,7 @@ class Daemon:
         self._closers.append(self.announcer.close)
         self._closers += (self._condensed.flush, self._orphans.close, self._children.abandon)
         self._closers += (self._prefork.finish, self._listeners.close)
+        self._write_pid_file()
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
         self._listener_watch.open(self._listeners, self._renew)
@@ -167,6 +170,13 @@ class Daemon:
         executor = OrderExecutor(self._equipment())
         executor.hand_over_access_log()
         self.master = Master(self._policy, self._reactor, executor, self._barrier, show=show)
+
+    def _write_pid_file(self) -> None:
+        """Before anything listens: of two daemons with one file the second one gets no further."""
+        if name := self._settings.daemon.pid_file:
+            path = Path(self._resolved.start, name)
+            written = pid_file.write(path, str(self._resolved.provenance["pid_file"]), self._journal)
+            self._closers.append(written.close)
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""

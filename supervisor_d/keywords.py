@@ -14,6 +14,8 @@ class Keywords(ServerKeywords, total=False):
     """Each by its name with underscores; none has to be given."""
 
     chdir: str
+    pythonpath: str | list[str] | tuple[str, ...]
+    env_file: str
     bind: str | list[str] | tuple[str, ...]
     backlog: int | str
     unix_mode: str
@@ -22,6 +24,7 @@ class Keywords(ServerKeywords, total=False):
     max_workers: int | str
     user: str
     group: str
+    umask: str
     template: bool | str
     preload: bool | str
     exit_when_failed: Literal["auto", "on", "off"]
@@ -34,6 +37,7 @@ class Keywords(ServerKeywords, total=False):
     max_age: float | str
     max_memory: int | str
     name: str
+    pid_file: str
     ready_fd: int | str
     control_socket: str
     admin_bind: str

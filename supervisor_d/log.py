@@ -32,6 +32,9 @@ EVENTS: Final[Mapping[str, Event]] = {
         "Our fault, or an answer of the system that we did not expect: this piece of work was given up, nothing else.",
     ),
     "master.failing": Event("error", ("reason",), "The master failed again and again: it stops, and exits with 1."),
+    "pid_file.replaced": Event(
+        "warning", ("path", "stale_pid"), "The pid file was there and named a process that is not running any more."
+    ),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
     "socket.awaited": Event(
         "warning",

@@ -51,7 +51,7 @@ DAEMON_FLOORS: Final = (
     ("policy", "host.order_executor", "host.control"),
     ("host.worker_spawner",),
     ("host.generations", "host.observation", "host.deferred_work"),
-    ("host.processes", "host.sockets", "host.journal", "host.tls_copies"),
+    ("host.processes", "host.sockets", "host.journal", "host.tls_copies", "host.pid_file"),
     ("host.system", "host.unix_sockets"),
     ("host.reactor",),
     ("control",),

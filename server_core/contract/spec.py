@@ -115,6 +115,10 @@ class Template(enum.StrEnum):
     """The application, too (`preload`)."""
 
 
+OF_THE_START: Final = ("environment", "umask")
+"""What whoever starts the process gives it, and no message tells: it has them when it reads the first one."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """Everything a worker is told at birth. `beat_s` is the interval of its beats in seconds, `watch_s` that of
@@ -143,6 +147,10 @@ class WorkerSpec:
     tls_fds: tuple[int, ...] = ()
     stuck_s: float = 30.0
     """Seconds after which a thread that runs one request is reported as stuck; 0 is never."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the process is started with besides the master's; a forked worker has its template's."""
+    umask: int = -1
+    """The umask that it is started with; -1 is the master's."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -150,7 +158,10 @@ class WorkerSpec:
         return *(listener.fd for listener in self.listeners), self.record_fd, self.loads_fd, *self.tls_fds
 
     def as_message(self) -> bytes:
-        return encode("spec", dataclasses.asdict(self))
+        told = dataclasses.asdict(self)
+        for name in OF_THE_START:
+            del told[name]
+        return encode("spec", told)
 
     @staticmethod
     def from_fields(fields: Mapping[str, object]) -> WorkerSpec:

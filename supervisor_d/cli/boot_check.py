@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 
 from server_core.contract import spec as contract
 from server_core.contract.spec import Message, WorkerSpec
@@ -25,6 +26,7 @@ from supervisor_d.host.processes.interpreter import worker_command, worker_envir
 from supervisor_d.host.processes.spawn import start
 from supervisor_d.host.processes.worker_pipe import socket_pair
 from supervisor_d.host.tls_copies import copy_tls
+from supervisor_d.settings.application.env_file import variables_of
 from supervisor_d.settings.application.location import Location
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.values.identity import Identity, identity_of
@@ -55,7 +57,11 @@ def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
         identity = identity_of(settings.daemon.user, settings.daemon.group)
         tls = stack.enter_context(contextlib.closing(copy_tls(location.server, identity)))
         began = clock.now()
-        told = spec(settings.daemon.name, terms, location, (record.fd, loads_fd, *tls.descriptors))
+        told = replace(
+            spec(settings.daemon.name, terms, location, (record.fd, loads_fd, *tls.descriptors)),
+            environment=variables_of(location, worker_environment(os.environ)),
+            umask=settings.daemon.umask,
+        )
         process = spawn(theirs, told, identity)
         stack.callback(put_away, process)
         theirs.close()
@@ -157,9 +163,9 @@ def spec(name: str, terms: Terms, location: Location, descriptors: Sequence[int]
 def spawn(pipe: socket.socket, told: WorkerSpec, identity: Identity | None) -> subprocess.Popen[bytes]:
     """A worker with every signal blocked until it has handlers, as the contract has it."""
     try:
-        environ = {**worker_environment(os.environ), **told.search.as_variable()}
+        environ = {**worker_environment(os.environ), **told.environment, **told.search.as_variable()}
         descriptors = (pipe.fileno(), *told.descriptors)
-        return start(worker_command(pipe.fileno()), descriptors, environ, identity, told.directory)
+        return start(worker_command(pipe.fileno()), descriptors, environ, identity, told.directory, told.umask)
     except OSError as error:
         raise SpawnError(f"no worker could be started: {error.strerror}") from None
 

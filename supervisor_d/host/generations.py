@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
+from supervisor_d.host.processes.interpreter import worker_environment
 from supervisor_d.host.system.cgroup import Cgroup
 from supervisor_d.host.tls_copies import TlsCopies, copy_tls
 from supervisor_d.log import Log
+from supervisor_d.settings.application.env_file import variables_of
 from supervisor_d.settings.application.location import Location, locate
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.difference import difference
@@ -36,6 +38,8 @@ class Configuration:
     location: Location
     tls: TlsCopies
     """What its workers read in place of the files that the settings of TLS name; closed when it is forgotten."""
+    variables: Mapping[str, str]
+    """What `env-file` gives its workers."""
 
 
 def configure(resolved: Resolved, settings: Settings, identity: Identity | None) -> Configuration:
@@ -43,7 +47,9 @@ def configure(resolved: Resolved, settings: Settings, identity: Identity | None)
     is_limited = Cgroup().memory() is not None
     agreed = terms(settings, pid1=os.getpid() == 1, is_memory_limited=is_limited)
     location = locate(settings, resolved.start, searched=resolved.searched)
-    return Configuration(resolved, settings, agreed, usable_cpus(), location, copy_tls(location.server, identity))
+    variables = variables_of(location, worker_environment(os.environ))
+    tls = copy_tls(location.server, identity)
+    return Configuration(resolved, settings, agreed, usable_cpus(), location, tls, variables)
 
 
 def applicable(old: Settings, new: Settings) -> Settings:

@@ -94,6 +94,8 @@ class WorkerSpawner:
             index=order.index,
             tls_fds=configuration.tls.descriptors,
             stuck_s=configuration.terms.timeout,
+            environment=configuration.variables,
+            umask=configuration.settings.daemon.umask,
         )
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from server_core.settings.declaration import ServerSettings
 from server_core.tls.checks import tls_problem
+from supervisor_d.settings.application.env_file import env_file_problem
 from supervisor_d.settings.declaration import Settings
 from supervisor_d.settings.table import ROWS
 from supervisor_d.settings.values.address import InheritedAddress, TcpAddress, parse_address
@@ -26,6 +27,10 @@ class Host(Protocol):
     def has_module(self, name: str) -> bool: ...
 
     def has_directory(self, path: str) -> bool: ...
+
+    def has_path(self, path: str) -> bool: ...
+
+    def env_file_problem(self, path: str) -> str | None: ...
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None: ...
 
@@ -40,6 +45,12 @@ class ThisHost:
 
     def has_directory(self, path: str) -> bool:
         return Path(path).is_dir()
+
+    def has_path(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def env_file_problem(self, path: str) -> str | None:
+        return env_file_problem(path)
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return tls_problem(settings)
@@ -130,6 +141,18 @@ def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     return None
 
 
+def import_path_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
+    missing = [path for path in settings.daemon.pythonpath if not host.has_path(path)]
+    if missing:
+        return "pythonpath", f"must be directories or archives that exist, not {', '.join(map(repr, missing))}"
+    return None
+
+
+def env_file_is_sound(settings: Settings, host: Host) -> tuple[str, str] | None:
+    problem = host.env_file_problem(settings.daemon.env_file) if settings.daemon.env_file else None
+    return ("env_file", problem) if problem else None
+
+
 def access_log_has_a_place(settings: Settings, host: Host) -> tuple[str, str] | None:
     path = settings.server.access_log
     directory = str(Path(path).parent)
@@ -172,6 +195,8 @@ RULES: Final[Sequence[Rule]] = (
     proxies_are_named,
     request_id_has_one_source,
     directory_exists,
+    import_path_exists,
+    env_file_is_sound,
     access_log_has_a_place,
     parser_is_installed,
     loop_is_installed,

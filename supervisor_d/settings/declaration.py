@@ -28,7 +28,10 @@ from supervisor_d.settings.values.value_types import (
     CONTROL_SOCKET,
     HOSTS,
     NAME,
+    PID_FILE,
     READY_FD,
+    UMASK,
+    UNTOUCHED,
     WORKERS,
     WORKERS_MAX,
     mode_of_a_socket,
@@ -144,6 +147,28 @@ class DaemonSettings:
         "directory if not given. A symlink in its path is followed anew at each reload. What application, server, TLS "
         "and logs call by a relative path, app-dir, too, is relative to it.",
     )
+    pythonpath: tuple[str, ...] = option(
+        (),
+        kind=PATH,
+        section="application",
+        repeatable=True,
+        help="Directories and archives put on the application's import path, before app-dir, in this order; may be "
+        "given several times.",
+    )
+    env_file: str = option(
+        "",
+        kind=PATH,
+        section="application",
+        help="File with variables for the application, in python-dotenv's syntax; what the environment has already "
+        "is kept. Workers are started with them, settings are not read from them. Read again at each reload.",
+    )
+    umask: int = option(
+        UNTOUCHED,
+        kind=UMASK,
+        section="workers",
+        help="Permissions that files made by workers do not get (umask(2)), in octal; inherit: as the daemon was "
+        "started. Unless unix-mode is given, Unix sockets get mode 0777 without these, as gunicorn's do.",
+    )
     template: bool = option(
         True,
         kind=SWITCH,
@@ -195,6 +220,14 @@ class DaemonSettings:
         kind=choice("auto", "on", "off"),
         section="workers",
         help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
+    )
+    pid_file: str = option(
+        "",
+        kind=PID_FILE,
+        section="control",
+        reloads=False,
+        help="File with the master's pid, written before it listens and removed at its end. One that names a living "
+        "process is a reason not to start; a symbolic link is not followed.",
     )
     ready_fd: int = option(
         0,

@@ -25,9 +25,11 @@ from supervisor_d.settings.sources.foreign_flags import suggestion
 from supervisor_d.settings.sources.provenance import Given, Origin, Source
 from supervisor_d.settings.sources.toml_file import read_document
 from supervisor_d.settings.table import ROWS, Row
+from supervisor_d.settings.values.value_types import UNTOUCHED
 
 DEFAULT = Source(Origin.DEFAULT)
 NAMED_AFTER_APP = Source(Origin.DEFAULT, "(after the application)")
+FROM_UMASK = Source(Origin.DEFAULT, "(from umask)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,21 @@ def resolve(
         problems.append("app: must be given, as module:attribute, such as main:app")
     if problems:
         raise ConfigurationError(*problems)
-    if not values["name"]:
-        values["name"], provenance["name"] = name_of(str(values["app"])), NAMED_AFTER_APP
+    derive(values, provenance)
     settings = build(values)
     located = anchored(settings, locate(settings, start, provenance["chdir"]).path)
     if found := contradictions(located, host or ThisHost()):
         raise ConfigurationError(*(f"{ROWS[name].long}: {what} ({provenance[name]})" for name, what in found))
     return Resolved(settings, provenance, dict(flags), relevant(environ), origin, needs_app, start, searched)
+
+
+def derive(values: dict[str, object], provenance: dict[str, Source]) -> None:
+    """Give what was not given, and follows from something else, its value."""
+    if not values["name"]:
+        values["name"], provenance["name"] = name_of(str(values["app"])), NAMED_AFTER_APP
+    umask = values["umask"]
+    if isinstance(umask, int) and umask != UNTOUCHED and provenance["unix_mode"] is DEFAULT:
+        values["unix_mode"], provenance["unix_mode"] = 0o777 & ~umask, FROM_UMASK
 
 
 def build(values: Mapping[str, object]) -> Settings:

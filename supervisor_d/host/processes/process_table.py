@@ -116,8 +116,9 @@ class ProcessTable:
         pipe, theirs = self.open_pipe(spec, others)
         try:
             command = self._command(theirs.fileno())
-            environ = {**self._environ, **spec.search.as_variable()}
-            process = start(command, (theirs.fileno(), *spec.descriptors), environ, self._identity, spec.directory)
+            environ = {**self._environ, **spec.environment, **spec.search.as_variable()}
+            descriptors = (theirs.fileno(), *spec.descriptors)
+            process = start(command, descriptors, environ, self._identity, spec.directory, spec.umask)
         except BaseException:  # cleans up and raises it again, whatever it is
             pipe.close()
             raise

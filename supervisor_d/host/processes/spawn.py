@@ -28,26 +28,32 @@ def start(
     environ: Mapping[str, str],
     identity: Identity | None,
     directory: str = "",
+    umask: int = -1,
 ) -> subprocess.Popen[bytes]:
     """A process in which every signal is blocked, so that it cannot be killed or ill-treated while it starts.
 
-    `identity` None: it is what we are; `directory` empty: it is where we are. Raises SpawnError if it cannot be what
-    it is to be, OSError as subprocess does.
+    `identity` None: it is what we are; `directory` empty: it is where we are; `umask` -1: ours. Raises SpawnError if
+    it cannot be what it is to be, OSError as subprocess does.
     """
-    environ = environment_in(directory, environ)
+    environ, cwd = environment_in(directory, environ), directory or None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         if identity is None or identity.is_ours:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=environ, cwd=directory or None
+                command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=environ, cwd=cwd, umask=umask
             )
-        return _start_as(identity, command, descriptors, environ, directory)
+        return _start_as(identity, command, descriptors, environ, cwd, umask)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_as(
-    identity: Identity, command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str], directory: str
+    identity: Identity,
+    command: Sequence[str],
+    descriptors: Sequence[int],
+    environ: Mapping[str, str],
+    cwd: str | None,
+    umask: int,
 ) -> subprocess.Popen[bytes]:
     try:
         process = subprocess.Popen(
@@ -55,7 +61,8 @@ def _start_as(
             stdin=subprocess.DEVNULL,
             pass_fds=descriptors,
             env=environment_of(identity, environ),
-            cwd=directory or None,
+            cwd=cwd,
+            umask=umask,
             extra_groups=identity.groups,
             group=identity.gid,
             user=identity.uid,

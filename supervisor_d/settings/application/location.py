@@ -19,7 +19,7 @@ from server_core.settings.declaration import ServerSettings
 from server_core.settings.option import PATH
 from supervisor_d.errors import ConfigurationError
 from supervisor_d.settings.application.search_path import SearchPath
-from supervisor_d.settings.declaration import Settings
+from supervisor_d.settings.declaration import DaemonSettings, Settings
 from supervisor_d.settings.sources.provenance import Source
 from supervisor_d.settings.table import ROWS
 
@@ -39,6 +39,8 @@ class Location:
     server: ServerSettings
     """With absolute paths."""
     search: Search
+    env_file: str = ""
+    """Absolute; empty if there is none."""
 
     @property
     def is_there(self) -> bool:
@@ -78,21 +80,26 @@ def locate(settings: Settings, start: str, source: Source | None = None, searche
             f"chdir: must be a directory that can be entered; {path!r} is closed to this user{given}"
         )
     directory = os.path.realpath(path)
-    server = anchored(settings, directory).server
+    absolute = anchored(settings, directory)
+    server, daemon = absolute.server, absolute.daemon
     if server.app_dir:
         server = dataclasses.replace(server, app_dir=os.path.realpath(server.app_dir))
-    return Location(path, directory, server, searched.search(directory, server.app_dir))
+    first = map(os.path.realpath, daemon.pythonpath)
+    return Location(path, directory, server, searched.search(directory, server.app_dir, first), daemon.env_file)
 
 
 def anchored(settings: Settings, directory: str) -> Settings:
-    """The settings with every path of the server's half made absolute."""
-    changed: dict[str, object] = {}
+    """The settings with every path absolute that is relative to the directory in which the application runs."""
+    changed: dict[object, dict[str, object]] = {ServerSettings: {}, DaemonSettings: {}}
     for name, row in ROWS.items():
         value = row.of(settings)
-        if row.half is not ServerSettings or not (row.option.kind is PATH or name == "access_log"):
+        if name == "chdir" or not (row.option.kind is PATH or name == "access_log"):
             continue
         if isinstance(value, tuple):
-            changed[name] = tuple(os.path.join(directory, item) for item in value)
+            changed[row.half][name] = tuple(os.path.join(directory, item) for item in value)
         elif isinstance(value, str) and value not in NO_FILES:
-            changed[name] = os.path.join(directory, value)
-    return dataclasses.replace(settings, server=dataclasses.replace(settings.server, **changed))  # type: ignore[arg-type]  # each of its own type
+            changed[row.half][name] = os.path.join(directory, value)
+    return Settings(
+        daemon=dataclasses.replace(settings.daemon, **changed[DaemonSettings]),  # type: ignore[arg-type]  # each of its own type
+        server=dataclasses.replace(settings.server, **changed[ServerSettings]),  # type: ignore[arg-type]  # each of its own type
+    )

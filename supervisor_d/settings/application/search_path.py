@@ -37,13 +37,17 @@ class SearchPath:
     """The directory that a Python call started the daemon in, as it is called: what its program finds goes before that.
     Empty for a command: there the application's directory is first."""
 
-    def search(self, directory: str, app_dir: str) -> Search:
-        """As it leads now, for an application that runs in `directory`, with `app_dir` if that is not empty."""
+    def search(self, directory: str, app_dir: str, first: Iterable[str] = ()) -> Search:
+        """As it leads now, for an application that runs in `directory`, with `app_dir` if that is not empty.
+
+        `first` are the directories of `pythonpath`: before all others of the application's order, and in no other.
+        """
         found = [entry if _is_interpreters(entry) else os.path.realpath(entry) for entry in self.entries]
         is_last = bool(self.start) and not app_dir and directory == os.path.realpath(self.start)
         path = [*found, directory] if is_last else [app_dir or directory, *found]
-        first = [*_library(), _home()]
-        return Search(_once(path), _once([*(each for each in first if each in found), *found]), self.left_out)
+        ours = [*_library(), _home()]
+        own = [*(each for each in ours if each in found), *found]
+        return Search(_once([*first, *path]), _once(own), self.left_out)
 
 
 def search_path(start: str, *, is_programs: bool) -> SearchPath:

@@ -21,7 +21,6 @@ HERE: Final[Mapping[str, str]] = {
     "--port": BIND,
     "--uds": "--bind unix:PATH",
     "--fd": "--bind fd://N",
-    "--umask": "--unix-mode",
     "--reload": "`supervisor-d ctl reload`",
     "--preload-app": "--preload",
     "--worker-class": ONE_KIND,
@@ -50,7 +49,7 @@ HERE: Final[Mapping[str, str]] = {
     "--log-file": STDERR,
     "--daemon": FOREGROUND,
     "-D": FOREGROUND,
-    "--pid": FOREGROUND,
+    "--pid": "--pid-file",
 }
 """Flag elsewhere: what does the same here."""
 

@@ -44,6 +44,24 @@ def parse_admin_bind(text: str) -> str:
     return str(parse_address(text))
 
 
+def parse_umask(text: str) -> int:
+    """Permission bits in octal, or inherit, which is -1 here as in os.umask's callers (subprocess)."""
+    stripped = text.strip().lower()
+    if stripped == "inherit":
+        return UNTOUCHED
+    digits = stripped.removeprefix("0o")
+    if not re.fullmatch(r"[0-7]{1,4}", digits) or int(digits, 8) > 0o777:
+        raise ValueError(f"must be an octal mask such as 0027, at most 0777, or inherit, not {text!r}")
+    return int(digits, 8)
+
+
+def parse_pid_file(text: str) -> str:
+    """Nothing, or the path of a file: no directory."""
+    if text and text.rpartition("/")[2] in ("", ".", ".."):
+        raise ValueError(f"must be the path of a file, not {text!r}")
+    return parse_text(text)
+
+
 def parse_ready_fd(text: str) -> int:
     """The number of a descriptor that is none of the standard streams; 0 is off."""
     stripped = text.strip().lower()
@@ -72,6 +90,9 @@ def parse_hosts(text: str) -> str:
 
 AUTO = 0
 
+UNTOUCHED = -1
+"""The umask that leaves it as it is, as subprocess has it."""
+
 WORKERS_MAX = 1024
 """A quarter of the scoreboard's slots: a reload and the replaced workers need further ones (contract.SLOTS_MAX)."""
 
@@ -84,6 +105,14 @@ READY_FD = ValueType(
     "off, or a descriptor's number of at least 3",
     parse_ready_fd,
     lambda value: str(value) if value else "off",
+)
+PID_FILE = ValueType("path", "the path of a file", parse_pid_file)
+UMASK = ValueType(
+    "mode",
+    "an octal mask: 0027, or inherit",
+    parse_umask,
+    lambda value: "inherit" if value == UNTOUCHED else f"{value:04o}",
+    is_quoted=True,
 )
 WORKERS = ValueType(
     "workers",

@@ -19,6 +19,12 @@ class EmptyHost:
     def has_directory(self, path: str) -> bool:
         return not path
 
+    def has_path(self, path: str) -> bool:
+        return not path
+
+    def env_file_problem(self, path: str) -> str | None:
+        return f"cannot read {path}"
+
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return ("ssl_certfile", "cannot read it") if settings.ssl_certfile else None
 
@@ -34,6 +40,12 @@ class FullHost:
 
     def has_directory(self, path: str) -> bool:
         return bool(path)
+
+    def has_path(self, path: str) -> bool:
+        return bool(path)
+
+    def env_file_problem(self, path: str) -> str | None:
+        return None if path else "there is none"
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return ("ssl_keyfile", "is of no use") if settings.ssl_keyfile and not settings.ssl_certfile else None
@@ -59,6 +71,13 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
     ({}, {"bind": ("fd://2",)}, "bind", "fd://2 is standard error, not a listener"),
     ({"access_log": "/none/x"}, {}, "access_log", "must be in a directory that exists, and '/none' does not"),
     ({"app_dir": "/none"}, {}, "app_dir", "must be a directory that exists, not '/none'"),
+    (
+        {},
+        {"pythonpath": ("/none", "/no.zip")},
+        "pythonpath",
+        "must be directories or archives that exist, not '/none', '/no.zip'",
+    ),
+    ({}, {"env_file": "/none"}, "env_file", "cannot read /none"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
     ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
     ({"loop": "uvloop"}, {}, "loop", "must be auto or asyncio here: uvloop is not installed"),
@@ -75,6 +94,7 @@ POSSIBLE: list[tuple[Given, Given]] = [
     ({}, {"bind": ("127.0.0.1:0", "127.0.0.1:0", "fd://0", "unix:/x")}),
     ({"ssl_certfile": ("/there.pem",), "ssl_keyfile": ("/there.key",)}, {}),
     ({"access_log": "/there/x"}, {}),
+    ({}, {"pythonpath": ("/there",), "env_file": "/there"}),
     ({"app_dir": "/there", "http": "httptools", "loop": "uvloop"}, {}),
 ]
 

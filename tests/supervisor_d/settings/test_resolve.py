@@ -20,6 +20,7 @@ from supervisor_d.settings.values.value_types import AUTO
 from tests.helpers.certificates import authority, localhost
 
 PAIR = localhost()
+ENV_FILE = str(Path(__file__).parents[2] / "apps" / "shop.env")
 
 USER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
 """Who everybody may have for workers."""
@@ -32,6 +33,10 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "threads": ("auto", "Auto", 0),
     "app_dir": ("/", "/", "/"),
     "chdir": ("/", "/", "/"),
+    "pythonpath": (["/", "/usr"], "/, /usr", ("/", "/usr")),
+    "env_file": (ENV_FILE, ENV_FILE, ENV_FILE),
+    "umask": ("0o27", "027", 0o027),
+    "pid_file": ("run/shop.pid", "run/shop.pid", "run/shop.pid"),
     "lifespan": ("on", "ON", "on"),
     "root_path": ("/api", "/api", "/api"),
     "http": ("h11", "h11", "h11"),
