@@ -29,7 +29,6 @@ from server_core.contract.spec import InFlight
 from server_core.http1.connection import Http1Connection
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.shared import Http1Shared
-from server_core.http1.wsgi_serving import serve
 from server_core.listen.acceptor import Acceptor, Adopt
 from server_core.listen.connection_limit import ConnectionLimit
 from server_core.listen.fair_accept import FairAccept
@@ -122,6 +121,8 @@ class Server(ServerContext):
         return listeners
 
     def _serve_wsgi(self, app: WSGIMiddleware, is_one_of_several: bool, alarm: Alarm) -> Serving:
+        from server_core.http1.wsgi_serving import serve  # a server of an ASGI application has no use for it
+
         return serve(app.app, self, self.http1, is_one_of_several=is_one_of_several, alarm=alarm)
 
     @property

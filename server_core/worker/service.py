@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -68,6 +69,8 @@ def import_application(settings: ServerSettings, log: Log, *, to_be_forked: bool
         looks = _looks()
         app = load(settings.app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
         import_late()
+        if isinstance(app, WSGIMiddleware):
+            importlib.import_module("server_core.http1.wsgi_serving")  # once for all workers that will be forked
     gc.collect(0 if _looks() <= looks + 1 else 2)
     gc.freeze()
     keep_freed_memory()
