@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from server_core.exit_codes import EXIT_BOOT_FAILED
+from server_core.runtime import process_title
 from server_core.tls.checks import load_tls, tls_expiries
 from supervisor_d import clock
 from supervisor_d._version import __version__
@@ -144,7 +145,7 @@ class Daemon:
         self._closers.append(self.announcer.close)
         self._closers += (self._condensed.flush, self._orphans.close, self._children.abandon)
         self._closers += (self._prefork.finish, self._listeners.close)
-        self._write_pid_file()
+        self._be_found()
         self._listeners.open(self._binding, self._environ)
         self._closers.append(self._listener_watch.close)
         self._listener_watch.open(self._listeners, self._renew)
@@ -171,12 +172,14 @@ class Daemon:
         executor.hand_over_access_log()
         self.master = Master(self._policy, self._reactor, executor, self._barrier, show=show)
 
-    def _write_pid_file(self) -> None:
-        """Before anything listens: of two daemons with one file the second one gets no further."""
-        if name := self._settings.daemon.pid_file:
-            path = Path(self._resolved.start, name)
-            written = pid_file.write(path, str(self._resolved.provenance["pid_file"]), self._journal)
-            self._closers.append(written.close)
+    def _be_found(self) -> None:
+        """By a title and a pid file, before anything listens: of two daemons with one file the second ends here."""
+        daemon = self._settings.daemon
+        if daemon.proc_title and (reason := process_title.show(f"{daemon.proc_title}: master")):
+            self._journal("master.degraded", feature="proc-title", reason=reason)
+        if daemon.pid_file:
+            path, source = Path(self._resolved.start, daemon.pid_file), str(self._resolved.provenance["pid_file"])
+            self._closers.append(pid_file.write(path, source, self._journal).close)
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""

@@ -37,6 +37,7 @@ class Keywords(ServerKeywords, total=False):
     max_age: float | str
     max_memory: int | str
     name: str
+    proc_title: str
     pid_file: str
     ready_fd: int | str
     control_socket: str

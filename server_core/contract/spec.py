@@ -147,6 +147,8 @@ class WorkerSpec:
     tls_fds: tuple[int, ...] = ()
     stuck_s: float = 30.0
     """Seconds after which a thread that runs one request is reported as stuck; 0 is never."""
+    title: str = ""
+    """What ps(1) shows of it before its role; nothing: its arguments."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the process is started with besides the master's; a forked worker has its template's."""
     umask: int = -1

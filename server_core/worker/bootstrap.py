@@ -7,18 +7,15 @@ application. A template stops before that import, or after it, and the workers t
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
-import socket
-import sys
 from dataclasses import replace
+from typing import Final
 
 from server_core.asgi.adapters import Application
 from server_core.contract.spec import (
     GIVE_UP_S,
     INDEX_VARIABLE,
     SLOT_VARIABLE,
-    STACKS_SIGNAL,
     TRACEBACK_LIMIT,
     Template,
     WorkerSpec,
@@ -33,14 +30,12 @@ from server_core.exit_codes import EXIT_OK, EXIT_USAGE
 from server_core.http1 import header_parser
 from server_core.listen.fair_accept import FairAccept
 from server_core.log import EVENTS, Log, setup
-from server_core.runtime import event_loop, signal_stack
+from server_core.runtime import event_loop, process_title
 from server_core.runtime.early_signals import EarlySignals, Terminated, finish_streams, forget_signals, outlast_signals
-from server_core.runtime.forked_child import Belongings, withhold
 from server_core.runtime.page_release import shed
 from server_core.runtime.standard_streams import take_terminal
 from server_core.server import access_log
-from server_core.tls import passed_certificates
-from server_core.tls.context import Contexts
+from server_core.worker import inheritance
 from server_core.worker.control_pipe import MasterGone, Pipe
 from server_core.worker.heartbeat import ThreadBeat
 from server_core.worker.prefork import template
@@ -49,6 +44,9 @@ from server_core.worker.scoreboard import Scoreboard
 from server_core.worker.service import Service, import_application
 from server_core.worker.worker import Worker
 from server_core.wsgi.served import Alarm
+
+ROLES: Final = {Template.SERVER: "template", Template.APPLICATION: "zygote"}
+"""What a process is called that serves nobody itself."""
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:
@@ -67,64 +65,6 @@ def _enter(directory: str) -> None:
             os.chdir(directory)
     except OSError as error:
         raise ContractError(f"spec: directory {directory!r} cannot be entered: {error.strerror}") from error
-
-
-def _sockets(spec: WorkerSpec) -> list[socket.socket]:
-    """The listeners, closed to programs that the application starts."""
-    sockets: list[socket.socket] = []
-    for listener in spec.listeners:
-        try:
-            sock = socket.socket(fileno=listener.fd)
-        except OSError as error:
-            raise ContractError(f"spec: listener {listener.address} is no socket, fd {listener.fd}: {error}") from error
-        sock.set_inheritable(False)
-        sock.setblocking(False)
-        sockets.append(sock)
-    return sockets
-
-
-def _let_stacks_be_told(spec: WorkerSpec) -> None:
-    try:
-        os.set_inheritable(spec.record_fd, False)
-        os.set_inheritable(spec.loads_fd, False)
-        for copy in spec.tls_fds:
-            os.set_inheritable(copy, False)
-    except OSError as error:
-        wanted = ", ".join(map(str, (spec.record_fd, spec.loads_fd, *spec.tls_fds)))
-        raise ContractError(f"spec: no descriptor {wanted}: one of them is not open: {error}") from error
-    faulthandler.enable(file=2)  # a crash in C code: the stacks go where the log goes
-    faulthandler.register(STACKS_SIGNAL, file=spec.record_fd, all_threads=True, chain=False)
-    signal_stack.widen()
-
-
-def _withhold(spec: WorkerSpec, pipe: Pipe, log: Log, *others: int) -> Belongings:
-    """Let no process that the application forks have what is this one's."""
-    own = (pipe.fileno(), spec.record_fd, spec.loads_fd, *others)
-    belongings = Belongings(log, (listener.fd for listener in spec.listeners), own, _forget_stacks)
-    withhold(belongings)
-    return belongings
-
-
-def _settle(
-    spec: WorkerSpec, pipe: Pipe, log: Log, scoreboard: Scoreboard, loads: FairAccept | None
-) -> tuple[Belongings, Contexts | None]:
-    """What is withheld as long as this worker lives, and its certificates, the copies closed.
-
-    In this order, because a process that is forked meanwhile (by a thread of an application that was to be forked, and
-    can not be) must never have what is not a copy any more replaced.
-    """
-    certificates = passed_certificates.read(spec)
-    belongings = _withhold(spec, pipe, log)
-    belongings.add_memory(scoreboard, loads)
-    for copy in spec.tls_fds:
-        os.close(copy)
-    return belongings, certificates
-
-
-def _forget_stacks() -> None:
-    faulthandler.unregister(STACKS_SIGNAL)
-    if not (sys.flags.dev_mode or "faulthandler" in sys._xoptions or os.environ.get("PYTHONFAULTHANDLER")):
-        faulthandler.disable()
 
 
 def _second_thread(spec: WorkerSpec, pipe: Pipe, scoreboard: Scoreboard) -> ThreadBeat:
@@ -168,7 +108,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
         table=EVENTS,
         bound={"slot": spec.slot, "generation": spec.generation},
     )
-    _let_stacks_be_told(spec)
+    inheritance.let_stacks_be_told(spec)
     if spec.terminal:
         take_terminal()
     if app is None:
@@ -176,6 +116,7 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
     os.environ[SLOT_VARIABLE] = str(spec.slot)
     os.environ["SUPERVISOR_D_GENERATION"] = str(spec.generation)
     os.environ.pop(INDEX_VARIABLE, None)  # of a supervisor-d that this one runs in: a template has none
+    _show_title(spec, spec.template)
     header_parser.choose(spec.settings.http)
     access_log.choose(spec.settings)
     if spec.template is Template.NONE:
@@ -183,10 +124,17 @@ def work(spec: WorkerSpec, pipe: Pipe, signals: EarlySignals, app: Application |
     return _be_template(spec, pipe, log, signals)
 
 
+def _show_title(spec: WorkerSpec, template: Template) -> None:
+    """For ps(1); where it cannot be shown the master has said so of its own."""
+    if spec.title:
+        role = ROLES.get(template, f"worker {spec.slot}")
+        process_title.show(f"{spec.title}: {role} (generation {spec.generation})")
+
+
 def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) -> int:
     """Import what the workers are to share, and fork them; the exit code of whichever process this is in the end."""
     signals.admit()
-    _withhold(spec, pipe, log, *spec.tls_fds)
+    inheritance.withhold_own(spec, pipe, log, *spec.tls_fds)
     pipe.send("booted")
     event_loop.choose(spec.settings.loop)  # imports it, once for all
     app = None
@@ -201,6 +149,7 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
     reason = template.unforkable([pipe.fileno(), *(listener.fd for listener in spec.listeners)], culprit)
     if reason is not None:
         pipe.send("unforkable", {"reason": reason})
+        _show_title(spec, Template.NONE)
         signals.block()
         return _serve(spec, pipe, log, signals, app)
     shed()
@@ -218,11 +167,11 @@ def _be_template(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals) 
 def _serve(spec: WorkerSpec, pipe: Pipe, log: Log, signals: EarlySignals, app: Application | None) -> int:
     """The part of a worker's life that it spends for clients; every signal is blocked when it begins."""
     os.environ[INDEX_VARIABLE] = str(spec.index)
-    sockets = _sockets(spec)
+    sockets = inheritance.sockets(spec)
     _, factory = event_loop.choose(spec.settings.loop)
     scoreboard = Scoreboard.shared(spec.record_fd)
     loads = FairAccept.shared(spec.loads_fd, spec.slot, spec.beat_s) if spec.settings.fair_accept else None
-    belongings, certificates = _settle(spec, pipe, log, scoreboard, loads)
+    belongings, certificates = inheritance.settle(spec, pipe, log, scoreboard, loads)
     thread = _second_thread(spec, pipe, scoreboard)
     signals.admit()
     if spec.template is Template.NONE:

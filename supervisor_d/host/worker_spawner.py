@@ -94,6 +94,7 @@ class WorkerSpawner:
             index=order.index,
             tls_fds=configuration.tls.descriptors,
             stuck_s=configuration.terms.timeout,
+            title=configuration.settings.daemon.proc_title,
             environment=configuration.variables,
             umask=configuration.settings.daemon.umask,
         )

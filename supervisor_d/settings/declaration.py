@@ -30,6 +30,7 @@ from supervisor_d.settings.values.value_types import (
     NAME,
     PID_FILE,
     READY_FD,
+    TITLE,
     UMASK,
     UNTOUCHED,
     WORKERS,
@@ -220,6 +221,14 @@ class DaemonSettings:
         kind=choice("auto", "on", "off"),
         section="workers",
         help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
+    )
+    proc_title: str = option(
+        "",
+        kind=TITLE,
+        section="control",
+        reloads=False,
+        help="What ps(1) shows of the processes, with their roles: TITLE: master, TITLE: worker 1 (generation 2). Cut "
+        "to the length of the command that it replaces, and to 15 bytes in the name (ps -o comm, top).",
     )
     pid_file: str = option(
         "",

@@ -62,6 +62,13 @@ def parse_pid_file(text: str) -> str:
     return parse_text(text)
 
 
+def parse_title(text: str) -> str:
+    """Nothing, or characters that a terminal shows as they are."""
+    if not text.isprintable() or len(text) > TITLE_MAX or text != text.strip():
+        raise ValueError(f"must be at most {TITLE_MAX} printable characters, without spaces around them, not {text!r}")
+    return text
+
+
 def parse_ready_fd(text: str) -> int:
     """The number of a descriptor that is none of the standard streams; 0 is off."""
     stripped = text.strip().lower()
@@ -106,6 +113,10 @@ READY_FD = ValueType(
     parse_ready_fd,
     lambda value: str(value) if value else "off",
 )
+TITLE_MAX = 64
+"""Characters. Chosen: as long as a daemon's name."""
+
+TITLE = ValueType("title", f"at most {TITLE_MAX} printable characters", parse_title)
 PID_FILE = ValueType("path", "the path of a file", parse_pid_file)
 UMASK = ValueType(
     "mode",

@@ -36,6 +36,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "pythonpath": (["/", "/usr"], "/, /usr", ("/", "/usr")),
     "env_file": (ENV_FILE, ENV_FILE, ENV_FILE),
     "umask": ("0o27", "027", 0o027),
+    "proc_title": ("corner shop", "corner shop", "corner shop"),
     "pid_file": ("run/shop.pid", "run/shop.pid", "run/shop.pid"),
     "lifespan": ("on", "ON", "on"),
     "root_path": ("/api", "/api", "/api"),
