@@ -63,4 +63,5 @@ class ServerKeywords(TypedDict, total=False):
     access_log: str
     access_log_format: str
     log_format: Literal["auto", "console", "json"]
+    log_config: str
     log_level: Literal["debug", "info", "warning", "error"]

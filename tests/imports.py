@@ -28,7 +28,8 @@ FLOORS: Final = (
     ("access_log",),
     ("transport",),
     ("runtime",),
-    ("http", "log", "keywords"),
+    ("http", "log_config", "keywords"),
+    ("log",),
     ("errors", "exit_codes", "records", "journald", "log_throttle"),
 )
 """The rooms of server_core, and its modules outside of one, from the top. None imports one on a floor above its own;

@@ -34,6 +34,7 @@ SHARED = (
     "server_core.settings",
     "server_core.exit_codes",
     "server_core.log",
+    "server_core.log_config",
     "server_core.keywords",
     "server_core.records",
     "server_core.listen.accept_queue",

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
+from typing import Protocol
 
 from server_core.access_log.record import UNREAD, Place, SentHead, Served, Timed, Unread
-from server_core.access_log.sink import Sink
 from server_core.http.message import Head, RequestRejected
+
+
+class Destination(Protocol):
+    """What takes the lines, newlines included: a Sink, or the loggers of `logging`."""
+
+    lines: list[str]
+    batch_lines: int
+
+    def add(self, line: str) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def reopen(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class AccessLog:
     """One line for each request that is recorded. `form` is a format or its name."""
 
-    def __init__(self, form: str, sink: Sink, place: Place) -> None:
+    def __init__(self, form: str, sink: Destination, place: Place) -> None:
         from server_core.access_log.format import read  # here: it takes 5 ms to import, and most have no log
 
         layout = read(form)

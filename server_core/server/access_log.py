@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from server_core.access_log.formats import AUTO
-from server_core.access_log.log import AccessLog
+from server_core.access_log.log import AccessLog, Destination
 from server_core.access_log.record import Place
 from server_core.access_log.sink import Sink
 from server_core.http1.writer import H1Writer, NotingWriter
@@ -21,7 +21,17 @@ def open_log(settings: ServerSettings, log: Log, place: Place | None = None) -> 
     """The access log that the settings want, None if it is off; `place` None is a process without a supervisor."""
     if settings.access_log == OFF:
         return None
-    return AccessLog(chosen(settings), Sink(settings.access_log, log), place or Place(None, None, os.getpid()))
+    lines = _logger(settings) or Sink(settings.access_log, log)
+    return AccessLog(chosen(settings), lines, place or Place(None, None, os.getpid()))
+
+
+def _logger(settings: ServerSettings) -> Destination | None:
+    """What hands lines to the logger that log-config names for them; None if it names none."""
+    if not settings.log_config:
+        return None
+    from server_core import log_config  # here: few have such a file
+
+    return log_config.AccessLines() if log_config.is_named(log_config.ACCESS_LOGGER) else None
 
 
 def choose(settings: ServerSettings) -> None:

@@ -33,7 +33,7 @@ from server_core.settings.declaration import ServerSettings
 from server_core.standalone.bind import places
 from server_core.standalone.runner import BEAT_S, address_of, open_listener, unlinked_afterwards
 from server_core.worker.scoreboard import Scoreboard
-from server_core.worker.service import Ending, Service
+from server_core.worker.service import Ending, Service, configure_logging
 
 
 class EmbeddedServer:
@@ -125,6 +125,7 @@ class EmbeddedServer:
     def _enter(self) -> None:
         if self._task is not None or self._thread is not None:
             raise RuntimeError("serve: a server can be entered once; call server_core.serve() again for another one")
+        configure_logging(self._settings)
 
     async def _finish(self) -> None:
         """End it, and wait until it has ended, however often this is cancelled: each time hurries the end.

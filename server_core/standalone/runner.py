@@ -32,7 +32,7 @@ from server_core.settings.declaration import ServerSettings
 from server_core.standalone.bind import BindAddress
 from server_core.tls.checks import tls_expiries
 from server_core.worker.scoreboard import Scoreboard
-from server_core.worker.service import Ending, Service, import_application
+from server_core.worker.service import Ending, Service, configure_logging, import_application
 from server_core.worker.stop_signals import Notice
 
 BACKLOG: Final = 2048
@@ -210,7 +210,7 @@ def run(app: object, settings: ServerSettings, place: BindAddress) -> None:
         unlinked_afterwards(place.uds),
         withholding(Belongings(log, [listener.fileno()])) as belongings,
     ):
-        application = _imported(settings, log) if app is None else adapt(app, reprlib.repr(app), settings.interface)
+        application = _imported(settings, log) if app is None else _adapted(app, settings)
         alone = Alone(application, settings, log)
         run = belongings.of_loop(lambda loop: alone.run(loop, listener, loop_name))
         event_loop.run(factory, run, alone.exit_attempted)
@@ -241,6 +241,11 @@ def unlinked_afterwards(path: str | None) -> Iterator[None]:
         with contextlib.suppress(FileNotFoundError):
             if os.lstat(path).st_ino == ours:
                 os.unlink(path)
+
+
+def _adapted(app: object, settings: ServerSettings) -> Application:
+    configure_logging(settings)
+    return adapt(app, reprlib.repr(app), settings.interface)
 
 
 def _imported(settings: ServerSettings, log: Log) -> Application:

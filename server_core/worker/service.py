@@ -11,7 +11,7 @@ import gc
 import importlib
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
 from server_core.access_log.record import Place
@@ -23,7 +23,7 @@ from server_core.asgi.loader import load
 from server_core.contract.spec import CLEAN_UP_S, GIVE_UP_S
 from server_core.errors import BootError
 from server_core.listen.fair_accept import FairAccept
-from server_core.log import Log
+from server_core.log import EVENTS, Log
 from server_core.proxy.request_id import STATE_KEY
 from server_core.records import dataclass
 from server_core.runtime import own_tasks
@@ -64,6 +64,7 @@ def import_application(settings: ServerSettings, log: Log, *, to_be_forked: bool
     Thresholds from 700 to 50,000 then make no difference to hello or Starlette (measured: CPU time, CPython 3.11),
     so Python's own stays unless it is set: for applications that hold many objects of their own.
     """
+    configure_logging(settings)
     began_at = time.monotonic()
     with contextlib.nullcontext() if to_be_forked else few_collections():
         looks = _looks()
@@ -78,6 +79,23 @@ def import_application(settings: ServerSettings, log: Log, *, to_be_forked: bool
         gc.set_threshold(settings.gc_threshold, *gc.get_threshold()[1:])
     log("application.imported", app=settings.app, duration_s=round(time.monotonic() - began_at, 3))
     return app
+
+
+def configure_logging(settings: ServerSettings) -> None:
+    """Apply log-config in this process, which imports the application next. Raises UsageError."""
+    if settings.log_config:
+        from server_core import log_config  # here: few have such a file
+
+        log_config.apply(settings.log_config)
+
+
+def routed(log: Log, settings: ServerSettings, bound: Mapping[str, object]) -> Log:
+    """Where log-config wants events; `bound` are facts that each has."""
+    if not settings.log_config:
+        return log
+    from server_core import log_config  # here: few have such a file
+
+    return log_config.routed(log, EVENTS, bound)
 
 
 def _looks() -> int:
@@ -115,6 +133,7 @@ class Service:
         certificates: Contexts | None = None,
         alarm: Alarm = ALARM,
     ) -> None:
+        log = routed(log, settings, {} if slot is None else {"slot": slot, "generation": generation})
         self._app = app
         self._settings = settings
         if settings.interface == "auto" and isinstance(app, WSGIMiddleware):

@@ -32,6 +32,8 @@ class Host(Protocol):
 
     def env_file_problem(self, path: str) -> str | None: ...
 
+    def log_config_problem(self, path: str) -> str | None: ...
+
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None: ...
 
     def identity_problem(self, user: str, group: str) -> tuple[str, str] | None: ...
@@ -51,6 +53,11 @@ class ThisHost:
 
     def env_file_problem(self, path: str) -> str | None:
         return env_file_problem(path)
+
+    def log_config_problem(self, path: str) -> str | None:
+        from server_core import log_config  # here: logging takes a master 1 MB, and few have such a file
+
+        return log_config.problem(path)
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return tls_problem(settings)
@@ -153,6 +160,11 @@ def env_file_is_sound(settings: Settings, host: Host) -> tuple[str, str] | None:
     return ("env_file", problem) if problem else None
 
 
+def log_config_is_sound(settings: Settings, host: Host) -> tuple[str, str] | None:
+    problem = host.log_config_problem(settings.server.log_config) if settings.server.log_config else None
+    return ("log_config", problem) if problem else None
+
+
 def access_log_has_a_place(settings: Settings, host: Host) -> tuple[str, str] | None:
     path = settings.server.access_log
     directory = str(Path(path).parent)
@@ -197,6 +209,7 @@ RULES: Final[Sequence[Rule]] = (
     directory_exists,
     import_path_exists,
     env_file_is_sound,
+    log_config_is_sound,
     access_log_has_a_place,
     parser_is_installed,
     loop_is_installed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server_core.records import dataclass
-from server_core.settings.option import choice, option
+from server_core.settings.option import PATH, choice, option
 from server_core.settings.value_types import ACCESS_LOG, ACCESS_LOG_FORMAT, LOG_LEVEL
 
 
@@ -31,5 +31,13 @@ class LogSettings:
         section="logs",
         reloads=False,
         help="auto is console on a terminal and JSON lines elsewhere.",
+    )
+    log_config: str = option(
+        "",
+        kind=PATH,
+        section="logs",
+        help="File that configures the application's logging: INI (fileConfig), .json, .yaml, .yml or .toml "
+        "(dictConfig). Where it names the loggers supervisor_d and supervisor_d.access, the workers' events and the "
+        "access log's lines go there; the master's stay.",
     )
     log_level: str = option("info", kind=LOG_LEVEL, section="logs", help="Least level that is written.")

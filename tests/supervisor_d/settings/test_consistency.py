@@ -25,6 +25,9 @@ class EmptyHost:
     def env_file_problem(self, path: str) -> str | None:
         return f"cannot read {path}"
 
+    def log_config_problem(self, path: str) -> str | None:
+        return f"cannot read {path}"
+
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
         return ("ssl_certfile", "cannot read it") if settings.ssl_certfile else None
 
@@ -45,6 +48,9 @@ class FullHost:
         return bool(path)
 
     def env_file_problem(self, path: str) -> str | None:
+        return None if path else "there is none"
+
+    def log_config_problem(self, path: str) -> str | None:
         return None if path else "there is none"
 
     def tls_problem(self, settings: ServerSettings) -> tuple[str, str] | None:
@@ -78,6 +84,7 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
         "must be directories or archives that exist, not '/none', '/no.zip'",
     ),
     ({}, {"env_file": "/none"}, "env_file", "cannot read /none"),
+    ({"log_config": "/none"}, {}, "log_config", "cannot read /none"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
     ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
     ({"loop": "uvloop"}, {}, "loop", "must be auto or asyncio here: uvloop is not installed"),
@@ -93,7 +100,7 @@ POSSIBLE: list[tuple[Given, Given]] = [
     ({"app": "main:create()"}, {}),
     ({}, {"bind": ("127.0.0.1:0", "127.0.0.1:0", "fd://0", "unix:/x")}),
     ({"ssl_certfile": ("/there.pem",), "ssl_keyfile": ("/there.key",)}, {}),
-    ({"access_log": "/there/x"}, {}),
+    ({"access_log": "/there/x", "log_config": "/there/y"}, {}),
     ({}, {"pythonpath": ("/there",), "env_file": "/there"}),
     ({"app_dir": "/there", "http": "httptools", "loop": "uvloop"}, {}),
 ]

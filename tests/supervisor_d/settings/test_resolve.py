@@ -20,6 +20,7 @@ from supervisor_d.settings.values.value_types import AUTO
 from tests.helpers.certificates import authority, localhost
 
 PAIR = localhost()
+LOG_CONFIG = str(Path(__file__).parents[2] / "apps" / "logging.json")
 ENV_FILE = str(Path(__file__).parents[2] / "apps" / "shop.env")
 
 USER, GROUP = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
@@ -71,6 +72,7 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "access_log": ("-", "-", "-"),
     "access_log_format": ("%h %(s)s", "%h %(s)s", "%h %(s)s"),
     "log_format": ("json", "json", "json"),
+    "log_config": (LOG_CONFIG, LOG_CONFIG, LOG_CONFIG),
     "log_level": ("debug", "debug", "debug"),
     "ws_max_size": (1048576, "1M", 1048576),
     "ws_ping_interval": (30, "30s", 30.0),

@@ -1,0 +1,161 @@
+"""`--log-config`: the application's `logging`, configured from a file before the application is imported.
+
+INI as logging.config.fileConfig reads it, or JSON, YAML (with PyYAML) or TOML as dictConfig does; the name's end tells
+which. It is applied in each process that imports the application, and never in a master: a handler's class may be the
+application's own, and a handler may wait for its receiver.
+
+Two loggers are ours, where the file names them: `supervisor_d` gets the events of this process, `supervisor_d.access`
+the lines of the access log, if there is one. Unnamed, both stay where they are, and out of the root logger.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from configparser import ConfigParser
+from configparser import Error as IniError
+from pathlib import Path
+from typing import Final
+
+from server_core.errors import UsageError
+from server_core.log import BLOCK_KEYS, Event, Log
+
+EVENTS_LOGGER: Final = "supervisor_d"
+ACCESS_LOGGER: Final = "supervisor_d.access"
+
+INI_SECTIONS: Final = ("loggers", "handlers", "formatters")
+"""What fileConfig wants at least."""
+
+
+def problem(path: str) -> str | None:
+    """What is wrong with the file, as far as that can be seen without importing what it names."""
+    try:
+        content = read(path)
+    except UsageError as error:
+        return str(error)
+    if isinstance(content, ConfigParser):
+        missing = [name for name in INI_SECTIONS if name not in content]
+        return f"{path} has no section [{'], ['.join(missing)}]" if missing else None
+    if content.get("version") != 1:
+        return f"{path} must have version 1 (logging.config, dictionary schema), not {content.get('version')!r}"
+    return None
+
+
+def apply(path: str) -> None:
+    """Configure `logging` for this process. Raises UsageError, which names the file."""
+    import logging.config  # here: a master that only looks at the file needs none of it
+
+    content = read(path)
+    try:
+        if isinstance(content, ConfigParser):
+            logging.config.fileConfig(content, disable_existing_loggers=False)
+        else:
+            logging.config.dictConfig(dict(content))
+    except Exception as error:  # whatever a handler's class or an expression in an INI file raises
+        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        raise UsageError(f"log-config: {path} cannot be applied: {why}") from error
+
+
+def read(path: str) -> ConfigParser | Mapping[str, object]:
+    """The file's content, by the end of its name. Raises UsageError."""
+    try:
+        text = Path(path).read_text("utf-8")
+        content = _parse(text, path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, IniError, RecursionError) as error:
+        raise UsageError(f"{path} is not {_form(path)}: {error}") from None
+    if not isinstance(content, (ConfigParser, dict)):
+        raise UsageError(f"{path} must hold an object (logging.config, dictionary schema), not {content!r:.40}")
+    return content
+
+
+def _form(path: str) -> str:
+    return {".json": "JSON", ".yaml": "YAML", ".yml": "YAML", ".toml": "TOML"}.get(Path(path).suffix.lower(), "INI")
+
+
+def _parse(text: str, path: str) -> object:
+    form = _form(path)
+    if form == "JSON":
+        return json.loads(text)
+    if form == "TOML":
+        import tomllib  # here: hardly any file is one
+
+        return tomllib.loads(text)
+    if form == "YAML":
+        return _yaml(text, path)
+    parser = ConfigParser(interpolation=None)  # as fileConfig does: formats are full of %
+    parser.read_string(text, path)
+    return parser
+
+
+def _yaml(text: str, path: str) -> object:
+    try:
+        yaml = importlib.import_module("yaml")
+    except ImportError:
+        raise UsageError(
+            f"{path} is YAML, and PyYAML is not installed for this Python; install it, or use JSON"
+        ) from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def is_named(name: str) -> bool:
+    """Whether somebody has configured a logger of this name, or asked for it."""
+    return isinstance(logging.root.manager.loggerDict.get(name), logging.Logger)
+
+
+def routed(log: Log, table: Mapping[str, Event], bound: Mapping[str, object]) -> Log:
+    """A Log whose events go through our logger, if the file names that; else the same.
+
+    A record's message is the event with its facts; `record.event` and `record.facts` have them apart.
+    """
+    if not is_named(EVENTS_LOGGER):
+        return log
+    logger = logging.getLogger(EVENTS_LOGGER)
+
+    def through(event: str, /, **fields: object) -> None:
+        level = logging.getLevelNamesMapping()[table[event].level.upper()]
+        if logger.isEnabledFor(level):
+            facts = {**bound, **fields}
+            logger.log(level, "%s", _message(event, facts), extra={"event": event, "facts": facts})
+
+    return through
+
+
+def _message(event: str, facts: Mapping[str, object]) -> str:
+    """In one line, but for texts of many lines, which stand below."""
+    words = [f"{name}={fact!r}" for name, fact in facts.items() if name not in BLOCK_KEYS and fact is not None]
+    blocks = [str(facts[name]).rstrip() for name in BLOCK_KEYS if facts.get(name)]
+    return "\n".join((" ".join((event, *words)), *blocks))
+
+
+class AccessLines:
+    """The lines of an access log as records of our logger, one by one: each has its own instant."""
+
+    batch_lines = 1
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._logger = logging.getLogger(ACCESS_LOGGER)
+
+    def add(self, line: str) -> None:
+        """A line, newline included."""
+        self.lines.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand on what is collected."""
+        lines, self.lines[:] = tuple(self.lines), ()
+        for line in lines:
+            self._logger.info("%s", line.removesuffix("\n"))
+
+    def reopen(self) -> None:
+        """Nothing: handlers that watch their files are logging's own."""
+
+    def close(self) -> None:
+        self.flush()
