@@ -62,6 +62,6 @@ class ServerKeywords(TypedDict, total=False):
     underscore_headers: Literal["drop", "refuse", "keep"]
     access_log: str
     access_log_format: str
-    log_format: Literal["auto", "console", "json"]
+    log_format: Literal["auto", "console", "json", "uvicorn", "gunicorn"]
     log_config: str
     log_level: Literal["debug", "info", "warning", "error"]

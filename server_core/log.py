@@ -18,13 +18,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from server_core import log_lines
 from server_core.journald import is_journal, prioritised
 from server_core.records import dataclass
 
 PATIENCE_MS: Final = 50
 """How long one line waits for its reader; half of what a signal to the master may wait for (chosen)."""
 
-BLOCK_KEYS: Final = ("traceback", "stacks", "stack")
 """Facts of many lines: on a console they stand below the event they belong to."""
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -180,8 +180,8 @@ class StderrLogger:
 
 
 def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[str, object] | None = None) -> Log:
-    """A Log that writes this table's events at `level` and above; `form` is auto, console or json."""
-    render = _console() if form == "console" or (form == "auto" and is_terminal()) else json_line
+    """A Log that writes this table's events at `level` and above; `form` is one of log-format's."""
+    render = renderer(form)
     minimum = LEVELS[level]
     logger = StderrLogger()
     always = dict(bound or {})
@@ -199,6 +199,13 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
         write(event, table[event].level, fields)
 
     return log
+
+
+def renderer(form: str) -> Callable[[dict[str, object]], str]:
+    """What makes a line of an event, by log-format's word."""
+    if form in log_lines.FORMS:
+        return log_lines.FORMS[form](printable)
+    return _console() if form == "console" or (form == "auto" and is_terminal()) else json_line
 
 
 def json_line(event: dict[str, object]) -> str:
@@ -224,7 +231,7 @@ def _console() -> Callable[[dict[str, object]], str]:
 
     def render(event: dict[str, object]) -> str:
         nonlocal shown
-        blocks = [event.pop(key) for key in BLOCK_KEYS if key in event]
+        blocks = [event.pop(key) for key in log_lines.BLOCK_KEYS if key in event]
         if event.get("is_fatal"):
             blocks = []
         lines = [line for block in blocks for line in str(block).rstrip().splitlines()]

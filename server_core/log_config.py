@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from server_core.errors import UsageError
-from server_core.log import BLOCK_KEYS, Event, Log
+from server_core.log import Event, Log
+from server_core.log_lines import BLOCK_KEYS
 
 EVENTS_LOGGER: Final = "supervisor_d"
 ACCESS_LOGGER: Final = "supervisor_d.access"

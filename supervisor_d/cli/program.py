@@ -28,7 +28,7 @@ class Program(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ctl", "init"])
+        return sorted([*super().list_commands(ctx), "ctl", "init", "uvicorn"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "ctl":
@@ -39,6 +39,10 @@ class Program(click.Group):
             from supervisor_d.init.group import init
 
             return init
+        if cmd_name == "uvicorn":
+            from supervisor_d.compat.uvicorn.command import uvicorn
+
+            return uvicorn
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:

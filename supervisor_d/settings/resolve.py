@@ -75,6 +75,8 @@ def resolve(
 ) -> Resolved:
     """The settings that flags (by setting name; None is not given), environment and file make.
 
+    A flag may be a Given, which says by itself where it came from: another server's command line, translated.
+
     `origin` is ARGUMENT when the flags are a Python call's; `start` is where relative paths begin, by default the
     working directory, and `searched` what is imported from, by default what this process imports from. Raises
     ConfigurationError with every problem.
@@ -129,10 +131,12 @@ def build(values: Mapping[str, object]) -> Settings:
 
 
 def read_flags(flags: Mapping[str, object], origin: Origin, problems: list[str]) -> dict[str, Given]:
-    """What the command line, or a Python call, gives; an unknown name is a problem."""
+    """What the command line, a Python call or a translation gives; an unknown name is a problem."""
     given: dict[str, Given] = {}
     for name, value in flags.items():
-        if name not in ROWS:
+        if isinstance(value, Given) and name in ROWS:
+            given[name] = value
+        elif name not in ROWS:
             problems.append(f"{name}: unknown{suggestion(name, ROWS)} ({origin.value})")
         elif value is not None and ROWS[name].option.secret and origin is Origin.FLAG:
             problems.append(

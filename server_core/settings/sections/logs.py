@@ -27,10 +27,10 @@ class LogSettings:
     )
     log_format: str = option(
         "auto",
-        kind=choice("auto", "console", "json"),
+        kind=choice("auto", "console", "json", "uvicorn", "gunicorn"),
         section="logs",
         reloads=False,
-        help="auto is console on a terminal and JSON lines elsewhere.",
+        help="auto is console on a terminal and JSON lines elsewhere; gunicorn and uvicorn are lines in their form.",
     )
     log_config: str = option(
         "",

@@ -16,6 +16,8 @@ class Origin(Enum):
     ENVIRONMENT = "env"
     FLAG = "flag"
     ARGUMENT = "argument"
+    PEER = "from"
+    """Another server's command line, translated: `from uvicorn --workers`."""
 
 
 @dataclass(frozen=True, slots=True)

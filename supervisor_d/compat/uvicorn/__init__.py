@@ -1,0 +1,1 @@
+"""uvicorn's command line and its Python calls, served by supervisor-d."""
