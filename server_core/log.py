@@ -137,6 +137,17 @@ EVENTS: Final[Mapping[str, Event]] = {
 }
 
 
+TALLY: Final = {"warning": 0, "error": 0, "exception": 0}
+"""How much this process has logged since its log was set up; `exception` are failed requests, which are no `error`."""
+
+
+def tally(event: str, level: str) -> None:
+    """Count an event by what it is."""
+    kind = "exception" if event == "request.failed" else level
+    if kind in TALLY:
+        TALLY[kind] += 1
+
+
 class Log(Protocol):
     """What code that logs is given: an event by name and its facts as keys."""
 
@@ -186,6 +197,7 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
     logger = StderrLogger()
     always = dict(bound or {})
     to_journal = is_journal(2, os.environ)
+    TALLY.update(dict.fromkeys(TALLY, 0))
 
     def write(event: str, level: str, fields: Mapping[str, object]) -> None:
         if LEVELS[level] >= minimum:
@@ -196,6 +208,7 @@ def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[s
         if logger.lost and logger.has_room():
             lost, logger.lost = logger.lost, 0
             write("log.lost", "warning", {"lines": lost})
+        tally(event, table[event].level)
         write(event, table[event].level, fields)
 
     return log

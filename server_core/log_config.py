@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from server_core.errors import UsageError
-from server_core.log import Event, Log
+from server_core.log import Event, Log, tally
 from server_core.log_lines import BLOCK_KEYS
 
 EVENTS_LOGGER: Final = "supervisor_d"
@@ -120,6 +120,7 @@ def routed(log: Log, table: Mapping[str, Event], bound: Mapping[str, object]) ->
     logger = logging.getLogger(EVENTS_LOGGER)
 
     def through(event: str, /, **fields: object) -> None:
+        tally(event, table[event].level)
         level = logging.getLevelNamesMapping()[table[event].level.upper()]
         if logger.isEnabledFor(level):
             facts = {**bound, **fields}

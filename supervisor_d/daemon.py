@@ -44,6 +44,7 @@ from supervisor_d.host.sockets.control_listener import open_control_listener
 from supervisor_d.host.sockets.listener import Listener
 from supervisor_d.host.sockets.listener_watch import ListenerWatch
 from supervisor_d.host.sockets.listeners import Listeners
+from supervisor_d.host.statsd import Statsd
 from supervisor_d.host.system.announcer import Announcer
 from supervisor_d.host.system.cgroup import Cgroup, OomKills
 from supervisor_d.host.system.confinement import UNCONFINED, is_unconfined
@@ -173,13 +174,16 @@ class Daemon:
         self.master = Master(self._policy, self._reactor, executor, self._barrier, show=show)
 
     def _be_found(self) -> None:
-        """By a title and a pid file, before anything listens: of two daemons with one file the second ends here."""
+        """By title, pid file and StatsD, before anything listens: of two daemons with one file the second ends here."""
         daemon = self._settings.daemon
         if daemon.proc_title and (reason := process_title.show(f"{daemon.proc_title}: master")):
             self._journal("master.degraded", feature="proc-title", reason=reason)
         if daemon.pid_file:
             path, source = Path(self._resolved.start, daemon.pid_file), str(self._resolved.provenance["pid_file"])
             self._closers.append(pid_file.write(path, source, self._journal).close)
+        statsd = Statsd(daemon, self._reactor, self._journal, self._scoreboard, self._children)
+        statsd.open()
+        self._closers.append(statsd.close)
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""

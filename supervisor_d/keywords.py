@@ -37,6 +37,9 @@ class Keywords(ServerKeywords, total=False):
     max_age: float | str
     max_memory: int | str
     name: str
+    statsd: str
+    statsd_prefix: str
+    statsd_tags: str
     proc_title: str
     pid_file: str
     ready_fd: int | str

@@ -35,6 +35,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "pid_file.replaced": Event(
         "warning", ("path", "stale_pid"), "The pid file was there and named a process that is not running any more."
     ),
+    "statsd.failed": Event(
+        "warning",
+        ("address", "error"),
+        "The StatsD server's name is not known, and nothing is sent until a restart; or it cannot be reached, told once"
+        " until it can.",
+    ),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
     "socket.awaited": Event(
         "warning",

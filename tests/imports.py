@@ -50,7 +50,7 @@ DAEMON_FLOORS: Final = (
     ("daemon",),
     ("master", "snapshot_source", "boot_failure", "deferred_imports"),
     ("policy", "host.order_executor", "host.control"),
-    ("host.worker_spawner",),
+    ("host.worker_spawner", "host.statsd"),
     ("host.generations", "host.observation", "host.deferred_work"),
     ("host.processes", "host.sockets", "host.journal", "host.tls_copies", "host.pid_file"),
     ("host.system", "host.unix_sockets"),

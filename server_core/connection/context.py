@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from server_core.access_log.log import AccessLog
@@ -15,8 +16,8 @@ from server_core.connection.counters import Counters
 from server_core.connection.failure_log import FailureLog
 from server_core.connection.interface import ManagedConnection
 from server_core.connection.registry import ConnectionRegistry
-from server_core.contract.figures import LATENCY_BOUNDS_S
-from server_core.log import Log
+from server_core.contract.figures import LATENCY_BOUNDS_S, by_class, by_status
+from server_core.log import TALLY, Log
 from server_core.proxy.forwarding import ForwardedHeaders
 from server_core.runtime.server_loop import ServerLoop
 from server_core.settings.declaration import ServerSettings
@@ -79,7 +80,7 @@ class ServerContext:
         self.is_last = False
         """Whether it drains and no other worker follows: clients cannot move, and the stop waits for them."""
         self.requests_total = 0
-        self.responses = [0] * 10  # by the first digit of their status
+        self.responses = [0] * 1000  # by their status
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0
         self.counters = Counters()
@@ -91,7 +92,11 @@ class ServerContext:
         follow("connections", self.connections.__len__)
         follow("in_flight", self.registry.count_in_flight)
         follow("requests_total", lambda: self.requests_total)
-        follow("responses", lambda: (*self.responses[1:5], sum(self.responses[5:])))
+        follow("responses", lambda: by_class(self.responses))
+        follow("statuses", lambda: by_status(self.responses))
+        follow("log_warnings_total", partial(TALLY.__getitem__, "warning"))
+        follow("log_errors_total", partial(TALLY.__getitem__, "error"))
+        follow("log_exceptions_total", partial(TALLY.__getitem__, "exception"))
         follow("latency_sum_s", lambda: self.latency_sum_s)
         follow("latency", lambda: tuple(self.latency))
 

@@ -13,11 +13,19 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple, get_type_hints
 
 LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram's buckets in seconds; one more bucket takes the rest. Prometheus' defaults
 with two finer ones in front: a hello takes well under a millisecond here."""
+
+STATUSES: Final = (
+    *(*range(100, 104), *range(200, 209), 226, *range(300, 309)),
+    *(*range(400, 419), *range(421, 427), 428, 429, 431, 451, *range(500, 512)),
+)
+"""Statuses that are counted one by one: those that are registered (IANA, HTTP Status Code Registry). All others are one
+more number."""
 
 BUCKETS: Final = len(LATENCY_BOUNDS_S) + 1
 
@@ -117,6 +125,30 @@ class Figures(NamedTuple):
             values=(*(f"{bound:g}" for bound in LATENCY_BOUNDS_S), "+Inf"),
         ),
     ] = (0,) * BUCKETS
+    statuses: Annotated[
+        tuple[int, ...],
+        Row(
+            Kind.COUNTER,
+            "Responses by status.",
+            metric=None,
+            label="status",
+            values=(*map(str, STATUSES), "other"),
+        ),
+    ] = (0,) * (len(STATUSES) + 1)
+    log_warnings_total: Annotated[int, Row(Kind.COUNTER, "Warnings that workers logged.")] = 0
+    log_errors_total: Annotated[int, Row(Kind.COUNTER, "Errors that workers logged, but for failed requests.")] = 0
+    log_exceptions_total: Annotated[int, Row(Kind.COUNTER, "Requests that failed with an exception.")] = 0
+
+
+def by_class(responses: Sequence[int]) -> tuple[int, ...]:
+    """Counts by status, as those of the five classes; what has no class is a 5xx."""
+    return *(sum(responses[first : first + 100]) for first in range(100, 500, 100)), sum(responses[500:])
+
+
+def by_status(responses: Sequence[int]) -> tuple[int, ...]:
+    """Counts by status, as those of the registered ones and the rest."""
+    known = [responses[status] for status in STATUSES]
+    return *known, sum(responses) - sum(known)
 
 
 ROWS: Final[dict[str, Row]] = {

@@ -247,7 +247,7 @@ threads tell the story."""
 
 RECORD_FILE_BYTES: Final = STACKS_OFFSET + STACKS_BYTES
 
-IN_FLIGHT_OFFSET: Final = 512
+IN_FLIGHT_OFFSET: Final = 1024
 IN_FLIGHT_ENTRY: Final = struct.Struct("=d12s172s")
 IN_FLIGHT_MAX: Final = (RECORD_BYTES - IN_FLIGHT_OFFSET) // IN_FLIGHT_ENTRY.size
 """Requests told one by one; how many there are in all is in Figures.in_flight."""

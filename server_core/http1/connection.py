@@ -213,7 +213,7 @@ class Http1Connection(HttpStream):
             if keep_alive and (server.announcing or self.half_closed or not call.received):
                 keep_alive = may_keep(self)
             out = writer.first(data, more, call.line, keep_alive, self.shared.defaults)
-            server.responses[call.status // 100] += 1
+            server.responses[call.status] += 1
         else:
             out = writer.body(data, more)
         if writer.close and not more and self._tls is not None:

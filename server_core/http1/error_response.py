@@ -41,7 +41,7 @@ def refuse(connection: HttpConnection, refused: RequestRejected) -> None:
         return
     else:
         exchange = None
-    server.responses[refused.status // 100] += 1
+    server.responses[refused.status] += 1
     if server.access_log is not None:
         server.access_log.record_refusal(refused, len(text), exchange, _scope(connection, refused.head, facts))
     writer.start(refused.status, [PLAIN_TEXT, *refused.fields])

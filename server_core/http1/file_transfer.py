@@ -40,7 +40,7 @@ class FileTransfer:
             part.left, more, exchange.line, keeps(connection), connection.shared.defaults
         )
         if was_held:
-            server.responses[exchange.status // 100] += 1
+            server.responses[exchange.status] += 1
         part.left = size
         self._connection = connection
         self._exchange = exchange

@@ -94,7 +94,7 @@ class ThreadedExchange(WsgiExchange):
         if self.phase is COMPLETE and not self._is_settled:
             self._is_settled = True
             if connection.exchange is self and connection.mode == OPEN:
-                connection.server.responses[self.status // 100] += 1
+                connection.server.responses[self.status] += 1
                 connection.complete(self)
 
     # In the pool's thread

@@ -52,7 +52,7 @@ class Upgrade:
         channel = WebSocketConnection(server, session, machine, sliced=self._deflate is not None)
         detached = detach(self._connection, head)
         session.status = 101
-        server.responses[1] += 1  # the access log has it when it ends
+        server.responses[101] += 1  # the access log has it when it ends
         server.count_duration(monotonic() - session.started_at)
         server.registry.replace(self._connection, channel)
         channel.take_over(*detached)

@@ -21,16 +21,10 @@ from server_core.settings.option import (
     off_or_at_least,
     option,
 )
+from supervisor_d.settings.sections.control import ControlSettings
 from supervisor_d.settings.values.address import ADDRESS
 from supervisor_d.settings.values.value_types import (
-    ADMIN_BIND,
     AUTO,
-    CONTROL_SOCKET,
-    HOSTS,
-    NAME,
-    PID_FILE,
-    READY_FD,
-    TITLE,
     UMASK,
     UNTOUCHED,
     WORKERS,
@@ -40,7 +34,7 @@ from supervisor_d.settings.values.value_types import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonSettings:
+class DaemonSettings(ControlSettings):
     """What the master does; durations in seconds, sizes in bytes."""
 
     bind: tuple[str, ...] = option(
@@ -103,13 +97,6 @@ class DaemonSettings:
         section="workers",
         reloads=False,
         help="Group that workers have instead of the user's own, a name or a number; Unix sockets get it, too.",
-    )
-    name: str = option(
-        "",
-        kind=NAME,
-        section="control",
-        reloads=False,
-        help="What this daemon is called in ctl, logs and the control socket's place; from APP if not given.",
     )
     timeout: float = option(
         30.0,
@@ -221,61 +208,6 @@ class DaemonSettings:
         kind=choice("auto", "on", "off"),
         section="workers",
         help="Exit non-zero when no worker is left and none can be started; auto is on as PID 1.",
-    )
-    proc_title: str = option(
-        "",
-        kind=TITLE,
-        section="control",
-        reloads=False,
-        help="What ps(1) shows of the processes, with their roles: TITLE: master, TITLE: worker 1 (generation 2). Cut "
-        "to the length of the command that it replaces, and to 15 bytes in the name (ps -o comm, top).",
-    )
-    pid_file: str = option(
-        "",
-        kind=PID_FILE,
-        section="control",
-        reloads=False,
-        help="File with the master's pid, written before it listens and removed at its end. One that names a living "
-        "process is a reason not to start; a symbolic link is not followed.",
-    )
-    ready_fd: int = option(
-        0,
-        kind=READY_FD,
-        section="control",
-        reloads=False,
-        help="Descriptor that a supervisor (s6, dinit) opened to hear that the daemon is ready: one newline is written "
-        "when enough workers are, and the descriptor closed. Off if not given.",
-    )
-    control_socket: str = option(
-        "",
-        kind=CONTROL_SOCKET,
-        section="control",
-        reloads=False,
-        help="Path of the control socket, @NAME for an abstract one, or off; a usual place if not given.",
-    )
-    admin_bind: str = option(
-        "",
-        kind=ADMIN_BIND,
-        section="control",
-        reloads=False,
-        help="Where /healthz, /readyz and /metrics are answered by the master, to anybody and read-only: an address as "
-        "bind has it, or off; off if not given. For probes and scrapes from outside of the machine.",
-    )
-    admin_hosts: str = option(
-        "",
-        kind=HOSTS,
-        section="control",
-        reloads=False,
-        help="Names that requests at admin-bind may have in Host besides its own addresses, comma-separated; * is any. "
-        "Others are answered 421, so that no page in a browser can read the figures by DNS rebinding.",
-    )
-    config: str = option(
-        "",
-        kind=TEXT,
-        section="control",
-        reloads=False,
-        flags=("-c",),
-        help="TOML file with settings by their long names.",
     )
 
 

@@ -11,7 +11,8 @@ the master does not read it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 
 from server_core.contract.figures import Figures, add_sums
 from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX, InFlight, load_offset
@@ -70,6 +71,10 @@ class Scoreboard:
         fault = self._read(entry)
         self._tell_once(slot, entry, fault)
         return entry.last
+
+    def total(self, slots: Iterable[Slot]) -> Figures:
+        """The sums of these slots' workers, and of all that are gone."""
+        return reduce(add_sums, map(self.figures, slots), self.retired)
 
     def in_flight(self, slot: Slot) -> list[InFlight]:
         """The requests the worker last said it had not finished, oldest first."""

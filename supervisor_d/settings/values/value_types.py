@@ -6,7 +6,14 @@ import ipaddress
 import re
 
 from server_core.settings.option import ValueType, parse_text
-from supervisor_d.settings.values.address import ACCEPTS, check_unix_path, parse_address
+from supervisor_d.settings.values.address import (
+    ACCEPTS,
+    InheritedAddress,
+    NamedAddress,
+    TcpAddress,
+    check_unix_path,
+    parse_address,
+)
 
 
 def parse_workers(text: str) -> int:
@@ -69,6 +76,32 @@ def parse_title(text: str) -> str:
     return text
 
 
+def parse_statsd(text: str) -> str:
+    """Nothing or off, or where datagrams can be sent to."""
+    if text.strip().lower() in ("", "off"):
+        return ""
+    address = parse_address(text)
+    if isinstance(address, InheritedAddress | NamedAddress) or (isinstance(address, TcpAddress) and not address.port):
+        raise ValueError(f"must be HOST:PORT or unix:PATH of a server, not {text!r}")
+    return str(address)
+
+
+def parse_statsd_prefix(text: str) -> str:
+    """Nothing, or what a metric's name may begin with."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", text):
+        raise ValueError(f"must be letters, digits, '.', '_' or '-', not {text!r}")
+    return text
+
+
+def parse_statsd_tags(text: str) -> str:
+    """Nothing, or name:value or a name, comma-separated."""
+    tags = [tag.strip() for tag in text.split(",") if tag.strip()]
+    for tag in tags:
+        if not re.fullmatch(r"[^\s|#@:]+(:[^\s|#@]+)?", tag):
+            raise ValueError(f"must be name:value, comma-separated, without spaces, | or #, not {tag!r}")
+    return ",".join(tags)
+
+
 def parse_ready_fd(text: str) -> int:
     """The number of a descriptor that is none of the standard streams; 0 is off."""
     stripped = text.strip().lower()
@@ -117,6 +150,9 @@ TITLE_MAX = 64
 """Characters. Chosen: as long as a daemon's name."""
 
 TITLE = ValueType("title", f"at most {TITLE_MAX} printable characters", parse_title)
+STATSD = ValueType("address", "off, HOST:PORT or unix:PATH", parse_statsd)
+STATSD_PREFIX = ValueType("prefix", "letters, digits, '.', '_' or '-'", parse_statsd_prefix)
+STATSD_TAGS = ValueType("tags", "name:value, comma-separated", parse_statsd_tags)
 PID_FILE = ValueType("path", "the path of a file", parse_pid_file)
 UMASK = ValueType(
     "mode",

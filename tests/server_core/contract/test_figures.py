@@ -27,9 +27,9 @@ from server_core.contract.figures import (
 )
 from tests.imports import ROOT, sources
 
-LAYOUT = struct.Struct("=qqddd14qd14q")
+LAYOUT = struct.Struct("=qqddd14qd14q65q3q")
 """What masters and workers of all versions have agreed on: native byte order, no padding."""
-NUMBERS = (1, 2, 3.5, 4.5, 5.5, *range(6, 20), 20.5, *range(21, 35))
+NUMBERS = (1, 2, 3.5, 4.5, 5.5, *range(6, 20), 20.5, *range(21, 103))
 STORED_BY_THE_BEATS = {"pid", "generation", "loop_beat_at", "thread_beat_at", "loop_lag_s"}
 
 LAST_ROW = "    latency_sum_s: Annotated["
@@ -65,7 +65,8 @@ print(*(line for line in metrics_table().splitlines() if "probes" in line), sep=
 
 def test_the_record_is_laid_out_to_the_byte_as_it_always_was() -> None:
     record = LAYOUT.pack(*NUMBERS)
-    stored = Figures(1, 2, 3.5, 4.5, 5.5, 6, 7, 8, (9, 10, 11, 12, 13), *range(14, 20), 20.5, tuple(range(21, 35)))
+    first = Figures(1, 2, 3.5, 4.5, 5.5, 6, 7, 8, (9, 10, 11, 12, 13), *range(14, 20), 20.5, tuple(range(21, 35)))
+    stored = Figures(*first[:17], tuple(range(35, 100)), 100, 101, 102)
     assert pack_figures(stored) == record
     assert unpack_figures(record) == stored
     assert (FIGURES.size, LOOP_BEAT_OFFSET, THREAD_BEAT_OFFSET) == (LAYOUT.size, 16, 24)
