@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -21,11 +20,7 @@ from typing import Final, Protocol
 from server_core import log_lines
 from server_core.journald import is_journal, prioritised
 from server_core.records import dataclass
-
-PATIENCE_MS: Final = 50
-"""How long one line waits for its reader; half of what a signal to the master may wait for (chosen)."""
-
-"""Facts of many lines: on a console they stand below the event they belong to."""
+from server_core.standard_error import StderrLogger
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -152,42 +147,6 @@ class Log(Protocol):
     """What code that logs is given: an event by name and its facts as keys."""
 
     def __call__(self, event: str, /, **fields: object) -> None: ...
-
-
-class StderrLogger:
-    """Writes whole lines to descriptor 2, and hardly waits for whoever reads it: a full pipe must not stop a master.
-
-    What cannot be written is lost and counted; `setup` tells how much when there is room again. A line of up
-    to PIPE_BUF bytes is one write(2), so that lines of several processes do not mix (pipe(7)).
-    """
-
-    def __init__(self) -> None:
-        self.lost = 0
-        self._is_cut = False
-        self._room = select.poll()
-        self._room.register(2, select.POLLOUT)
-
-    def has_room(self) -> bool:
-        """True if PIPE_BUF bytes can be written without blocking; a terminal stopped by Ctrl-S takes none, either.
-
-        A reader that is only slower than a burst gets a moment, once, until it has caught up.
-        """
-        return any(events & select.POLLOUT for _, events in self._room.poll(0 if self.lost else PATIENCE_MS))
-
-    def msg(self, message: str) -> None:
-        data = ("\n" * self._is_cut + message + "\n").encode("utf-8", "backslashreplace")
-        self._is_cut = False
-        try:
-            while data and self.has_room():
-                written = os.write(2, data[: select.PIPE_BUF])
-                self._is_cut = True
-                data = data[written:]
-        except OSError:  # EPIPE, EBADF, EAGAIN, ENOSPC: the log's reader is gone, and there is no second one
-            pass
-        if data:
-            self.lost += 1
-        else:
-            self._is_cut = False
 
 
 def setup(*, form: str, level: str, table: Mapping[str, Event], bound: Mapping[str, object] | None = None) -> Log:

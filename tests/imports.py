@@ -30,7 +30,7 @@ FLOORS: Final = (
     ("runtime",),
     ("http", "log_config", "keywords"),
     ("log",),
-    ("errors", "exit_codes", "records", "journald", "log_lines", "log_throttle"),
+    ("errors", "exit_codes", "records", "journald", "log_lines", "log_throttle", "standard_error"),
 )
 """The rooms of server_core, and its modules outside of one, from the top. None imports one on a floor above its own;
 contrib/docs/DESIGN.md says what each is for."""

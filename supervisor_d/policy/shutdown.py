@@ -3,6 +3,8 @@
     graceful   shutdown_delay (still accepting) -> drain for graceful_timeout -> hurry, 2 s -> SIGKILL, 1 s
     fast       hurry, 1 s -> SIGKILL, 1 s
 
+A process that is still there 5 s after SIGKILL is left behind.
+
 The lifespan shutdown of the application is part of the drain: a worker that is done early says so and leaves. One
 that used up graceful_timeout is hurried over the pipe, gives up what is unfinished, and has the 2 s for its lifespan
 shutdown.
@@ -25,6 +27,11 @@ from supervisor_d.vocabulary.status import SlotState
 
 FAST_GRACE_S: Final = 1.0
 """From `hurry` to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
+
+ABANDON_S: Final = 5.0
+"""From SIGKILL to leaving the process behind, which makes the exit code 1. Only a process in uninterruptible sleep
+stays; how long another one takes to be gone depends on the machine: of 60 that were killed at once with 15 processes
+waiting for two CPUs, some took more than 1 s. Chosen."""
 
 CLOSE_AFTER_S: Final = 1.0
 """From the order to drain to the end of the listeners that a silent worker keeps open; then again, if somebody waits
@@ -119,7 +126,7 @@ class Shutdown:
             case SlotState.TERMINATING if self.fast:
                 handle.arm(Alarm.KILL, min(handle.alarms.get(Alarm.KILL, math.inf), policy.now + FAST_GRACE_S))
             case SlotState.KILLING if Alarm.ABANDON not in handle.alarms:
-                handle.arm(Alarm.ABANDON, policy.now + worker_actions.KILL_GRACE_S)
+                handle.arm(Alarm.ABANDON, policy.now + ABANDON_S)
             case _:
                 pass
 

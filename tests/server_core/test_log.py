@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import select
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from server_core.log import EVENTS, LEVELS, Log, setup
+from server_core.standard_error import StderrLogger
 
 
 @contextmanager
@@ -30,6 +32,18 @@ def standard_error(reader_is_there: bool = True) -> Iterator[int]:
         os.close(kept)
         if reader_is_there:
             os.close(reader)
+
+
+@contextmanager
+def redirected(descriptor: int) -> Iterator[None]:
+    """Descriptor 2 as a copy of another."""
+    kept = os.dup(2)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def said(reader: int) -> str:
@@ -148,6 +162,48 @@ def test_a_reader_that_stalls_loses_lines_and_is_told_how_many() -> None:
     assert first.count("request.failed") < 8
     assert [line["event"] for line in rest] == ["log.lost", "server.stopped"]
     assert rest[0]["lines"] == 8 - first.count("\n")
+
+
+class Deceived(StderrLogger):
+    """What poll(2) told is not so any more: another process has filled the pipe since."""
+
+    def has_room(self) -> bool:
+        return True
+
+
+def test_a_pipe_that_another_process_has_filled_meanwhile_does_not_block() -> None:
+    with standard_error() as reader:
+        logger = Deceived()
+        for _ in range(40):
+            logger.msg("x" * 4000)
+        said(reader)
+        assert 0 < logger.lost < 40
+        assert os.get_blocking(2), "it belongs to others, too"
+        logger.msg("again")
+        assert said(reader).endswith("again\n")
+        logger.close()
+
+
+def test_a_socket_that_another_process_has_filled_meanwhile_does_not_block() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, redirected(theirs.fileno()):
+        logger = Deceived()
+        for _ in range(400):
+            logger.msg("x" * 4000)
+        assert 0 < logger.lost < 400
+        logger.close()
+
+
+def test_a_standard_error_that_was_redirected_is_followed() -> None:
+    with standard_error() as first:
+        logger = StderrLogger()
+        logger.msg("one")
+        with standard_error() as second:
+            logger.msg("two")
+            assert said(second) == "two\n"
+        logger.msg("three")
+        assert said(first) == "one\nthree\n"
+        logger.close()
 
 
 def test_each_line_of_a_text_has_its_priority_in_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:

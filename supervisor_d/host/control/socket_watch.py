@@ -58,8 +58,12 @@ class SocketWatch:
             listener = renew(listener)
             return listener
 
-        self._servers.append(Watched(server, renewed))
+        watched = Watched(server, renewed)
+        self._servers.append(watched)
+        # inotify(7) tells of what happens from then on; the file has been there to be removed since bind(2).
+        self._look(watched)
         self._files.add(listener.place.path)
+        self._look(watched)
 
     def close(self) -> None:
         """To be called before the servers are closed, which removes their files."""
@@ -84,14 +88,21 @@ class SocketWatch:
             listener = watched.renew()
         except (OSError, SupervisorError) as error:
             self._tell(watched, f"{wrong}; it cannot be bound anew: {error}")
-            if not watched.is_retried:
-                watched.is_retried = True
-                self._reactor.at(Instant(clock.now() + RETRY_S), lambda: self._retry(watched))
+            self._retry_later(watched)
             return
         watched.server.move(listener)
         if listener.place is not None:
             self._files.add(listener.place.path)
+            if (again := listener.place.what_is_wrong()) is not None:  # removed before it was watched
+                self._tell(watched, again)
+                self._retry_later(watched)
+                return
         self._restore(watched)
+
+    def _retry_later(self, watched: Watched) -> None:
+        if not watched.is_retried:
+            watched.is_retried = True
+            self._reactor.at(Instant(clock.now() + RETRY_S), lambda: self._retry(watched))
 
     def _retry(self, watched: Watched) -> None:
         watched.is_retried = False

@@ -24,9 +24,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 class Watched(Door):
     """A control socket that is watched."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, is_removed_before: bool = False) -> None:
         super().__init__(place)
         self.path = place
+        if is_removed_before:
+            place.unlink()
         self.watch = SocketWatch(self.reactor, self.log)
         listener = self.control._listener
         assert isinstance(listener, control_listener.ControlListener)
@@ -69,6 +71,16 @@ def test_a_file_that_is_gone_is_told_and_bound_anew_each_time(door: Watched, how
     door.watch.close()
     door.shut()
     assert not door.path.exists()
+
+
+def test_a_file_that_was_gone_before_it_was_watched_is_bound_anew_at_once(tmp_path: Path) -> None:
+    door = Watched(tmp_path / "c.sock", is_removed_before=True)
+    try:
+        door.hears("control.lost", "control.restored")
+        door.answers()
+    finally:
+        door.watch.close()
+        door.close()
 
 
 def test_a_client_that_waits_for_its_answer_gets_it(door: Watched) -> None:
