@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,11 +15,14 @@ import click
 
 from server_core.exit_codes import EXIT_USAGE
 from supervisor_d.control.client import client, discovery
+from supervisor_d.control.client.derived_commands import derived_command
 from supervisor_d.control.client.discovery import Found
 from supervisor_d.control.client.option_position import PlacedGroup
 from supervisor_d.control.client.page_reader import whole
-from supervisor_d.control.commands import summary_of
-from supervisor_d.control.display import incident_text, render
+from supervisor_d.control.command_types import Sending
+from supervisor_d.control.commands import COMMANDS, FOLLOW, command_of
+from supervisor_d.control.display import render
+from supervisor_d.control.display.outcomes import OUTCOMES
 from supervisor_d.control.display.safe_text import text
 from supervisor_d.control.display.terminal import printable
 from supervisor_d.control.peer import Trust, trust_in, user_called, usual_trust
@@ -106,31 +108,7 @@ def ctl(ctx: click.Context, socket: str, name: str, trust: Trust) -> None:
     ctx.obj = Target(socket, name, trust)
 
 
-@ctl.command("status", help=summary_of("status"))
-@as_json
-def status(as_json: bool) -> None:
-    show(ask("GET", "/v1/status"), as_json, lambda told: render.status(told, colour=colour()))
-
-
-@ctl.command("workers", help=summary_of("workers"))
-@as_json
-def workers(as_json: bool) -> None:
-    show(ask("GET", "/v1/workers"), as_json, lambda told: render.workers(told, colour=colour()))
-
-
-@ctl.command("config", help=summary_of("config"))
-@as_json
-def config(as_json: bool) -> None:
-    show(ask("GET", "/v1/config"), as_json, render.config)
-
-
-@ctl.command("incidents", help=summary_of("incidents"))
-@as_json
-def incidents(as_json: bool) -> None:
-    show(whole(read, "/v1/incidents", "incidents"), as_json, incident_text.incidents)
-
-
-@ctl.command("health", help=summary_of("health"))
+@ctl.command("health", help=command_of("health").summary)
 @click.option("--ready", is_flag=True, help="Fail unless requests may be sent to it: a worker is ready, no stop asked.")
 def health(ready: bool) -> None:
     if not ready:
@@ -143,16 +121,8 @@ def health(ready: bool) -> None:
     click.echo(f"ready: {render.readiness(told)}")
 
 
-@ctl.command("explain", help=summary_of("explain"))
-@click.argument("what", type=click.Choice(["workers"]))
-@as_json
-def explain(what: str, as_json: bool) -> None:
-    del what  # the one thing there is to explain
-    show(ask("GET", "/v1/capacity"), as_json, render.capacity)
-
-
-@ctl.command("events", help=summary_of("events"))
-@click.option("--follow", "-f", is_flag=True, help="Go on with each new event until interrupted.")
+@ctl.command("events", help=command_of("events").summary)
+@click.option(FOLLOW.flag, "-f", is_flag=True, help=FOLLOW.flag_help)
 @as_json
 def events(follow: bool, as_json: bool) -> None:
     if not follow:
@@ -167,69 +137,36 @@ def events(follow: bool, as_json: bool) -> None:
         return  # how following ends
 
 
-def change(_: click.Context, __: click.Parameter, value: str) -> Object:
-    """A number of workers, or with its sign a difference, as the request's body."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", value):
-        raise click.BadParameter(f"must be N, +N or -N, not {value!r}")
-    return {"by" if value[0] in "+-" else "workers": int(value)}
-
-
-# -2 is no option of ours, so ignoring unknown options lets it be the argument that it is.
-@ctl.command("scale", help=summary_of("scale"), context_settings={"ignore_unknown_options": True})
-@click.argument("wanted", metavar="N|+N|-N", callback=change)
-@click.option("--force", is_flag=True, help="Beyond max-workers.")
-def scale(wanted: Object, force: bool) -> None:
-    told = ask("POST", "/v1/scale", {**wanted, "force": True} if force else wanted)
-    click.echo(f"workers: {text(told, 'old')} -> {text(told, 'target')}")
-
-
-@ctl.command("reload", help=summary_of("reload"))
-@click.option("--no-wait", is_flag=True, help="Do not wait for the verdict.")
-@click.option("--dry-run", is_flag=True, help="Boot one new worker, probe it, discard it.")
-def reload(no_wait: bool, dry_run: bool) -> None:
-    if no_wait:
-        if dry_run:
-            raise click.UsageError("--dry-run needs its verdict waited for; leave out --no-wait")
-        ask("POST", "/v1/reload", {"wait": False})
-        click.echo("reload asked for")
+def carry_out(sent: Sending, as_json: bool) -> None:
+    """Send one command's request and show its answer."""
+    if sent.command.streams and sent.waits:
+        follow(sent)
         return
-    for told in stream("POST", "/v1/reload", {"dry_run": dry_run}):
+    told = whole(read, sent.path, sent.command.word) if "after" in sent.command.query else answered(sent)
+    show(told, as_json, lambda told: OUTCOMES[sent.command.ctl](sent, told, colour()))
+
+
+def answered(sent: Sending) -> Object:
+    return ask(sent.command.method, sent.path, sent.body or None)
+
+
+def follow(sent: Sending) -> None:
+    """Show the progress, then how it ended; Failed, after the application's traceback, if not well."""
+    for told in stream(sent.command.method, sent.path, sent.body or None):
         if "status" not in told:
             click.echo(render.progress(told))
             continue
-        judge(told)
-        return
+        if told["status"] == 200:
+            click.echo(OUTCOMES[sent.command.ctl](sent, told, colour()))
+            return
+        show_traceback(told)
+        raise Failed(OUTCOMES[sent.command.ctl](sent, told, False))
     raise Failed("the daemon went away before it had a verdict")
 
 
-def judge(told: Object) -> None:
-    """Show how a reload ended; Failed, after its traceback, if not well."""
-    if told["status"] == 200:
-        click.echo(render.verdict(told, colour=colour()))
-        return
-    show_traceback(told)
-    raise Failed(render.verdict(told))
-
-
-@ctl.command("restart", help=summary_of("restart"))
-@click.argument("slot", type=int)
-def restart(slot: int) -> None:
-    told = ask("POST", f"/v1/workers/{slot}/restart")
-    click.echo(f"slot {slot}: {render.restarted(told)}")
-
-
-@ctl.command("stop", help=summary_of("stop"))
-@click.option("--fast", is_flag=True, help="Give up unfinished requests.")
-def stop(fast: bool) -> None:
-    ask("POST", "/v1/stop", {"fast": fast})
-    click.echo("stopping")
-
-
-@ctl.command("dump", help=summary_of("dump"))
-@click.argument("slot", type=int)
-@as_json
-def dump(slot: int, as_json: bool) -> None:
-    show(ask("POST", f"/v1/workers/{slot}/dump"), as_json, incident_text.incident)
+for row in COMMANDS:
+    if row.ctl in OUTCOMES:
+        ctl.add_command(derived_command(row, carry_out))
 
 
 def target() -> Target:

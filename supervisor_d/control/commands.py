@@ -1,20 +1,24 @@
 """The table of commands: what can be asked, what it may be asked with, and what becomes of it; pure.
 
-Dispatch, the help of `ctl` and the table in contrib/docs/CONTROL.md are all read from COMMANDS, so none of them can
-know a command that the others do not. A reading command renders the Snapshot. A writing one becomes a Fact with a
-Ticket, and the policy answers it; nothing is decided here but whether the request is well-formed.
+Routing (routing.py), the commands of `ctl` (client/derived_commands.py) and the table in contrib/docs/CONTROL.md are
+derived from COMMANDS, so none of them has a command that the others lack. A reading command renders the Snapshot. A
+writing one becomes a Fact with a Ticket, and the policy answers it; this package only decides whether the request is
+well-formed.
+
+A new writing command is a row here, its fact (vocabulary/facts.py), a row of policy/fact_table.py with its handler, and
+its text at a terminal (display/outcomes.py).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from server_core.contract.spec import SLOTS_MAX
 from supervisor_d.control import metrics
-from supervisor_d.control.command_types import Asked, Call, Command, Field
-from supervisor_d.control.messages import Refused, Reply, Request, json_reply
+from supervisor_d.control.command_types import Argument, Asked, Command, Field
+from supervisor_d.control.messages import Refused, Reply, json_reply
 from supervisor_d.control.pages import Values, page
 from supervisor_d.control.snapshot import (
     Snapshot,
@@ -30,7 +34,6 @@ from supervisor_d.vocabulary import (
     ReloadRequested,
     RestartRequested,
     ScaleRequested,
-    Slot,
     StopRequested,
 )
 
@@ -87,6 +90,13 @@ def scale(asked: Asked) -> Fact:
     return ScaleRequested(asked.origin, asked.values["workers"], relative=False, ticket=asked.ticket, force=force)
 
 
+def workers_wanted(text: str) -> Mapping[str, object]:
+    """A number of workers, or with its sign a difference, as keys of the body; ValueError."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        raise ValueError(f"must be N, +N or -N, not {text!r}")
+    return {"by" if text[0] in "+-" else "workers": int(text)}
+
+
 def stop(asked: Asked) -> Fact:
     return StopRequested(asked.origin, fast=bool(asked.values.get("fast", False)), ticket=asked.ticket)
 
@@ -104,6 +114,22 @@ PAGED: Final = {
     "limit": Field("integer", "at most so many"),
 }
 WAIT: Final = Field("switch", "false: answer 202 at once instead of waiting for the outcome; default true")
+WAIT_OR_NOT: Final = dataclasses.replace(
+    WAIT, flag="--no-wait", flag_gives=False, flag_help="Do not wait for the outcome."
+)
+FOLLOW: Final = Field(
+    "switch",
+    "1: go on with each new event, as JSON lines",
+    flag="--follow",
+    flag_help="Go on with each new event until interrupted.",
+)
+DRY_RUN: Final = Field(
+    "switch",
+    "true: boot one new worker, probe it, discard it",
+    flag="--dry-run",
+    flag_help="Boot one new worker, probe it, discard it.",
+    needs_wait=True,
+)
 
 COMMANDS: Final = (
     Command(
@@ -131,11 +157,11 @@ COMMANDS: Final = (
     Command(
         "GET",
         "/v1/events",
-        "events [--follow]",
+        "events",
         "The last events of the log.",
         "200, `events`, oldest first: the newest that fit into a page, `left_out` older ones; with follow=1 a stream: "
         "those, then each new one",
-        query={"follow": Field("switch", "1: go on with each new event, as JSON lines"), **PAGED},
+        query={"follow": FOLLOW, **PAGED},
         read=read_events,
     ),
     Command(
@@ -169,48 +195,61 @@ COMMANDS: Final = (
     Command(
         "POST",
         "/v1/reload",
-        "reload [--no-wait] [--dry-run]",
+        "reload",
         "Replace all workers by a new generation, or none.",
         "200 committed (or proved), 500 rolled back, with the reason, 409 while stopping; a stream tells the progress",
-        body={"dry_run": Field("switch", "true: boot one new worker, probe it, discard it"), "wait": WAIT},
+        body={"wait": WAIT_OR_NOT, "dry_run": DRY_RUN},
         act=reload,
+        streams=True,
+        has_object=False,
     ),
     Command(
         "POST",
         "/v1/scale",
-        "scale [--force] N|+N|-N",
+        "scale",
         "Change the number of workers.",
         "200, `old` and `target`; 409 if that many cannot be",
         body={
             "workers": Field("integer", "the new number, at least 1"),
             "by": Field("integer", "the difference, such as 2 or -2; the number never falls below 1"),
-            "force": Field("switch", "true: beyond max-workers"),
+            "force": Field("switch", "true: beyond max-workers", flag="--force", flag_help="Beyond max-workers."),
         },
         act=scale,
+        argument=Argument("N|+N|-N", workers_wanted),
+        has_object=False,
     ),
     Command(
         "POST",
         "/v1/stop",
-        "stop [--fast]",
+        "stop",
         "Stop the daemon; graceful unless told otherwise.",
         "202, as soon as the stop has begun",
-        body={"fast": Field("switch", "true: give up unfinished requests")},
+        body={
+            "fast": Field(
+                "switch",
+                "true: give up unfinished requests",
+                flag="--fast",
+                flag_help="Give up unfinished requests.",
+            )
+        },
         act=stop,
+        has_object=False,
     ),
     Command(
         "POST",
         "/v1/workers/{slot}/restart",
-        "restart SLOT",
+        "restart",
         "Replace one worker, its replacement first.",
         "200 when the replacement is ready; 202 if the slot was in back-off, which is cut short; 404, 409, or 500 if "
         "it could not boot",
         body={"wait": WAIT},
         act=restart,
+        has_object=False,
     ),
     Command(
         "POST",
         "/v1/workers/{slot}/dump",
-        "dump SLOT",
+        "dump",
         "The stacks and the unfinished requests of one worker, now.",
         "200, the incident; 404 or 409",
         act=dump,
@@ -222,62 +261,9 @@ OPEN_COMMANDS: Final = tuple(row for row in COMMANDS if row.is_open)
 """What admin-bind answers: reading alone, and no more than a probe or a scrape needs."""
 
 
-def understand(request: Request, table: Sequence[Command] = COMMANDS) -> Call:
-    """The call that a request makes; Refused with 404, 405 or 400 if it makes none."""
-    there = {row.method: (row, slot) for row in table if (slot := match(row.path, request.path)) is not None}
-    if not there:
-        known = ", ".join(row.path for row in table)
-        raise Refused(404, f"no such path: {request.path[:200]}; there are {known}")
-    if request.method not in there:
-        allowed = ", ".join(there)
-        raise Refused(405, f"{request.path}: {request.method} is not offered, only {allowed}", allow=allowed)
-    command, slot = there[request.method]
-    values = checked(command.body, request.body, f"{command.path}: the body")
-    values |= checked(command.query, query_values(command.query, request.query), f"{command.path}: the query")
-    return Call(command, slot, values, request.wants_stream)
-
-
-def match(pattern: str, path: str) -> Slot | None:
-    """None if the path is not of the pattern; else the slot it names, 0 if the pattern names none."""
-    before, hole, after = pattern.partition("{slot}")
-    if not hole:
-        return Slot(0) if path == pattern else None
-    if not (path.startswith(before) and path.endswith(after)):
-        return None
-    text = path[len(before) : len(path) - len(after)]
-    if "/" in text or not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) < SLOTS_MAX):
-        raise Refused(404, f"no such worker: a slot is a number from 1 to {SLOTS_MAX - 1}, not {text[:40]!r}")
-    return Slot(int(text))
-
-
-def checked(fields: Mapping[str, Field], given: Mapping[str, object], where: str) -> dict[str, int]:
-    """The given values by name; Refused names the first key that is unknown or of the wrong type."""
-    values: dict[str, int] = {}
-    for name, value in given.items():
-        if name not in fields:
-            accepted = f"it may hold {', '.join(fields)}" if fields else "it must be empty"
-            raise Refused(400, f"{where} holds an unknown key {name[:80]!r}; {accepted}")
-        values[name] = fields[name].parse(name, value)
-    return values
-
-
-def query_values(fields: Mapping[str, Field], query: Mapping[str, str]) -> dict[str, object]:
-    """A query's texts as JSON would have them: 1 and true, 0 and false, or a number where one is wanted."""
-    words: Mapping[str, object] = {"1": True, "true": True, "0": False, "false": False}
-    values: dict[str, object] = {}
-    for name, text in query.items():
-        if name in fields and fields[name].kind == "integer":
-            values[name] = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else text
-        else:
-            values[name] = words.get(text.lower(), text)
-    return values
-
-
-def summary_of(word: str) -> str:
-    """The help of `ctl WORD`; KeyError if the table has no such command."""
+def command_of(ctl: str) -> Command:
+    """The row of a command of `ctl`; KeyError if the table has none."""
     for command in COMMANDS:
-        if command.ctl.split(" ")[0] == word:
-            return command.summary
-    raise KeyError(word)
+        if command.ctl == ctl:
+            return command
+    raise KeyError(ctl)

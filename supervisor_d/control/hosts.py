@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from server_core.records import dataclass
 from supervisor_d.control.command_types import Call, Command
-from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Request
+from supervisor_d.control.routing import understand
 
 LOCAL_NAMES = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
 """Names that resolvers have for the loopback interface, and never ask for (RFC 6761 6.3)."""

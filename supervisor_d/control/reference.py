@@ -24,7 +24,7 @@ def commands_table() -> str:
     """Every command, one a row."""
     rows = ["| Request | `ctl` | What it does | May hold | Answer |", "|---|---|---|---|---|"]
     for command in COMMANDS:
-        ctl = f"`{command.ctl}`".replace("|", "\\|") if command.ctl else ""
+        ctl = f"`{command.usage}`".replace("|", "\\|") if command.ctl else ""
         holds = "; ".join([*fields(command.body, "{}"), *fields(command.query, "?{}=")])
         rows.append(f"| `{command.method} {command.path}` | {ctl} | {command.summary} | {holds} | {command.answer} |")
     return "\n".join(rows) + "\n"

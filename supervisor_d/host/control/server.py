@@ -19,10 +19,10 @@ from typing import Final, Protocol
 
 from supervisor_d import clock
 from supervisor_d.control.command_types import Asked, Call
-from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Reply, Request, json_reply
 from supervisor_d.control.pages import backlog
 from supervisor_d.control.peer import peer_of
+from supervisor_d.control.routing import understand
 from supervisor_d.control.snapshot import Snapshot
 from supervisor_d.host.control.connection import Connection, Stage
 from supervisor_d.host.control.refusal_log import RefusalLog
@@ -189,7 +189,7 @@ class ControlServer:
         peer = connection.peer
         if peer.uid not in self._writers:
             raise Refused(403, f"uid {peer.uid} may look but not change; root and uid {os.geteuid()} may")
-        origin = Origin("control", call.command.ctl.split(" ")[0], peer.pid, peer.uid)
+        origin = Origin("control", call.command.word, peer.pid, peer.uid)
         if not call.waits:
             self._reactor.tell(call.command.act(Asked(origin, None, call.slot, call.values)))
             self._reply(connection, json_reply(202, {"accepted": True}))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from supervisor_d.control.command_types import Asked, Command
-from supervisor_d.control.commands import COMMANDS, OPEN_COMMANDS, match, summary_of, understand
+from supervisor_d.control.commands import COMMANDS, OPEN_COMMANDS, command_of
 from supervisor_d.control.messages import Refused, Request
+from supervisor_d.control.routing import match, understand
 from supervisor_d.vocabulary import Origin, RestartRequested, ScaleRequested, Slot, Ticket
 from tests.helpers.views import a_view
 
@@ -85,10 +86,10 @@ def test_a_restart_that_is_not_waited_for_is_one_still() -> None:
     assert call.command.act(Asked(ORIGIN, None, call.slot, call.values)) == RestartRequested(ORIGIN, Slot(2), None)
 
 
-def test_ctl_s_help_is_the_table_s_summary() -> None:
-    assert summary_of("scale") == "Change the number of workers."
+def test_a_row_of_ctl_is_found_by_its_word() -> None:
+    assert command_of("scale").summary == "Change the number of workers."
     with pytest.raises(KeyError):
-        summary_of("upgrade")
+        command_of("upgrade")
 
 
 def test_to_anybody_only_probes_and_figures_are_open_and_nothing_that_acts() -> None:

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from supervisor_d.control.client.page_reader import whole
-from supervisor_d.control.commands import understand
 from supervisor_d.control.messages import Refused, Request
 from supervisor_d.control.pages import PAGE_BYTES, backlog, page
+from supervisor_d.control.routing import understand
 from tests.helpers.views import a_view
 
 ROWS = [{"seq": number, "traceback": "x" * 200_000} for number in range(1, 361)]
