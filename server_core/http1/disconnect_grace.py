@@ -24,7 +24,7 @@ from server_core.http1.error_response import cut
 
 if TYPE_CHECKING:
     from server_core.asgi.http_exchange import Exchange
-    from server_core.http1.interface import HttpConnection
+    from server_core.http1.interface import ResponseStream
 
 STRANDED_BY_A_CANCEL: Final = "a2wsgi"
 """Its threads wait for ever for a task that a cancellation ends (a2wsgi 1.10, WSGIResponder.sender), and ten of them
@@ -32,14 +32,14 @@ are all it has. Whether one serves a request cannot be seen from outside: where 
 cancelled, and an application that never ends is kept, as on the other servers."""
 
 
-def watch(connection: HttpConnection, exchange: Exchange) -> None:
+def watch(stream: ResponseStream, exchange: Exchange) -> None:
     """The client has gone, or has closed its half, and the response is under way."""
-    grace_s = connection.server.settings.disconnect_grace
+    grace_s = stream.server.settings.disconnect_grace
     if grace_s and exchange.task is not None:
-        connection.server.loop.call_later(grace_s, end, connection, exchange, exchange.sent_bytes)
+        stream.server.loop.call_later(grace_s, end, stream, exchange, exchange.sent_bytes)
 
 
-def end(connection: HttpConnection, exchange: Exchange, sent_bytes: int) -> None:
+def end(stream: ResponseStream, exchange: Exchange, sent_bytes: int) -> None:
     """The grace is over; `sent_bytes` is how much the application had sent at its beginning."""
     task = exchange.task
     if task is None or exchange.over or not exchange.is_under_way or STRANDED_BY_A_CANCEL in sys.modules:
@@ -47,13 +47,13 @@ def end(connection: HttpConnection, exchange: Exchange, sent_bytes: int) -> None
     if not exchange.gone:
         if exchange.told:
             return
-        is_taking = exchange.is_waiting or connection.transport.get_write_buffer_size()
+        is_taking = exchange.is_waiting or stream.transport.get_write_buffer_size()
         if is_taking or exchange.sent_bytes != sent_bytes:
-            watch(connection, exchange)
+            watch(stream, exchange)
             return
     exchange.over = True
     if not exchange.gone:
-        cut(connection)
+        cut(stream)
     if not exchange.told:
-        connection.server.log("request.abandoned", **connection.server.failures.facts(exchange))
+        stream.server.log("request.abandoned", **stream.server.failures.facts(exchange))
         task.cancel()

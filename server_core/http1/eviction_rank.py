@@ -31,7 +31,7 @@ def rank(connection: HttpConnection, now: float) -> tuple[int, float]:
 
 def _rank_busy(connection: HttpConnection) -> tuple[int, float]:
     """STUCK, by the bytes a second that have gone either way, if its application waits for the client."""
-    exchange = connection.exchange
+    exchange = connection.stream.exchange
     if exchange is None or not exchange.is_waiting:
         return NEVER, 0.0
     age = monotonic() - exchange.started_at
@@ -39,6 +39,6 @@ def _rank_busy(connection: HttpConnection) -> tuple[int, float]:
         return NEVER, 0.0
     if connection.full:
         return STUCK, (exchange.sent_bytes - connection.transport.get_write_buffer_size()) / age
-    if connection.body_wanted_at and not exchange.received:
+    if connection.stream.body_wanted_at and not exchange.received:
         return STUCK, connection.reader.body_taken / age
     return NEVER, 0.0

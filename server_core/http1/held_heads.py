@@ -28,7 +28,7 @@ through a queue and a task of its own (Starlette's BaseHTTPMiddleware) takes two
 
 
 class HeadHolder(Protocol):
-    """A connection, as far as it is of interest here."""
+    """A connection's stream, as far as it is of interest here."""
 
     writer: H1Writer
 
@@ -90,19 +90,19 @@ class HeldHeads:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, {}
-        for connection, turns in waiting.items():
-            if not connection.writer.is_held:
+        for stream, turns in waiting.items():
+            if not stream.writer.is_held:
                 continue
             if turns:
-                self._waiting[connection] = turns - 1
+                self._waiting[stream] = turns - 1
             else:
-                _send(connection)
+                _send(stream)
         if self._waiting:
             self._arm()
 
 
-def _send(connection: HeadHolder) -> None:
+def _send(stream: HeadHolder) -> None:
     """Let the head go out, as of a body in parts whose first is empty."""
-    if connection.is_open and connection.is_busy:
-        connection.respond(connection.exchange, b"", True)  # type: ignore[arg-type]  # busy with one
-        connection.flush()
+    if stream.is_open and stream.is_busy:
+        stream.respond(stream.exchange, b"", True)  # type: ignore[arg-type]  # busy with one
+        stream.flush()

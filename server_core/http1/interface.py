@@ -1,4 +1,4 @@
-"""What the parts of HTTP/1.1 that stand apart from a connection see of it: its state, and what it can be told to do."""
+"""What the parts of HTTP/1.1 that stand apart from a connection and its stream see of both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from server_core.http1.shared import Http1Shared
     from server_core.http1.writer import H1Writer
     from server_core.transport.base import Transport
-    from server_core.transport.closing import LingeringClose
     from server_core.transport.read_control import ReadControl
 
 
@@ -28,24 +27,10 @@ class HttpConnection(ManagedConnection, Protocol):
     """A connection as its own folder knows it; what the server knows is connection.interface.ManagedConnection."""
 
     server: ServerContext
-    shared: Http1Shared
     transport: Transport
     peer: object
     reader: H1Reader
-    writer: H1Writer
     reading: ReadControl
-    ending: LingeringClose
-    progress: Progress
-    head: Head | None
-    """The head of the last request that was read."""
-    exchange: Exchange | WebSocketExchange | None
-    """The call of the application that has the connection; None between two requests."""
-    mode: int
-    """OPEN, SHUT or LOST (transport/closing.py)."""
-    fresh: bool
-    """A head was read and its call is not begun yet."""
-    continued: bool
-    """100 Continue was sent."""
     full: bool
     """The transport asked not to be written to."""
     half_closed: bool
@@ -56,23 +41,65 @@ class HttpConnection(ManagedConnection, Protocol):
     """Heads that wait behind the request under way (pipelining.py)."""
     since: float
     """loop.time() in seconds when the present state began."""
-    body_wanted_at: float
-    """loop.time() in seconds since when a body is waited for; 0 if none is."""
+
+    @property
+    def stream(self) -> ResponseStream: ...
 
     @property
     def is_open(self) -> bool:
         """Whether it may serve another request."""
 
-    def start(self, status: object, headers: Iterable[object]) -> None: ...
-
-    def respond(self, call: Call, data: bytes, more: bool) -> None: ...
-
     def complete(self, call: Call) -> None:
         """The response is written; the application may still run."""
 
+    def may_keep(self) -> bool:
+        """Whether it may go on behind the response that begins now, if the client has not said no."""
+
     def data_received(self, data: bytes) -> None: ...
 
-    def body_consumed(self) -> None: ...
+    def read_on(self) -> None:
+        """Read again, unless so much waits that reading was paused for it."""
+
+    def detach(self) -> tuple[Transport, bytes]:
+        """Give away the transport, with the bytes that came behind the request; ClientDisconnected if it has ended."""
+
+    def shut(self) -> None:
+        """Half-close, and linger."""
+
+    def close(self) -> None:
+        """Close behind what is written."""
+
+    def cut(self, by_reset: bool) -> None:
+        """Close so that the end of the response cannot be taken for its end."""
+
+
+class ResponseStream(Protocol):
+    """One response on its way, as the parts know it that see to what is rare."""
+
+    connection: HttpConnection
+    server: ServerContext
+    shared: Http1Shared
+    transport: Transport
+    writer: H1Writer
+    progress: Progress
+    head: Head | None
+    """The head of the last request that was read."""
+    exchange: Exchange | WebSocketExchange | None
+    """The call of the application that it answers; None between two requests."""
+    body_wanted_at: float
+    """loop.time() in seconds since when a body is waited for; 0 if none is."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection may serve another request."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a response is due."""
+
+    def start(self, status: object, headers: Iterable[object]) -> None: ...
+
+    def respond(self, call: Call, data: bytes, more: bool) -> None: ...
 
     def is_full(self) -> bool: ...
 
@@ -81,12 +108,6 @@ class HttpConnection(ManagedConnection, Protocol):
 
     def flush(self) -> None:
         """Write what is still gathered, if anything is."""
-
-    def shut(self) -> None:
-        """Half-close, and linger."""
-
-    def close(self) -> None:
-        """Close behind what is written."""
 
     def future(self) -> asyncio.Future[None]: ...
 

@@ -62,11 +62,11 @@ def _read_held(connection: HttpConnection) -> None:
     server = connection.server
     begun = server.requests_total
     connection.data_received(b"")
-    connection.shared.held_heads.expect()
-    connection.body_consumed()
+    connection.stream.shared.held_heads.expect()
+    connection.read_on()
     if not connection.half_closed or not connection.is_open:
         return
-    exchange = connection.exchange
+    exchange = connection.stream.exchange
     if connection.reader.is_in_body:
         if exchange is not None:
             exchange.leave()

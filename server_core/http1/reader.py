@@ -190,8 +190,8 @@ class H1Reader:
 
     @property
     def body_left(self) -> int:
-        """Bytes that are still to come of the body that is being read; CHUNKED where only its last chunk tells."""
-        return self._remaining
+        """Bytes still to come of the body that is being read; CHUNKED where only its last chunk tells; else 0."""
+        return self._remaining if self._state == _IN_BODY else 0
 
     @property
     def body_taken(self) -> int:

@@ -54,9 +54,9 @@ class WsgiConnection(Http1Connection):
         try:
             reader.feed(data)
         except RequestRejected as refused:
-            refuse(self, refused)
+            refuse(self.stream, refused)
             return
-        exchange = self.exchange
+        exchange = self.stream.exchange
         if self.fresh:
             self.fresh = False
             if reader.held:
@@ -69,39 +69,39 @@ class WsgiConnection(Http1Connection):
             if exchange.is_launched:
                 self._runs.run(exchange)
                 return
-            self.body_wanted_at = self.server.now
+            self.stream.body_wanted_at = self.server.now
         elif reader.held:
-            if len(reader.held) <= len(data) and self.head is not None:
+            if len(reader.held) <= len(data) and self.stream.head is not None:
                 self.since = self.server.now
             hold_back(self, len(data))
-        if isinstance(exchange, WsgiExchange) and not exchange.is_launched and exchange is self.exchange:
+        if isinstance(exchange, WsgiExchange) and not exchange.is_launched and exchange is self.stream.exchange:
             self._launch_if_due(exchange)
 
     def connection_lost(self, error: Exception | None) -> None:
-        exchange = self.exchange
+        exchange = self.stream.exchange
         super().connection_lost(error)
         if isinstance(exchange, WsgiExchange) and not exchange.is_launched:
             self.server.registry.end_call(exchange)  # it waited for its body: no application will return from it
 
     def _launch_if_due(self, exchange: WsgiExchange) -> None:
-        if exchange.is_due(self.head):  # type: ignore[arg-type]  # there is one
+        if exchange.is_due(self.stream.head):  # type: ignore[arg-type]  # there is one
             exchange.is_launched = True
-            self.body_wanted_at = 0.0
+            self.stream.body_wanted_at = 0.0
             self._runs.run(exchange)
 
     def begin(self, head: Head) -> None:
         super().begin(head)
-        made = self.exchange
+        made = self.stream.exchange
         if made is not None and made.scope["type"] == "http":
             environ = self._new_environ(head, made.scope)
-            self.exchange = self._runs.exchange(self, cast("Exchange", made), head, environ)
+            self.stream.exchange = self._runs.exchange(self, cast("Exchange", made), head, environ)
 
     def body(self, data: bytes) -> None:
-        exchange = self.exchange
+        exchange = self.stream.exchange
         if not isinstance(exchange, WsgiExchange) or exchange.phase is COMPLETE:
             super().body(data)
             return
-        self.body_wanted_at = 0.0 if exchange.is_launched else self.server.now
+        self.stream.body_wanted_at = 0.0 if exchange.is_launched else self.server.now
         exchange.feed(data)
         if exchange.is_waiting:
             exchange.wake()
@@ -120,7 +120,7 @@ class WsgiConnection(Http1Connection):
         return self._runs.environs.make(head.line, scope, made)
 
     def check(self, now: float) -> None:
-        exchange = self.exchange
+        exchange = self.stream.exchange
         super().check(now)
-        if exchange is not self.exchange and isinstance(exchange, WsgiExchange) and exchange.is_running:
+        if exchange is not self.stream.exchange and isinstance(exchange, WsgiExchange) and exchange.is_running:
             self.server.registry.background.add(exchange)  # it was answered, and its thread goes on

@@ -48,14 +48,25 @@ class Served(Protocol):
 class WsgiExchange(Exchange):
     """From a request's head to the return of the application."""
 
-    __slots__ = ("_body", "_environ", "_errors", "_file", "_size", "connection", "is_launched", "is_running", "served")
+    __slots__ = (
+        "_body",
+        "_environ",
+        "_errors",
+        "_file",
+        "_size",
+        "connection",
+        "is_launched",
+        "is_running",
+        "served",
+        "stream",
+    )
 
     def __init__(
         self, connection: Http1Connection, served: Served, asgi: Exchange, head: Head, environ: Environ
     ) -> None:
         """`asgi` is the exchange that the request would have otherwise, `environ` all but the streams."""
-        super().__init__(connection, asgi.scope, head, asgi.started_at)
-        self.connection = connection
+        super().__init__(connection.stream, asgi.scope, head, asgi.started_at)
+        self.connection, self.stream = connection, connection.stream
         self.served = served
         self._body: deque[bytes] | None = None
         """What has come of the body, and was not read yet."""
@@ -127,22 +138,22 @@ class WsgiExchange(Exchange):
         if file is not None:
             file.give_up()
         if error is not None:
-            self.connection.failed(self, error)
-        self.connection.finished(self)
+            self.stream.failed(self, error)
+        self.stream.finished(self)
 
     def answer(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Answer without the application, in the loop's thread."""
-        connection = self.connection
-        connection.start(status, fields)
+        stream = self.stream
+        stream.start(status, fields)
         self.status = status
         self.sent_bytes = len(body)
-        connection.respond(self, body, False)
+        stream.respond(self, body, False)
         self.phase = COMPLETE
-        connection.finished(self)
+        stream.finished(self)
 
     def _begin_file(self, head: ResponseHead) -> None:
         """The head of a file's response goes out."""
-        self.connection.start(head.text, head.fields)
+        self.stream.start(head.text, head.fields)
         self.status = head.status
         self.phase = POURING
 
@@ -169,7 +180,7 @@ class WsgiExchange(Exchange):
 
     def emit_file(self, head: ResponseHead, part: FilePart) -> None:
         """Outlet."""
-        self._file = FileResponse(self.connection, self, part, partial(self._begin_file, head), self._end_file)
+        self._file = FileResponse(self.stream, self, part, partial(self._begin_file, head), self._end_file)
 
     def put_hint(self, out: bytes) -> None:
         """Write an interim response."""

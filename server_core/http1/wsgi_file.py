@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from server_core.asgi.file_range import FilePart
     from server_core.asgi.http_exchange import Exchange, Flow
-    from server_core.http1.connection import Http1Connection
+    from server_core.http1.stream import Http1Stream
 
 
 class FileResponse:
@@ -17,17 +17,17 @@ class FileResponse:
     `begin` sends the head; `end` is told how many bytes were sent, and whether the response is whole.
     """
 
-    __slots__ = ("_begin", "_connection", "_end", "_exchange", "_flow", "_is_over", "_part")
+    __slots__ = ("_begin", "_end", "_exchange", "_flow", "_is_over", "_part", "_stream")
 
     def __init__(
         self,
-        connection: Http1Connection,
+        stream: Http1Stream,
         exchange: Exchange,
         part: FilePart,
         begin: Callable[[], object],
         end: Callable[[int, bool], object],
     ) -> None:
-        self._connection = connection
+        self._stream = stream
         self._exchange = exchange
         self._part = part
         self._begin, self._end = begin, end
@@ -39,7 +39,7 @@ class FileResponse:
         try:
             if not self._exchange.gone:
                 self._begin()
-                self._flow = self._connection.send_file(self._exchange, self._part, False)
+                self._flow = self._stream.send_file(self._exchange, self._part, False)
         except BaseException as error:  # noqa: BLE001 - the application's: a length that is not the file's
             self._finish(error)
             return
@@ -73,5 +73,5 @@ class FileResponse:
             flow.finish()
         self._end(self._part.moved_bytes, is_whole)
         if error is not None:
-            self._connection.failed(self._exchange, error)
-        self._connection.finished(self._exchange)
+            self._stream.failed(self._exchange, error)
+        self._stream.finished(self._exchange)

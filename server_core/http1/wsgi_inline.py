@@ -54,27 +54,27 @@ class InlineExchange(WsgiExchange):
         return not self.is_launched
 
     def put_hint(self, out: bytes) -> None:
-        self.connection.write(out)
+        self.stream.write(out)
 
     def emit(self, head: ResponseHead | None, data: bytes, more: bool) -> None:
-        connection = self.connection
+        connection, stream = self.connection, self.stream
         if self.gone or connection.mode != OPEN or connection.transport.is_closing():
             raise gone()
         self.sent_bytes += len(data)
         if head is None and more:
-            out = connection.writer.body(data, True)
-            connection.progress.written_bytes += len(out)
+            out = stream.writer.body(data, True)
+            stream.progress.written_bytes += len(out)
             connection.transport.write(out)
         else:
             if head is not None:
-                connection.start(head.text, head.fields)
+                stream.start(head.text, head.fields)
                 self.status = head.status
-            connection.respond(self, data, more)
+            stream.respond(self, data, more)
             if not more:
                 self.phase = COMPLETE
                 return
             self.phase = STREAMING
-            connection.flush()  # PEP 3333: no block may wait for the next one, and the loop has no turn before it
+            stream.flush()  # PEP 3333: no block may wait for the next one, and the loop has no turn before it
         if connection.full:
             self._wait_for_room()
 
@@ -91,13 +91,13 @@ class InlineExchange(WsgiExchange):
         while True:
             part = self._pop(limit)
             if part:
-                connection.body_consumed()
+                self.stream.body_consumed()
                 return part
             if self.received:
                 return b""
             if self.gone or connection.mode != OPEN:
                 raise gone()
-            connection.body_requested(self)
+            self.stream.body_requested(self)
             self._wait_for_body()
 
     def _wait_for_body(self) -> None:
@@ -106,11 +106,11 @@ class InlineExchange(WsgiExchange):
         began_at = time.monotonic()
         has_come = self._pump(select.POLLIN, settings.body_timeout)
         self._waited_s = getattr(self, "_waited_s", 0.0) + time.monotonic() - began_at
-        rate = 0 if has_begun(connection, self) else settings.body_min_rate
+        rate = 0 if has_begun(self.stream, self) else settings.body_min_rate
         if not has_come:
-            refuse(connection, RequestRejected(408, "request body timed out"))
+            refuse(self.stream, RequestRejected(408, "request body timed out"))
         elif rate and self._waited_s > settings.body_timeout + connection.reader.body_taken / rate:
-            refuse(connection, RequestRejected(408, "request body too slow"))
+            refuse(self.stream, RequestRejected(408, "request body too slow"))
 
     def _pump(self, events: int, timeout_s: float) -> bool:
         """Wait for the socket and let the transport do what it can; False if the time is over."""

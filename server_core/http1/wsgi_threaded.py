@@ -15,7 +15,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from server_core.asgi.response_states import AWAITING_START, COMPLETE, STREAMING
-from server_core.http1.keep_alive import may_keep
 from server_core.http1.pipelining import HIGH_WATER
 from server_core.http1.writer import CONTINUE
 from server_core.http1.wsgi_connection import WsgiConnection
@@ -26,7 +25,6 @@ from server_core.transport.closing import OPEN
 from server_core.wsgi.threads import Returns, new_lock, new_rlock
 
 if TYPE_CHECKING:
-    from server_core.asgi.call import Call
     from server_core.asgi.http_exchange import Exchange
     from server_core.connection.context import ServerContext
     from server_core.http.message import Head
@@ -62,7 +60,7 @@ class ThreadedExchange(WsgiExchange):
 
     def launch(self) -> None:
         self.is_running = True
-        self.connection.flush()
+        self.stream.flush()
         self.served.pool.submit(self)
 
     def wake(self) -> None:
@@ -93,7 +91,7 @@ class ThreadedExchange(WsgiExchange):
             self.wake()
         if self.phase is COMPLETE and not self._is_settled:
             self._is_settled = True
-            if connection.exchange is self and connection.mode == OPEN:
+            if self.stream.exchange is self and connection.mode == OPEN:
                 connection.server.responses[self.status] += 1
                 connection.complete(self)
 
@@ -116,7 +114,7 @@ class ThreadedExchange(WsgiExchange):
         with connection.lock:
             if self.gone or connection.mode != OPEN:
                 raise gone()
-            writer = connection.writer
+            writer = self.stream.writer
             out = writer.body(data, more) if head is None else self._begin_response(head, data, more)
             self.sent_bytes += len(data)
             self._put(out)
@@ -125,15 +123,15 @@ class ThreadedExchange(WsgiExchange):
             self._wait_for_room()
 
     def _begin_response(self, head: ResponseHead, data: bytes, more: bool) -> bytes | tuple[bytes, bytes]:
-        connection = self.connection
-        writer, server, request = connection.writer, connection.server, connection.head
+        connection, stream = self.connection, self.stream
+        writer, server, request = stream.writer, connection.server, stream.head
         writer.start(head.text, head.fields)
-        if connection.request_ids is not None:
-            writer.add(connection.request_ids.name, connection.request_ids.line(request.request_id))  # type: ignore[union-attr]  # there is one
+        if stream.request_ids is not None:
+            writer.add(stream.request_ids.name, stream.request_ids.line(request.request_id))  # type: ignore[union-attr]  # there is one
         keep_alive = request.rules.keep_alive  # type: ignore[union-attr]  # as above
         if keep_alive and (server.announcing or connection.half_closed or not self.received):
-            keep_alive = may_keep(connection)
-        out = writer.first(data, more, self.line, keep_alive, connection.shared.defaults)
+            keep_alive = connection.may_keep()
+        out = writer.first(data, more, self.line, keep_alive, stream.shared.defaults)
         self.status = head.status
         return out
 
@@ -141,7 +139,7 @@ class ThreadedExchange(WsgiExchange):
         """Send, or post to the loop what cannot be sent now."""
         connection = self.connection
         size = len(out) if isinstance(out, bytes) else len(out[0]) + len(out[1])
-        connection.progress.written_bytes += size
+        self.stream.progress.written_bytes += size
         sent = 0
         transport = connection.transport
         if size and not self._posted and isinstance(transport, SharedStream):
@@ -183,12 +181,12 @@ class ThreadedExchange(WsgiExchange):
             self.wants_body = False
 
     def _ask_for_body(self) -> None:
-        connection = self.connection
-        connection.body_wanted_at = connection.server.now
+        connection, stream = self.connection, self.stream
+        stream.body_wanted_at = connection.server.now
         self.wants_body = True
-        expects = connection.head.rules.expects  # type: ignore[union-attr]  # there is one
-        if expects and not connection.continued and self.phase is AWAITING_START:
-            connection.continued = True
+        expects = stream.head.rules.expects  # type: ignore[union-attr]  # there is one
+        if expects and not stream.continued and self.phase is AWAITING_START:
+            stream.continued = True
             self._put(CONTINUE)
         if connection.reading.is_paused:
             self.served.returns.post(connection.read_on)
@@ -228,7 +226,7 @@ class ThreadedConnection(WsgiConnection):
 
     def _settle(self) -> None:
         """Go on behind a response that a thread has completed, if the loop has not yet been told."""
-        exchange = self.exchange
+        exchange = self.stream.exchange
         if isinstance(exchange, ThreadedExchange) and exchange.phase is COMPLETE:
             exchange.settle_response()
 
@@ -249,14 +247,13 @@ class ThreadedConnection(WsgiConnection):
             super().abort()
 
     def read_on(self) -> None:
-        """The application has read what there was of the body."""
         with self.lock:
             if self.mode == OPEN:
-                self.body_consumed()
+                super().read_on()
 
-    def finished(self, call: Call) -> None:
+    def close(self) -> None:
         with self.lock:
-            super().finished(call)
+            super().close()
 
 
 class ThreadedSite(Site):

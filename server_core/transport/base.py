@@ -34,16 +34,29 @@ class Transport:
 
     __slots__ = ()
 
+    supports_half_close = True
+    """Whether write_eof() ends one direction alone. TLS has no half: its end, by close(), is of both."""
+
     def write(self, data: bytes) -> None:
         raise NotImplementedError
 
     def writelines(self, parts: tuple[bytes, bytes]) -> None:
         raise NotImplementedError
 
-    def write_eof(self) -> None:
+    def write_last(self, data: bytes | tuple[bytes, bytes]) -> None:
+        """Write, or write both; close() or a half-close follows at once, and may leave in the same segment."""
         raise NotImplementedError
 
-    def can_write_eof(self) -> bool:
+    def sendfile(self, file: int, offset: int, size: int) -> int:
+        """Have the kernel send so much of a file, and say how much it took; OSError if it cannot.
+
+        If that is not all, the transport is full until it should be asked again. BlockingIOError if nothing can be
+        taken now; 0 is the end of the file.
+        """
+        raise NotImplementedError
+
+    def write_eof(self) -> None:
+        """Half-close behind what is written; only where supports_half_close."""
         raise NotImplementedError
 
     def get_write_buffer_size(self) -> int:
@@ -72,4 +85,5 @@ class Transport:
         raise NotImplementedError
 
     def set_protocol(self, protocol: Served) -> None:
+        """Serve another protocol from now on; one that takes over a full transport hears so (pause_writing())."""
         raise NotImplementedError

@@ -5,7 +5,6 @@ cdef class LingeringClose:
     cdef object _server
     cdef object _timer
     cdef object _transport
-    cdef readonly bint is_tls
 
     cpdef lose(self)
     cpdef close(self)

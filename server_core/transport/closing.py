@@ -45,15 +45,14 @@ class DrainState(Protocol):
 class LingeringClose:
     """The way out for one transport."""
 
-    __slots__ = ("_is_lost", "_longest_until", "_seen_bytes", "_server", "_timer", "_transport", "is_tls")
+    __slots__ = ("_is_lost", "_longest_until", "_seen_bytes", "_server", "_timer", "_transport")
 
-    def __init__(self, transport: Transport, server: DrainState, is_tls: bool) -> None:
+    def __init__(self, transport: Transport, server: DrainState) -> None:
         self._transport = transport
         self._server = server
         self._longest_until = 0.0
         self._seen_bytes = -1
         """What had come at the last look; -1 before the first."""
-        self.is_tls = is_tls
         self._is_lost = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -76,7 +75,7 @@ class LingeringClose:
 
     def shut(self, half_closed: bool) -> None:
         """Half-close, and linger; `half_closed` says that the client has done so already."""
-        if half_closed or not self._transport.can_write_eof():
+        if half_closed or not self._transport.supports_half_close:
             self.close()
         else:
             self._transport.write_eof()
@@ -85,7 +84,7 @@ class LingeringClose:
     def close(self) -> None:
         """Close behind what is written. TLS says goodbye both ways; a client that does not answer is not waited for."""
         self._transport.close()
-        if self.is_tls:
+        if not self._transport.supports_half_close:
             self._linger()
 
     def cut(self, by_reset: bool) -> None:
@@ -103,11 +102,12 @@ class LingeringClose:
     def _linger_over(self) -> None:
         self._timer = None
         transport = self._transport
-        if transport.get_write_buffer_size() or (self.is_tls and queued_bytes(transport, TO_BE_TAKEN)):
+        ends_both = not transport.supports_half_close
+        if transport.get_write_buffer_size() or (ends_both and queued_bytes(transport, TO_BE_TAKEN)):
             self._linger()  # not all is taken yet: write-timeout watches
         elif self._is_under_way() if self._server.is_last else self._is_sent_to():
             self._linger()
-        elif self.is_tls:
+        elif ends_both:
             transport.abort()
         else:
             transport.close()

@@ -28,5 +28,6 @@ cdef class SocketTransport(Transport):
     cpdef write(self, bytes data)
     @cython.locals(sent=Py_ssize_t, part=bytes)
     cpdef writelines(self, tuple parts)
+    cpdef write_last(self, data)
     cpdef bint is_closing(self) except -1
     cpdef close(self)

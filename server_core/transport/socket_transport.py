@@ -171,12 +171,13 @@ class SocketTransport(Transport):
             else:
                 sent -= len(part)
 
-    def send_file(self, file: int, offset: int, size: int) -> int:
-        """Have the kernel send so much of a file (sendfile(2)), and say how much it took; OSError if it cannot.
+    def write_last(self, data: bytes | tuple[bytes, bytes]) -> None:
+        if type(data) is tuple:
+            self.writelines(data)
+        else:
+            self.write(data)  # type: ignore[arg-type]  # not a tuple, so bytes
 
-        If that is not all, it is full until it should be asked again. BlockingIOError if nothing can be taken now; 0
-        is the end of the file.
-        """
+    def sendfile(self, file: int, offset: int, size: int) -> int:
         if self._kept:
             self._fill()
             raise BlockingIOError
@@ -226,11 +227,7 @@ class SocketTransport(Transport):
 
     # Ends
 
-    def can_write_eof(self) -> bool:
-        return True
-
     def write_eof(self) -> None:
-        """Half-close, behind what is written."""
         if not (self._closing or self._shut):
             self._shut = True
             if not self._kept:
@@ -296,5 +293,6 @@ class SocketTransport(Transport):
         return own_name(self._fd)
 
     def set_protocol(self, protocol: Served) -> None:
-        """Serve another one from now on."""
         self._protocol = protocol
+        if self._full:
+            protocol.pause_writing()

@@ -12,6 +12,7 @@ is thrown away until the peer's own, or its FIN. How long to wait for those is f
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class TlsTransport(Transport):
         *("_ssl", "_state", "_waiting"),
     )
 
+    supports_half_close = False
     _below: SocketTransport
     _protocol: Served
 
@@ -206,9 +208,13 @@ class TlsTransport(Transport):
             if not self._is_held:
                 self._flush()
 
-    def hold(self) -> None:
-        """Keep what is written next for close(), which follows at once: it leaves with our close_notify."""
+    def write_last(self, data: bytes | tuple[bytes, bytes]) -> None:
+        """Encrypt, and leave the record for close(), which follows at once: it goes out with our close_notify."""
         self._is_held = True
+        self.write(b"".join(data) if isinstance(data, tuple) else data)
+
+    def sendfile(self, file: int, offset: int, size: int) -> int:  # noqa: ARG002 - as of every transport
+        raise OSError(errno.EOPNOTSUPP, "TLS is encrypted here, not in the kernel")
 
     def writelines(self, parts: tuple[bytes, bytes]) -> None:
         self.write(b"".join(parts))
@@ -272,6 +278,8 @@ class TlsTransport(Transport):
 
     def set_protocol(self, protocol: Served) -> None:
         self._protocol = protocol
+        if self._full:
+            protocol.pause_writing()
 
     def ready(self, events: int) -> None:
         """What the plain transport is told by its poller, for a caller that has waited for it."""
@@ -282,9 +290,6 @@ class TlsTransport(Transport):
 
     def resume_reading(self) -> None:
         self._below.resume_reading()
-
-    def can_write_eof(self) -> bool:
-        return False
 
     def get_write_buffer_size(self) -> int:
         waiting = sum(map(len, self._waiting)) if self._waiting else 0

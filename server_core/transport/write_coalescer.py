@@ -64,5 +64,9 @@ class WriteCoalescer:
     def flush(self) -> None:
         """Write what waits."""
         if self._parts:
-            parts, self._parts, self._bytes = self._parts, [], 0
-            self._write(b"".join(parts))
+            self._write(self.take())
+
+    def take(self) -> bytes:
+        """What waits, which is not written here any more."""
+        parts, self._parts, self._bytes = self._parts, [], 0
+        return b"".join(parts)

@@ -113,11 +113,11 @@ class WebSocketConnection(Link):
         """How often a drain has wanted to close, and found that something was under way."""
         self._since = self._stalled_at = server.now
 
-    def take_over(self, transport: Transport, held: bytes, full: bool) -> None:
-        """Be the transport's protocol; `held` came behind the handshake, `full` is how its buffer stands."""
+    def take_over(self, transport: Transport, head: bytes, held: bytes) -> None:
+        """Be the transport's protocol: write `head`, the handshake's answer; `held` came behind the handshake."""
         self._transport = transport
-        self._full = full
         transport.set_protocol(self)
+        transport.write(head)
         if held:
             self._held = held
             self._server.loop.call_soon(self._read_held)  # the application is told of the acceptance first
@@ -292,7 +292,7 @@ class WebSocketConnection(Link):
         self._mode = _SHUT
         transport = self._transport
         self._resume()
-        if transport.can_write_eof():
+        if transport.supports_half_close:
             transport.write_eof()
         else:
             transport.close()  # TLS: its close_notify ends both directions
@@ -302,7 +302,7 @@ class WebSocketConnection(Link):
         if self._mode == _LOST:
             return
         transport = self._transport
-        is_tls = not transport.can_write_eof()
+        is_tls = not transport.supports_half_close
         if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, TO_BE_TAKEN)):
             again_s = self._patience(LINGER_S)  # not all is taken yet: write-timeout watches
             self._server.loop.call_later(again_s, self._linger_over)

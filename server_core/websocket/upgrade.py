@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, cast
 from server_core.asgi.draining import NAME
 from server_core.asgi.websocket_session import WebSocketExchange
 from server_core.http.message import Head, RequestRejected
-from server_core.http1.detaching import detach
 from server_core.http1.response_head import Defaults
 from server_core.websocket.codec import FrameCodec
 from server_core.websocket.connection import WebSocketConnection
@@ -41,21 +40,22 @@ class Upgrade:
     def accept(self, session: WebSocketExchange, subprotocol: object, headers: Iterable[object]) -> WebSocketConnection:
         """Answer 101, and put a channel in the connection's place."""
         server = self._server
-        defaults, request_ids = self._connection.shared.defaults, server.origin.request_ids
+        stream, request_ids = self._connection.stream, server.origin.request_ids
+        defaults = stream.shared.defaults
         if request_ids is not None:
-            own = request_ids.line(self._connection.head.request_id)  # type: ignore[union-attr]
+            own = request_ids.line(stream.head.request_id)  # type: ignore[union-attr]  # the handshake's
             defaults = Defaults(
                 tuple((name, own if name == request_ids.name else line) for name, line in defaults.lines)
             )
         head = acceptance(self._offer, subprotocol, self._extension, headers, defaults)
         machine = FrameCodec(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = WebSocketConnection(server, session, machine, sliced=self._deflate is not None)
-        detached = detach(self._connection, head)
+        transport, held = self._connection.detach()
         session.status = 101
         server.responses[101] += 1  # the access log has it when it ends
         server.count_duration(monotonic() - session.started_at)
         server.registry.replace(self._connection, channel)
-        channel.take_over(*detached)
+        channel.take_over(transport, head, held)
         return channel
 
 
@@ -81,4 +81,4 @@ def upgrade(connection: HttpConnection, head: Head, scope: dict[str, object]) ->
     offered: dict[str, object] = {name: extensions[name] for name in ("tls", NAME) if name in extensions}
     offered["websocket.http.response"] = {}
     scope["extensions"] = offered
-    return WebSocketExchange(connection, acceptor, scope, head.line, monotonic())
+    return WebSocketExchange(connection.stream, acceptor, scope, head.line, monotonic())

@@ -59,7 +59,7 @@ class Stage:
             self.gate.set()
         for piece in pieces:
             transport.feed(piece)
-            if connection.exchange is not None:
+            if connection.stream.exchange is not None:
                 await settle(connection, 1)
         self.gate.set()
         await settle(connection, len(case.responses))
@@ -93,7 +93,7 @@ async def settle(connection: Http1Connection, requests: int) -> None:
     """Let so many requests be read, answered and ended; nobody waits for a connection that has none."""
     idle = 0
     for _ in range(4 * requests + 2):  # the application's steps, its end, and what was held behind the request
-        idle = idle + 1 if connection.exchange is None else 0
+        idle = idle + 1 if connection.stream.exchange is None else 0
         if idle > 2:
             return
         await Turn()

@@ -264,11 +264,14 @@ class PipeTransport(base.Transport):
         for data in parts:
             self.write(data)
 
+    def write_last(self, data: bytes | tuple[bytes, bytes]) -> None:
+        if isinstance(data, tuple):
+            self.writelines(data)
+        else:
+            self.write(data)
+
     def get_write_buffer_size(self) -> int:
         return self.pending
-
-    def can_write_eof(self) -> bool:
-        return True
 
     def write_eof(self) -> None:
         self.is_shut = True

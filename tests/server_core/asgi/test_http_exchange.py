@@ -544,7 +544,7 @@ def test_send_waits_when_the_client_reads_slowly(loop: str, monkeypatch: pytest.
             client = await served.connect()
             client.send(GET)
             (connection,) = await connections(served)
-            await until(connection.is_full)
+            await until(connection.stream.is_full)
             sent = counts["sent"]
             await client.reader.readexactly(sent)
             await until(lambda: counts["sent"] > sent)
@@ -605,7 +605,7 @@ def test_reading_pauses_while_the_application_does_not_read(loop: str) -> None:
             assert max(got) < 1024 * 1024
 
     def held(served: Served) -> int:
-        exchanges = [connection.exchange for connection in served.server.connections]
+        exchanges = [connection.stream.exchange for connection in served.server.connections]
         return sum(len(exchange.body) for exchange in exchanges if exchange is not None)
 
     run(scenario(), loop=loop)

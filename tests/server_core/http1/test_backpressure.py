@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.http1.connection import STREAK_LIMIT
+from server_core.http1.stream import STREAK_LIMIT
 from tests.helpers.bench import Bench
 from tests.helpers.http import GET, run, serving, until
 
@@ -60,7 +60,9 @@ def test_a_large_first_part_makes_the_application_wait_as_any_other(loop: str) -
             with socket.create_connection(served.address) as client:
                 client.sendall(GET)
                 await until(served.server.in_flight)
-                await until(lambda: any(connection.exchange.is_waiting for connection in served.server.connections))
+                await until(
+                    lambda: any(connection.stream.exchange.is_waiting for connection in served.server.connections)
+                )
                 assert sent == 0
             await until(lambda: not served.server.connections)
 

@@ -263,7 +263,7 @@ def blocked(served: Served) -> Callable[[], bool]:
     seen = [-1]
 
     def is_blocked() -> bool:
-        progress = [connection.progress for connection in served.server.connections]  # type: ignore[union-attr]
+        progress = [connection.stream.progress for connection in served.server.connections]  # type: ignore[union-attr]
         before, seen[0] = seen[0], progress[0].unpoured_bytes if progress else -1
         return 0 < seen[0] == before < HUGE_BYTES
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from server_core.asgi.http_exchange import Message, Receive, Send
 from server_core.http1.connection import Http1Connection
+from server_core.http1.pipelining import HIGH_WATER
 from server_core.http1.reader import H1Reader
+from server_core.http1.stream import Http1Stream
 from server_core.transport.tls_transport import TlsTransport
+from tests.helpers.bench import Bench
 from tests.helpers.certificates import authority, localhost
 from tests.helpers.http import GET, reflect, run, serving, until
 
@@ -21,7 +26,7 @@ CLOSING = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 def alive() -> int:
     """How many objects of connections there are in this process."""
-    return sum(isinstance(thing, (Http1Connection, H1Reader, TlsTransport)) for thing in gc.get_objects())
+    return sum(isinstance(thing, (Http1Connection, Http1Stream, H1Reader, TlsTransport)) for thing in gc.get_objects())
 
 
 @contextmanager
@@ -54,6 +59,30 @@ def test_what_belonged_to_a_connection_goes_without_the_collector(request_head: 
                 await until(lambda: not served.server.connections and alive() == before)
 
     run(scenario(), loop=loop)
+
+
+def test_an_application_may_take_what_has_come_of_a_body_when_its_connection_is_gone() -> None:
+    taken: list[Message] = []
+
+    async def scenario() -> None:
+        is_gone = asyncio.get_running_loop().create_future()
+
+        async def app(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI application's
+            await is_gone
+            taken.extend([await receive(), await receive()])
+
+        bench = Bench(app)
+        length = b"content-length: %d" % (3 * HIGH_WATER)
+        await bench.feed(GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\n%b\r\n\r\n" % length))
+        await bench.feed(b"x" * 2 * HIGH_WATER)
+        assert bench.transport.is_reading_paused
+        bench.transport.lose()
+        is_gone.set_result(None)
+        await until(lambda: not bench.server.in_flight())
+
+    run(scenario())
+    assert [message["type"] for message in taken] == ["http.request", "http.disconnect"]
+    assert len(taken[0]["body"]) == 2 * HIGH_WATER  # type: ignore[arg-type]  # bytes
 
 
 @pytest.mark.parametrize("http", PARSERS)

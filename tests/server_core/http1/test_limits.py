@@ -203,8 +203,8 @@ def test_a_stream_both_ways_has_no_rate() -> None:
 def late(bench: Bench) -> None:
     """Let every request under way have begun 100 s ago."""
     for connection in bench.server.connections:
-        if connection.exchange is not None:
-            connection.exchange.started_at -= 100.0
+        if connection.stream.exchange is not None:
+            connection.stream.exchange.started_at -= 100.0
     bench.sweep(1.0)
 
 

@@ -94,8 +94,8 @@ class Crowded(Bench):
     def age(self, by_s: float) -> None:
         """Let every request under way have begun so much longer ago."""
         for connection in self.server.connections:
-            if connection.exchange is not None:
-                connection.exchange.started_at -= by_s
+            if connection.stream.exchange is not None:
+                connection.stream.exchange.started_at -= by_s
 
     def make_room(self) -> str:
         """Who gives way to a newcomer."""

@@ -21,14 +21,14 @@ class Rig:
         self.closed: list[float] = []
         loop = SimpleNamespace(call_later=self._note, time=lambda: self.now)
         transport = SimpleNamespace(
-            can_write_eof=lambda: True,
+            supports_half_close=True,
             write_eof=lambda: ours.shutdown(socket.SHUT_WR),
             get_write_buffer_size=lambda: 0,
             fileno=ours.fileno,
             close=self._close,
         )
         server = SimpleNamespace(loop=loop, draining=True, is_last=is_last)
-        self.ending = LingeringClose(transport, server, is_tls=False)  # type: ignore[arg-type]  # all that it asks of them
+        self.ending = LingeringClose(transport, server)  # type: ignore[arg-type]  # all that it asks of them
 
     def _note(self, delay_s: float, callback: Callable[[], object]) -> SimpleNamespace:
         self.timers.append((delay_s, callback))

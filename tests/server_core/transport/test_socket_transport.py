@@ -454,19 +454,19 @@ def test_a_file_goes_behind_what_is_kept_and_as_far_as_the_kernel_takes_it(
             before = bytes(20_000_000)
             rig.stream.write(before)
             with pytest.raises(BlockingIOError):
-                rig.stream.send_file(file.fileno(), 0, len(content))
+                rig.stream.sendfile(file.fileno(), 0, len(content))
             receiving = asyncio.create_task(rig.receive(len(before) + len(content)))
             sent = 0
             while sent < len(content):
                 rooms = rig.protocol.told.count("room")
                 try:
-                    sent += rig.stream.send_file(file.fileno(), sent, len(content) - sent)
+                    sent += rig.stream.sendfile(file.fileno(), sent, len(content) - sent)
                 except BlockingIOError:
                     pass
                 if sent < len(content):
                     assert rig.protocol.told[-1] == "full"
                     await until(lambda rooms=rooms: rig.protocol.told.count("room") > rooms)  # type: ignore[misc]
-            assert rig.stream.send_file(file.fileno(), sent, 1) == 0, "the end of the file"
+            assert rig.stream.sendfile(file.fileno(), sent, 1) == 0, "the end of the file"
             assert await receiving == before + content
 
     play(scenario)

@@ -230,8 +230,7 @@ def test_a_last_response_leaves_with_the_goodbye(version: ssl.TLSVersion) -> Non
         pair = Pair(asyncio.get_running_loop(), version)
         pair.shake()
         before = pair.below.writes
-        pair.stream.hold()
-        pair.stream.write(b"the last")
+        pair.stream.write_last((b"the ", b"last"))
         assert pair.below.writes == before
         pair.stream.close()
         assert pair.below.writes == before + 1
@@ -246,8 +245,7 @@ def test_a_large_last_response_is_not_kept_for_the_goodbye() -> None:
     async def scenario() -> None:
         pair = Pair(asyncio.get_running_loop())
         pair.shake()
-        pair.stream.hold()
-        pair.stream.write(b"x" * 3 * RECORD_BYTES)
+        pair.stream.write_last(b"x" * 3 * RECORD_BYTES)
         assert len(pair.below.written) > 3 * RECORD_BYTES
         pair.stream.pause_writing()
         pair.stream.write(b"the last")
