@@ -123,7 +123,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "fork.returned": Event(
         "error",
         ("pid", "worker_pid"),
-        "A process that a coroutine forked went on as a second worker, and was ended: it must end by itself.",
+        "A process that the application forked went on as a second worker, and was ended: it must end by itself.",
     ),
     "log.lost": Event("warning", ("lines",), "Lines before this one were lost: nobody read standard error in time."),
     "request.ended": Event("info", REQUEST_KEYS, "A line of the access log in JSON; it has its own place and format."),

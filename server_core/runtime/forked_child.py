@@ -10,8 +10,8 @@ Descriptors are replaced, not closed: by the null device, or by an epoll instanc
 worker are still there in the child, and would close the same numbers again when they are collected, by when these may
 be other files'. Nothing is removed from the worker's epoll instances.
 
-A child whose code returns to the worker's event loop ends there: what runs next would be other clients' requests. Only
-a coroutine that calls os.fork() and does not end the child can come to that.
+A child whose code returns to the worker's event loop, or from a WSGI application, ends there: what runs next would be
+other clients' requests. Only code that calls os.fork() and does not end the child can come to that.
 
 os.register_at_fork() is what does it. Programs that are executed need none of it: execve(2) resets handlers and closes
 descriptors (PEP 446). A fork by C code that does not call PyOS_AfterFork_Child() goes unseen; no Python can run there.
@@ -47,6 +47,11 @@ DESCRIPTORS: Final = Path("/proc/self/fd") if sys.platform == "linux" else Path(
 
 LOOP_FILES: Final = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
 """What an event loop waits with, as proc_pid_fd(5) names it."""
+
+
+AT_RETURN: Final[list[Callable[[], object]]] = []
+"""What ends a forked child whose code comes back to the server in another way than through the event loop: a WSGI
+application that returns. Empty in a worker."""
 
 
 class File(Protocol):
@@ -125,6 +130,7 @@ class Belongings:
                 with select.epoll() as empty:
                     _replace(self._epolls(), empty.fileno())
         self.close()
+        AT_RETURN.append(self._end)
         if self._loop is not None and self._loop_thread == threading.get_ident() and not self._loop.is_closed():
             self._loop.call_soon(self._end)
 

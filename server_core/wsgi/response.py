@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from server_core.asgi.file_range import FilePart
 from server_core.asgi.response_states import ResponseError
 from server_core.http.fields import StatusText
+from server_core.runtime.forked_child import AT_RETURN
 from server_core.wsgi.file_wrapper import FileWrapper
 from server_core.wsgi.types import Environ, ErrorInfo, Fields, Write, WsgiApplication
 
@@ -135,8 +136,11 @@ class Response:
 
     def run(self, app: WsgiApplication, environ: Environ) -> None:
         """Call the application, and send what it gives; its iterable is closed in any case."""
-        iterable = app(environ, self.start)
+        iterable: Iterable[bytes] = ()
         try:
+            iterable = app(environ, self.start)
+            if AT_RETURN:  # this is a child that the application has forked: the request is its parent's
+                AT_RETURN[0]()
             if type(iterable) is list or type(iterable) is tuple:
                 self._end(iterable[0] if len(iterable) == 1 else _joined(iterable))
             elif type(iterable) is FileWrapper and self._sends_file(iterable):
@@ -150,6 +154,8 @@ class Response:
                         self._part(part)
                 self._end(b"")
         finally:
+            if AT_RETURN:  # it raised, or its iterable has ended
+                AT_RETURN[0]()
             close = getattr(iterable, "close", None)
             if close is not None:
                 close()
@@ -168,6 +174,8 @@ class Response:
         return True
 
     def _part(self, data: bytes) -> None:
+        if AT_RETURN:
+            AT_RETURN[0]()
         if self._is_complete:
             raise ResponseError(f"the body is longer than its content-length by {len(data)} bytes")
         head = None

@@ -136,6 +136,45 @@ def test_a_child_that_comes_back_to_the_event_loop_is_ended_and_said(loop: str) 
             assert ask(daemon, "/loop/pid") == str(worker)
 
 
+WSGI = """
+import os
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/pid":
+        return [b"%d" % os.getpid()]
+    if environ["PATH_INFO"] == "/raises":
+        child = os.fork()
+        if child == 0:
+            raise ValueError("in the child")
+        return [b"%d" % child]
+    return [b"%d" % os.fork()] if environ["PATH_INFO"] == "/returns" else parts()
+
+def parts():
+    yield b""
+    child = os.fork()
+    yield b"%d" % child
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+@pytest.mark.parametrize("way", ["returns", "raises", "yields"])
+def test_a_child_that_comes_back_from_a_wsgi_application_is_ended_and_said(
+    threads: str, way: str, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(WSGI)
+    with running("--threads", threads, "--workers", "1", directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        worker = int(ask(daemon, "/pid"))
+        child = int(ask(daemon, f"/{way}"))
+        daemon.heard.expect("fork.returned", pid=child, worker_pid=worker)
+        for _ in range(20):
+            assert ask(daemon, "/pid") == str(worker)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "Traceback" not in daemon.transcript()
+
+
 def test_a_program_has_no_descriptor_of_its_worker() -> None:
     with serving() as daemon:
         listing = ask(daemon, "/thread/program")
