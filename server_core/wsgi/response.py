@@ -22,6 +22,11 @@ REMEMBERED: Final = 1024
 REMEMBERED_BYTES: Final = 1024
 
 
+OF_THE_CONNECTION: Final = frozenset({b"keep-alive", b"proxy-connection"})
+"""Fields that say how long the connection is kept, which is the server's to say: hop-by-hop (RFC 2616 13.5.1), so that
+PEP 3333 forbids them to applications. They are left out, as gunicorn does. `Upgrade` stays: a 426 must have it."""
+
+
 class ResponseHead:
     """A status and fields, as the server takes them. Shared, and never changed."""
 
@@ -78,7 +83,8 @@ def _checked(status: object, headers: list[tuple[str, str]]) -> ResponseHead:
         text = StatusText.of(status)
     except ValueError as error:
         raise ResponseError(str(error)) from None
-    fields = tuple(encoded(pair) for pair in headers)
+    given = (encoded(pair) for pair in headers)
+    fields = tuple(field for field in given if field[0].lower() not in OF_THE_CONNECTION)
     code = int(text[:3])
     lengths = [value for name, value in fields if name.lower() == b"content-length" and value.isdigit()]
     return ResponseHead(code, text, fields, int(lengths[0]) if lengths and code not in (204, 304) else -1)

@@ -56,6 +56,17 @@ def test_a_reason_phrase_is_the_applications(threads: int) -> None:
         assert client.read_to(b"\r\n") == b"HTTP/1.1 200 Fine by me\r\n"
 
 
+def test_what_is_the_connections_to_say_is_not_the_applications(threads: int) -> None:
+    fields = [("Keep-Alive", "timeout=1"), ("proxy-connection", "close"), ("Upgrade", "h2c"), ("Content-Length", "0")]
+    app = answering([], *fields, status="426 Upgrade Required")  # checked=False: wsgiref.validate knows no hop-by-hop
+    with serving(app, checked=False, threads=threads) as server, Client(server) as client:
+        client.send(request(fields=b"connection: close\r\n"))
+        answer = client.rest().lower()
+        assert b"keep-alive" not in answer
+        assert b"proxy-connection" not in answer
+        assert b"upgrade: h2c\r\n" in answer
+
+
 def test_an_iterable_is_sent_part_by_part_and_closed(threads: int) -> None:
     parts = Parts(b"", b"a", b"", b"bc")
     with serving(answering(parts), threads=threads) as server, Client(server) as client:
