@@ -5,7 +5,9 @@ which. It is applied in each process that imports the application, and never in 
 application's own, and a handler may wait for its receiver.
 
 Two loggers are ours, where the file names them: `supervisor_d` gets the events of this process, `supervisor_d.access`
-the lines of the access log, if there is one. Unnamed, both stay where they are, and out of the root logger.
+the lines of the access log, if there is one. Unnamed, both stay where they are, and out of the root logger. A file that
+was written for uvicorn is taken as it is: its loggers `uvicorn.error` (or `uvicorn`) and `uvicorn.access` get the same,
+the events in its words and the requests with its arguments.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from configparser import Error as IniError
 from pathlib import Path
@@ -21,10 +23,13 @@ from typing import Final
 
 from server_core.errors import UsageError
 from server_core.log import Event, Log, tally
-from server_core.log_lines import BLOCK_KEYS
+from server_core.log_lines import BLOCK_KEYS, UVICORN, worded
+from server_core.uvicorn_logging import ERROR_LOGGER, PARENT_LOGGER, standing_in
 
 EVENTS_LOGGER: Final = "supervisor_d"
 ACCESS_LOGGER: Final = "supervisor_d.access"
+
+Facts = Mapping[str, object]
 
 INI_SECTIONS: Final = ("loggers", "handlers", "formatters")
 """What fileConfig wants at least."""
@@ -50,10 +55,11 @@ def apply(path: str) -> None:
 
     content = read(path)
     try:
-        if isinstance(content, ConfigParser):
-            logging.config.fileConfig(content, disable_existing_loggers=False)
-        else:
-            logging.config.dictConfig(dict(content))
+        with standing_in():
+            if isinstance(content, ConfigParser):
+                logging.config.fileConfig(content, disable_existing_loggers=False)
+            else:
+                logging.config.dictConfig(dict(content))
     except Exception as error:  # whatever a handler's class or an expression in an INI file raises
         why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
         raise UsageError(f"log-config: {path} cannot be applied: {why}") from error
@@ -115,25 +121,49 @@ def routed(log: Log, table: Mapping[str, Event], bound: Mapping[str, object]) ->
 
     A record's message is the event with its facts; `record.event` and `record.facts` have them apart.
     """
-    if not is_named(EVENTS_LOGGER):
-        return log
-    logger = logging.getLogger(EVENTS_LOGGER)
+    if is_named(EVENTS_LOGGER):
+        return through(EVENTS_LOGGER, table, bound, _message)
+    for name in (ERROR_LOGGER, PARENT_LOGGER):
+        if is_named(name):
+            return through(name, table, bound, _as_uvicorn)
+    return log
 
-    def through(event: str, /, **fields: object) -> None:
+
+def through(
+    name: str, table: Mapping[str, Event], bound: Mapping[str, object], message: Callable[[str, str, Facts], str]
+) -> Log:
+    """A Log whose events are records of the logger of this name."""
+    logger = logging.getLogger(name)
+
+    def log(event: str, /, **fields: object) -> None:
         tally(event, table[event].level)
         level = logging.getLevelNamesMapping()[table[event].level.upper()]
         if logger.isEnabledFor(level):
             facts = {**bound, **fields}
-            logger.log(level, "%s", _message(event, facts), extra={"event": event, "facts": facts})
+            text = message(event, table[event].level, facts)
+            logger.log(level, "%s", text, extra={"event": event, "facts": facts})
 
-    return through
+    return log
 
 
-def _message(event: str, facts: Mapping[str, object]) -> str:
+def in_uvicorns_words(table: Mapping[str, Event]) -> Log:
+    """A Log for a process whose log is uvicorn's loggers."""
+    return through(ERROR_LOGGER, table, {}, _as_uvicorn)
+
+
+def _as_uvicorn(event: str, level: str, facts: Facts) -> str:
+    words = {name: fact for name, fact in facts.items() if name not in BLOCK_KEYS}
+    return "\n".join((worded(UVICORN, {**words, "event": event, "level": level})[1], *_blocks(facts)))
+
+
+def _blocks(facts: Facts) -> list[str]:
+    return [str(facts[name]).rstrip() for name in BLOCK_KEYS if facts.get(name)]
+
+
+def _message(event: str, _level: str, facts: Facts) -> str:
     """In one line, but for texts of many lines, which stand below."""
     words = [f"{name}={fact!r}" for name, fact in facts.items() if name not in BLOCK_KEYS and fact is not None]
-    blocks = [str(facts[name]).rstrip() for name in BLOCK_KEYS if facts.get(name)]
-    return "\n".join((" ".join((event, *words)), *blocks))
+    return "\n".join((" ".join((event, *words)), *_blocks(facts)))
 
 
 class AccessLines:

@@ -31,6 +31,7 @@ FLOORS: Final = (
     ("http", "log_config", "keywords"),
     ("log",),
     ("errors", "exit_codes", "records", "journald", "log_lines", "log_throttle", "standard_error"),
+    ("uvicorn_logging",),
 )
 """The rooms of server_core, and its modules outside of one, from the top. None imports one on a floor above its own;
 contrib/docs/DESIGN.md says what each is for."""

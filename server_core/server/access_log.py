@@ -21,17 +21,29 @@ def open_log(settings: ServerSettings, log: Log, place: Place | None = None) -> 
     """The access log that the settings want, None if it is off; `place` None is a process without a supervisor."""
     if settings.access_log == OFF:
         return None
-    lines = _logger(settings) or Sink(settings.access_log, log)
-    return AccessLog(chosen(settings), lines, place or Place(None, None, os.getpid()))
+    form, lines = _logger(settings) or (chosen(settings), Sink(settings.access_log, log))
+    return AccessLog(form, lines, place or Place(None, None, os.getpid()))
 
 
-def _logger(settings: ServerSettings) -> Destination | None:
-    """What hands lines to the logger that log-config names for them; None if it names none."""
-    if not settings.log_config:
+def _logger(settings: ServerSettings) -> tuple[str, Destination] | None:
+    """What hands lines to a logger, and their format; None if neither log-config nor the application wants one.
+
+    Where lines are in uvicorn's form, what the application does to uvicorn's access logger counts: a filter there
+    mostly leaves health checks out. Untouched, the lines go the short way, without a record for each.
+    """
+    if not settings.log_config and settings.access_log_format != "uvicorn":
         return None
-    from server_core import log_config  # here: few have such a file
+    from server_core import log_config, uvicorn_logging  # here: most have neither
 
-    return log_config.AccessLines() if log_config.is_named(log_config.ACCESS_LOGGER) else None
+    if settings.log_config and log_config.is_named(log_config.ACCESS_LOGGER):
+        return chosen(settings), log_config.AccessLines()
+    theirs = (uvicorn_logging.ACCESS_LOGGER, uvicorn_logging.PARENT_LOGGER)  # a parent gets what its child writes
+    is_theirs = (
+        any(map(log_config.is_named, theirs)) if settings.log_config else uvicorn_logging.is_access_logger_changed()
+    )
+    if is_theirs:
+        return uvicorn_logging.ACCESS_FORM, uvicorn_logging.AccessRecords()
+    return None
 
 
 def choose(settings: ServerSettings) -> None:

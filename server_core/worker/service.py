@@ -87,6 +87,10 @@ def configure_logging(settings: ServerSettings) -> None:
         from server_core import log_config  # here: few have such a file
 
         log_config.apply(settings.log_config)
+    elif settings.log_format == "uvicorn":
+        from server_core import uvicorn_logging  # here: for those who come from there
+
+        uvicorn_logging.install_defaults(settings.log_level)
 
 
 def routed(log: Log, settings: ServerSettings, bound: Mapping[str, object]) -> Log:

@@ -84,3 +84,31 @@ def test_what_cannot_be_taken_ends_it_with_2(directory: Path) -> None:
             "uvicorn --http: 'zttp' is not there; one of auto, h11, httptools",
             "uvicorn --http2: HTTP/2 is not served yet: put a proxy in front that speaks it.",
         ]
+
+
+LOGGING = """
+import logging
+
+logging.getLogger("uvicorn.error").info("imported")
+
+class NoProbes(logging.Filter):
+    def filter(self, record):
+        return record.args[2] != "/health"
+
+logging.getLogger("uvicorn.access").addFilter(NoProbes())
+"""
+
+
+def test_what_the_application_does_to_uvicorns_loggers_counts(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(LOGGING + APP)
+    with peer_command("uvicorn", "main:app", "--port", "0", directory=tmp_path) as served:
+        port = served.expect(r"running on http://127\.0\.0\.1:(\d+) ")[1]
+        served.expect("^INFO:     imported$")
+        served.expect("Application startup complete")
+        for path in ("/a", "/health", "/b"):
+            assert ask(port, path)[0] == 200
+        served.expect(r'^INFO:     127\.0\.0\.1:\d+ - "GET /a HTTP/1\.1" 200 OK$')
+        served.expect(r'^INFO:     127\.0\.0\.1:\d+ - "GET /b HTTP/1\.1" 200 OK$')
+        assert not any("/health" in line for line in served.lines)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.wait() == 0
