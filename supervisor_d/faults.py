@@ -5,7 +5,7 @@ or an answer of the system that we did not think of: it is logged with its trace
 and the work that it interrupted is given up. Work that belongs to one client or one worker says how that one is cut
 off (`failed`). For all other work it is not known what is missing now, so that failures that come again and again give
 the daemon up in an order that loses nothing: the workers drain, and the exit code is 1. If even that fails, the
-exception ends the master, and the workers drain by themselves (contract/spec.py, "EOF").
+exception ends the master, and the workers drain by themselves (contract/messages.py, "EOF").
 
 Rejected: a catch-all in each callback, which is forgotten in the next one; and going on for ever, which would be a
 daemon that says it is well and does nothing.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from server_core.asgi.call import Call
 from server_core.connection.interface import ManagedConnection
-from server_core.contract.spec import InFlight
+from server_core.contract.scoreboard import InFlight
 
 
 class ConnectionRegistry:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, cast
 
 from server_core.asgi.http_exchange import Exchange
-from server_core.contract.spec import CLEAN_UP_S
+from server_core.contract.messages import CLEAN_UP_S
 from server_core.http1.disconnect_grace import end as end_grace
 from server_core.http1.error_response import has_begun
 from server_core.http1.interface import ResponseStream

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX
+from server_core.contract.scoreboard import LOAD, LOADS_BYTES, SLOTS_MAX
 from server_core.errors import ContractError
 
 PAUSE_S: Final = 0.0005

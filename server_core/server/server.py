@@ -25,7 +25,7 @@ from server_core.connection.drain import Partings
 from server_core.connection.failure_log import FailureLog
 from server_core.connection.interface import ManagedConnection
 from server_core.contract.figures import Figures
-from server_core.contract.spec import InFlight
+from server_core.contract.scoreboard import InFlight
 from server_core.http1.connection import Http1Connection
 from server_core.http1.held_heads import HeldHeads
 from server_core.http1.shared import Http1Shared

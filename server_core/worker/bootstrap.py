@@ -12,14 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from server_core.asgi.adapters import Application
-from server_core.contract.spec import (
-    GIVE_UP_S,
-    INDEX_VARIABLE,
-    SLOT_VARIABLE,
-    TRACEBACK_LIMIT,
-    Template,
-    WorkerSpec,
-)
+from server_core.contract.messages import GIVE_UP_S, TRACEBACK_LIMIT
+from server_core.contract.spec import INDEX_VARIABLE, SLOT_VARIABLE, Template, WorkerSpec
 from server_core.errors import (
     BootError,
     ContractError,

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from server_core.contract.spec import MESSAGE_LIMIT, Message, decode, encode
+from server_core.contract.messages import MESSAGE_LIMIT, Message, decode, encode
 
 DESCRIPTOR: Final = struct.Struct("=i")
 ROOM: Final = socket.CMSG_LEN(DESCRIPTOR.size)

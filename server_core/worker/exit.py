@@ -22,7 +22,7 @@ import threading
 import time
 from typing import Final
 
-from server_core.contract.spec import TRACEBACK_LIMIT
+from server_core.contract.messages import TRACEBACK_LIMIT
 from server_core.exit_codes import EXIT_OK
 from server_core.runtime import stacks, standstill
 from server_core.runtime.early_signals import finish_streams, ignore_signals

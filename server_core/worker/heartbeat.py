@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from server_core.contract.figures import Figures
-from server_core.contract.spec import InFlight
+from server_core.contract.scoreboard import InFlight
 from server_core.exit_codes import EXIT_INTERNAL
 from server_core.worker.debugger import be_spared, is_debugged, stops_threads
 from server_core.worker.scoreboard import Scoreboard

@@ -11,7 +11,8 @@ import os
 import socket
 import sys
 
-from server_core.contract.spec import STACKS_SIGNAL, WorkerSpec
+from server_core.contract.scoreboard import STACKS_SIGNAL
+from server_core.contract.spec import WorkerSpec
 from server_core.errors import ContractError
 from server_core.listen.fair_accept import FairAccept
 from server_core.log import Log

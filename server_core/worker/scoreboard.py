@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 
 from server_core.contract.figures import FIGURES, INSTANT, LOOP_BEAT_OFFSET, THREAD_BEAT_OFFSET, Figures, pack_figures
-from server_core.contract.spec import IN_FLIGHT_OFFSET, RECORD_BYTES, InFlight, pack_in_flight
+from server_core.contract.scoreboard import IN_FLIGHT_OFFSET, RECORD_BYTES, InFlight, pack_in_flight
 from server_core.errors import ContractError
 
 _AFTER_BEATS = THREAD_BEAT_OFFSET + INSTANT.size

@@ -20,7 +20,7 @@ from server_core.asgi.draining import NAME, Draining
 from server_core.asgi.health_check import probe
 from server_core.asgi.lifespan import Lifespan
 from server_core.asgi.loader import load
-from server_core.contract.spec import CLEAN_UP_S, GIVE_UP_S
+from server_core.contract.messages import CLEAN_UP_S, GIVE_UP_S
 from server_core.errors import BootError
 from server_core.listen.fair_accept import FairAccept
 from server_core.log import EVENTS, Log

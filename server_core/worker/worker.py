@@ -1,6 +1,6 @@
 """How a worker behaves in its event loop: told by pipe messages, signals, and the master's death.
 
-What crosses the boundary, and in which order, is in contract/spec.py; the application is this side's alone. How a
+What crosses the boundary, and in which order, is in contract/messages.py; the application is this side's alone. How a
 worker can end, and what is still done then:
 
     drain, from the master      requests within their budget, lifespan shutdown, `drained`, exit 0
@@ -31,7 +31,8 @@ import signal
 import socket
 from functools import partial
 
-from server_core.contract.spec import ListenerSpec, Message, WorkerSpec
+from server_core.contract.messages import Message
+from server_core.contract.spec import ListenerSpec, WorkerSpec
 from server_core.errors import BootError, application_traceback, cause_of
 from server_core.listen.listener_guard import ListenerGuard
 from server_core.log import Log

@@ -14,7 +14,7 @@ from traceback import FrameSummary, StackSummary
 from typing import Final, NamedTuple
 
 from server_core.asgi.call import Call
-from server_core.contract.spec import TRACEBACK_LIMIT
+from server_core.contract.messages import TRACEBACK_LIMIT
 from server_core.log import Log
 from server_core.runtime import stacks
 from server_core.wsgi.served import Alarm, Stuck

@@ -15,8 +15,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server_core.contract import spec as contract
-from server_core.contract.spec import Message, WorkerSpec
+from server_core.contract.messages import MESSAGE_LIMIT, Message, decode, encode
+from server_core.contract.scoreboard import LOADS_BYTES, STACKS_SIGNAL
+from server_core.contract.spec import WorkerSpec
 from server_core.records import dataclass
 from server_core.settings.option import plain
 from supervisor_d import clock
@@ -52,7 +53,7 @@ def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
     with contextlib.ExitStack() as stack:
         ours, theirs = (stack.enter_context(end) for end in socket_pair())
         record = stack.enter_context(contextlib.closing(WorkerRecord("worker-check")))
-        loads_fd = anonymous_file("loads", contract.LOADS_BYTES)
+        loads_fd = anonymous_file("loads", LOADS_BYTES)
         stack.callback(os.close, loads_fd)
         identity = identity_of(settings.daemon.user, settings.daemon.group)
         tls = stack.enter_context(contextlib.closing(copy_tls(location.server, identity)))
@@ -69,7 +70,7 @@ def boot_once(settings: Settings, terms: Terms, location: Location) -> Boot:
         worker.say(told.as_message())
         worker.hear("ready", Instant(began + terms.boot_timeout), f"boot-timeout ({plain(terms.boot_timeout)} s)")
         booted = clock.now()
-        worker.say(contract.encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
+        worker.say(encode("drain", {"timeout_s": terms.graceful_timeout, "final": False}))
         until = Instant(booted + terms.graceful_timeout + KILL_GRACE_S)
         limit = f"graceful-timeout ({plain(terms.graceful_timeout)} s)"
         drained = worker.hear("drained", until, limit)
@@ -113,7 +114,7 @@ class Conversation:
                 raise BootError(f"the worker ended before it was {wanted}: {ending(self.process.wait())}")
             self.unread += data
         line, _, self.unread = self.unread.partition(b"\n")
-        return contract.decode(line)
+        return decode(line)
 
     def receive(self, until: Instant) -> bytes | None:
         """What the pipe has next, nothing at its end, None if `until` comes first."""
@@ -122,13 +123,13 @@ class Conversation:
         if not readable.poll(max(0.0, until - clock.now()) * 1000):
             return None
         try:
-            return self.pipe.recv(contract.MESSAGE_LIMIT)
+            return self.pipe.recv(MESSAGE_LIMIT)
         except ConnectionResetError:  # it died with our message unread
             return b""
 
     def ask_for_stacks(self) -> str:
         """What every thread of the worker is doing, if it can still tell."""
-        self.process.send_signal(contract.STACKS_SIGNAL)
+        self.process.send_signal(STACKS_SIGNAL)
         self.receive(Instant(clock.now() + STACKS_S))
         return self.record.stacks().rstrip() or "(not told)"
 

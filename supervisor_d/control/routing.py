@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from server_core.contract.spec import SLOTS_MAX
+from server_core.contract.scoreboard import SLOTS_MAX
 from supervisor_d.control.command_types import Call, Command, Field
 from supervisor_d.control.commands import COMMANDS
 from supervisor_d.control.messages import Refused, Request

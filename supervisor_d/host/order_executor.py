@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
-from server_core.contract.spec import STACKS_SIGNAL, encode
+from server_core.contract.messages import encode
+from server_core.contract.scoreboard import STACKS_SIGNAL
 from server_core.records import dataclass
 from server_core.tls.checks import tls_expiries
 from supervisor_d import clock

@@ -11,7 +11,7 @@ from supervisor_d.vocabulary import Generation, Instant, Slot
 from supervisor_d.vocabulary.status import SlotState
 
 SLOT_LAST: Final = 4095
-"""The highest slot there is; the scoreboard has records for 0 to this (server_core.contract.spec.SLOTS_MAX)."""
+"""The highest slot there is; the scoreboard has records for 0 to this (server_core.contract.scoreboard.SLOTS_MAX)."""
 
 
 class Fleet:

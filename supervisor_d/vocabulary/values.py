@@ -6,7 +6,7 @@ import enum
 import math
 from typing import Final, NewType
 
-from server_core.contract.spec import TERMINATE_GRACE_S as TERMINATE_GRACE_S
+from server_core.contract.messages import TERMINATE_GRACE_S as TERMINATE_GRACE_S
 from server_core.records import dataclass
 
 Instant = NewType("Instant", float)

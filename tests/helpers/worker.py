@@ -18,20 +18,17 @@ from typing import NoReturn
 import pytest
 
 from server_core.contract.figures import Figures, unpack_figures
-from server_core.contract.spec import (
+from server_core.contract.messages import Message, decode, encode
+from server_core.contract.scoreboard import (
     LOADS_BYTES,
     RECORD_BYTES,
     RECORD_FILE_BYTES,
     STACKS_BYTES,
     STACKS_OFFSET,
     InFlight,
-    ListenerSpec,
-    Message,
-    WorkerSpec,
-    decode,
-    encode,
     unpack_in_flight,
 )
+from server_core.contract.spec import ListenerSpec, WorkerSpec
 from server_core.settings.declaration import ServerSettings
 from tests.helpers.deadline import GENEROUS_S
 

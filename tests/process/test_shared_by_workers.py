@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from server_core.contract.spec import STACKS_SIGNAL
+from server_core.contract.scoreboard import STACKS_SIGNAL
 from tests.helpers.daemon import PID_APP, REPOSITORY, Daemon, running
 
 PAGE: Final = REPOSITORY / "contrib" / "docs" / "FORKING.md"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from server_core.contract.figures import ROWS, Figures, Kind, Row
-from server_core.contract.spec import InFlight
+from server_core.contract.scoreboard import InFlight
 from server_core.records import dataclass
 
 REQUESTS_PER_S: Final = 1_000_000

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 
 from server_core.contract.figures import Figures, add_sums
-from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX, InFlight, load_offset
+from server_core.contract.scoreboard import LOAD, LOADS_BYTES, SLOTS_MAX, InFlight, load_offset
 from server_core.records import dataclass
 from supervisor_d import clock
 from supervisor_d.host.observation.record_check import Known, check_figures, check_in_flight

@@ -17,7 +17,7 @@ import sys
 from typing import Final
 
 from server_core.contract.figures import Figures, unpack_figures
-from server_core.contract.spec import (
+from server_core.contract.scoreboard import (
     RECORD_BYTES,
     RECORD_FILE_BYTES,
     STACKS_BYTES,

@@ -31,7 +31,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from server_core.contract.spec import Message, Template, WorkerSpec, encode
+from server_core.contract.messages import Message, encode
+from server_core.contract.spec import Template, WorkerSpec
 from supervisor_d import clock
 from supervisor_d.errors import SupervisorError
 from supervisor_d.host.processes.prefork_template import Fork, Leaving, PreforkTemplate
@@ -47,7 +48,7 @@ CALLED_OFF: Final = "called off before it began"
 DISMISSAL_S: Final = 2.0
 """What a dismissed template has for its end, as a worker after SIGTERM (contract.TERMINATE_GRACE_S). Chosen."""
 VERBS: Final = frozenset(("preloaded", "unforkable", "forked", "fork_failed"))
-"""What a process says to its prefork factory, and the policy does not hear (contract/spec.py)."""
+"""What a process says to its prefork factory, and the policy does not hear (contract/messages.py)."""
 
 
 class PreforkFactory:

@@ -15,7 +15,8 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from server_core.contract.spec import MESSAGE_LIMIT, ListenerSpec, Template, WorkerSpec
+from server_core.contract.messages import MESSAGE_LIMIT
+from server_core.contract.spec import ListenerSpec, Template, WorkerSpec
 from server_core.records import dataclass
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.processes.foreign_children import ForeignChildren
@@ -224,7 +225,7 @@ class ProcessTable:
         self._log("process.reaped", pid=pid, exit_code=exit_code, signal=name)
 
     def abandon(self) -> None:
-        """Hang up on every worker; each drains by itself then (contract/spec.py, "EOF").
+        """Hang up on every worker; each drains by itself then (contract/messages.py, "EOF").
 
         For a master that goes down.
         """

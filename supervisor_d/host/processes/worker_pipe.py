@@ -14,7 +14,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from server_core.contract.spec import MESSAGE_LIMIT, ListenerSpec, Message, decode, encode
+from server_core.contract.messages import MESSAGE_LIMIT, Message, decode, encode
+from server_core.contract.spec import ListenerSpec
 from supervisor_d import clock
 from supervisor_d.host.reactor import READ, Deadline, Reactor
 from supervisor_d.vocabulary import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import struct
 import subprocess
 import sys
@@ -10,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server_core.connection.counters import Counters
 from server_core.contract import figures
 from server_core.contract.figures import (
     FIGURES,
+    LATENCY_BOUNDS_S,
     LOOP_BEAT_OFFSET,
     ROWS,
     SUMS,
@@ -138,3 +142,22 @@ def test_one_row_more_is_stored_checked_exposed_and_documented(tmp_path: Path) -
         "supervisor_d_probes_total 9",
         "| `supervisor_d_probes_total` | counter |  | Probes. |",
     ]
+
+
+@given(st.integers(0, 2**62), st.floats(0, 1e12), st.lists(st.integers(0, 2**62), min_size=14, max_size=14))
+def test_figures_are_read_as_they_were_packed(number: int, instant: float, latency: list[int]) -> None:
+    figures = Figures(
+        pid=number,
+        loop_beat_at=instant,
+        thread_beat_at=instant + 1,
+        responses=(0, 0, 0, 0, number),
+        latency=tuple(latency),
+    )
+    assert unpack_figures(pack_figures(figures)) == figures
+
+
+def test_the_two_beats_are_where_the_offsets_say() -> None:
+    packed = pack_figures(Figures(loop_beat_at=math.pi, thread_beat_at=math.e))
+    assert packed[LOOP_BEAT_OFFSET:].startswith(pack_figures(Figures(loop_beat_at=math.pi))[LOOP_BEAT_OFFSET:][:8])
+    assert packed[THREAD_BEAT_OFFSET:].startswith(pack_figures(Figures(thread_beat_at=math.e))[THREAD_BEAT_OFFSET:][:8])
+    assert len(Figures().latency) == len(LATENCY_BOUNDS_S) + 1

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from server_core.contract.spec import LOAD, LOADS_BYTES, load_offset
+from server_core.contract.scoreboard import LOAD, LOADS_BYTES, load_offset
 from server_core.listen.acceptor import AT_LIMIT, NO_DESCRIPTOR, RETRY_MIN_S, Acceptor
 from server_core.listen.fair_accept import AHEAD, FairAccept
 from server_core.listen.pending_connection import PendingConnection

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_core.contract.spec import LOAD, LOADS_BYTES, SLOTS_MAX, load_offset
+from server_core.contract.scoreboard import LOAD, LOADS_BYTES, SLOTS_MAX, load_offset
 from server_core.errors import ContractError
 from server_core.listen.fair_accept import AHEAD, AT_ONCE, PAUSE_MAX_S, PAUSE_S, FairAccept, pause_s, share
 

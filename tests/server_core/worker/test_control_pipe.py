@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract.spec import MESSAGE_LIMIT, Message, decode, encode
+from server_core.contract.messages import MESSAGE_LIMIT, Message, decode, encode
 from server_core.worker.control_pipe import MasterGone, Pipe
 
 Ends = tuple[Pipe, socket.socket]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from server_core.contract.figures import Figures
-from server_core.contract.spec import InFlight, unpack_in_flight
+from server_core.contract.scoreboard import InFlight, unpack_in_flight
 from server_core.settings.declaration import ServerSettings
 from server_core.worker.heartbeat import LoopBeat, ThreadBeat
 from server_core.worker.scoreboard import Scoreboard

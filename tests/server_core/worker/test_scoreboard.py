@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from server_core.contract.figures import Figures, unpack_figures
-from server_core.contract.spec import RECORD_BYTES, RECORD_FILE_BYTES, InFlight, unpack_in_flight
+from server_core.contract.scoreboard import RECORD_BYTES, RECORD_FILE_BYTES, InFlight, unpack_in_flight
 from server_core.errors import ContractError
 from server_core.worker.scoreboard import Scoreboard
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from server_core.contract.spec import MESSAGE_LIMIT, STACKS_SIGNAL, encode
+from server_core.contract.messages import MESSAGE_LIMIT, encode
+from server_core.contract.scoreboard import STACKS_SIGNAL
 from server_core.exit_codes import EXIT_BOOT_FAILED
 from server_core.runtime.early_signals import UNHEEDED
 from tests.helpers.worker import DEADLINE_S, ROOT, spawned, until

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from server_core.contract import spec as contract
 from server_core.contract.figures import Figures, pack_figures
-from server_core.contract.spec import STACKS_SIGNAL, InFlight, pack_in_flight
+from server_core.contract.messages import Message, decode
+from server_core.contract.scoreboard import IN_FLIGHT_OFFSET, STACKS_SIGNAL, InFlight, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.errors import SpawnError
 from supervisor_d.host.generations import Generations
@@ -158,13 +158,13 @@ class Rig:
         self.told.expect(WorkerReady)
         return pid
 
-    def hears(self) -> contract.Message:
+    def hears(self) -> Message:
         """What the stand-in worker says it was told."""
-        return contract.decode(self.told.expect(RecycleRequested).reason.encode())
+        return decode(self.told.expect(RecycleRequested).reason.encode())
 
     def store(self, figures: Figures, in_flight: list[InFlight]) -> None:
         os.pwrite(record_fd(SLOT), pack_figures(figures), 0)
-        os.pwrite(record_fd(SLOT), pack_in_flight(in_flight), contract.IN_FLIGHT_OFFSET)
+        os.pwrite(record_fd(SLOT), pack_in_flight(in_flight), IN_FLIGHT_OFFSET)
 
     def close(self) -> None:
         for child in self.children:
@@ -213,14 +213,14 @@ def test_orders_to_an_empty_slot_are_nothing(rig: Rig, slot: Slot) -> None:
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        (ServeWorker(SLOT), contract.Message("serve")),
-        (ParkWorker(SLOT), contract.Message("park")),
-        (DrainWorker(SLOT, 2.5, final=True), contract.Message("drain", {"timeout_s": 2.5, "final": True})),
-        (HurryWorker(SLOT), contract.Message("hurry")),
-        (ReopenLogs((SLOT,)), contract.Message("reopen")),
+        (ServeWorker(SLOT), Message("serve")),
+        (ParkWorker(SLOT), Message("park")),
+        (DrainWorker(SLOT, 2.5, final=True), Message("drain", {"timeout_s": 2.5, "final": True})),
+        (HurryWorker(SLOT), Message("hurry")),
+        (ReopenLogs((SLOT,)), Message("reopen")),
     ],
 )
-def test_orders_to_a_worker_arrive_as_the_contract_has_them(rig: Rig, order: Order, message: contract.Message) -> None:
+def test_orders_to_a_worker_arrive_as_the_contract_has_them(rig: Rig, order: Order, message: Message) -> None:
     rig.spawn()
     rig.executor.perform(order)
     assert rig.hears() == message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_core.contract.spec import SLOTS_MAX
+from server_core.contract.scoreboard import SLOTS_MAX
 from supervisor_d.policy import reconciliation
 from supervisor_d.policy.canary import Tally, fault, limit
 from supervisor_d.policy.fleet import SLOT_LAST

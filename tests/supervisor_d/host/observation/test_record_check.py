@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_core.contract.figures import FIGURES, ROWS, SUMS, Figures, unpack_figures
-from server_core.contract.spec import InFlight
+from server_core.contract.scoreboard import InFlight
 from supervisor_d.host.observation.record_check import RULES, Checked, Known, check_figures, check_in_flight
 
 LAST = Figures(

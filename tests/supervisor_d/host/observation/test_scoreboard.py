@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from server_core.contract.figures import Figures, pack_figures
-from server_core.contract.spec import IN_FLIGHT_OFFSET, RECORD_BYTES, SLOTS_MAX, InFlight, pack_in_flight
+from server_core.contract.scoreboard import IN_FLIGHT_OFFSET, RECORD_BYTES, SLOTS_MAX, InFlight, pack_in_flight
 from supervisor_d import clock
 from supervisor_d.host.observation.scoreboard import Scoreboard
 from supervisor_d.vocabulary import Generation, Slot

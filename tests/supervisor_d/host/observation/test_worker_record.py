@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract.spec import RECORD_FILE_BYTES, STACKS_BYTES
+from server_core.contract.scoreboard import RECORD_FILE_BYTES, STACKS_BYTES
 from supervisor_d.host.observation.worker_record import WorkerRecord, anonymous_file, store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="files are sealed on Linux only")

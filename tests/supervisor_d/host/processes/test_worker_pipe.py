@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_core.contract import spec
-from server_core.contract.spec import encode
+from server_core.contract import messages
+from server_core.contract.messages import TRACEBACK_LIMIT, decode, encode
 from supervisor_d.faults import FaultBarrier
 from supervisor_d.host.processes.prefork import VERBS as NURSERY_VERBS
 from supervisor_d.host.processes.worker_pipe import FACTS, WORDS_MAX, WORDS_PERIOD_S, Pipe, WorkerListener, socket_pair
@@ -51,7 +51,7 @@ def held() -> Iterator[Held]:
 
 
 def test_every_verb_of_the_contract_makes_a_fact_or_is_the_nurserys() -> None:
-    section = (spec.__doc__ or "").partition("worker -> master")[2].partition("master -> worker")[0]
+    section = (messages.__doc__ or "").partition("worker -> master")[2].partition("master -> worker")[0]
     line = r"^ +(\w+)(?: \{[^}]*\}$|(?: \{[^}]*\})?  )"  # what it means may begin on the next line
     verbs = set(re.findall(line, f"                       {section.lstrip()}", re.MULTILINE))
     assert verbs == set(FACTS) | NURSERY_VERBS
@@ -68,7 +68,7 @@ def test_messages_become_facts_in_their_order(held: Held) -> None:
 
 
 def test_the_largest_message_arrives_whole(held: Held) -> None:
-    traceback = "\n" * spec.TRACEBACK_LIMIT
+    traceback = "\n" * TRACEBACK_LIMIT
     held.worker.send(encode("failed", {"stage": "lifespan", "traceback": traceback}))
     assert held.told.expect(WorkerFailed).traceback == traceback
 
@@ -168,7 +168,7 @@ def test_a_worker_that_never_reads_is_detached_and_does_not_block_the_master(hel
 
 def test_what_is_sent_arrives_as_one_line(held: Held) -> None:
     held.pipe.send(encode("drain", {"timeout_s": 2.5, "final": True}))
-    message = spec.decode(held.worker.recv(1000))
+    message = decode(held.worker.recv(1000))
     assert (message.verb, message.fields) == ("drain", {"timeout_s": 2.5, "final": True})
 
 
