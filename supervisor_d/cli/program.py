@@ -15,6 +15,7 @@ from supervisor_d.host.system.signal_source import THIS_PROCESS
 from supervisor_d.launch import PROGRAM, complain, launch
 from supervisor_d.settings.flags import SettingsCommand
 from supervisor_d.settings.resolve import resolve
+from supervisor_d.settings.sources.foreign_variables import unread_variables
 from supervisor_d.settings.sources.provenance import Origin
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -75,6 +76,8 @@ def run(flags: Mapping[str, object]) -> None:
     Every flag is a TOML key, too (--graceful-timeout: graceful-timeout) and a variable
     (SUPERVISOR_D_GRACEFUL_TIMEOUT). A flag wins over a variable, a variable over the file, the file over the default.
     """
+    if unread := unread_variables(os.environ):
+        print(f"{PROGRAM}: {unread}", file=sys.stderr)
     sys.exit(launch(flags, Origin.FLAG, click.get_current_context().obj or THIS_PROCESS.restore))
 
 

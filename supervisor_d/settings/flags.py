@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from supervisor_d.settings.sources.foreign_flags import hint
+from supervisor_d.settings.sources.foreign_flags import suggestion
 from supervisor_d.settings.table import ROWS, SECTIONS, Row
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -70,13 +70,21 @@ class SettingsCommand(click.Command):
         return [*self.settings, *super().get_params(ctx)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        asked = list(args)  # click takes from the list what it has read
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            told = hint(error.option_name)
-            if told is None:
-                raise
-            raise click.NoSuchOption(error.option_name, told, ctx=error.ctx) from None
+            flags = [flag for row in ROWS.values() for flag in (f"--{row.long}", *row.option.flags)]
+            unknown = self.unknown_in(asked, ctx) or [error.option_name]
+            told = "\n".join(f"No such option {name!r}{suggestion(name, flags)}" for name in unknown)
+            raise click.UsageError(told, ctx=error.ctx) from None
+
+    def unknown_in(self, args: list[str], ctx: click.Context) -> list[str]:
+        """Every option in a command line that this command has not, once each."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        left = parser.parse_args(args[: args.index("--")] if "--" in args else args)[1]
+        return list(dict.fromkeys(word.partition("=")[0] for word in left if word.startswith("-") and word != "-"))
 
     def invoke(self, ctx: click.Context) -> object:
         ctx.params["flags"] = {name: ctx.params.pop(name) for name in ROWS if name in ctx.params}

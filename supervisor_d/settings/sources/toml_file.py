@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from supervisor_d.settings.sources.foreign_flags import suggestion
+from supervisor_d.settings.sources.foreign_flags import PYTHON_FILE, suggestion
 from supervisor_d.settings.sources.provenance import Given, Origin, Source
 from supervisor_d.settings.table import ROWS
 
@@ -22,6 +22,9 @@ SIZE_MAX = 1024 * 1024
 
 def read_document(path: Path, asked: Source, problems: list[str]) -> dict[str, Given]:
     """What the file gives; whatever is wrong with it, or in it, is added to `problems`. `asked` named the file."""
+    if path.suffix == ".py" or path.name.startswith("python:"):
+        problems.append(f"config: {path} {PYTHON_FILE.format(path=path.name)} ({asked})")
+        return {}
     import tomllib  # here, because a daemon without a file need not hold a parser of 1 MB in memory
 
     try:
