@@ -24,7 +24,6 @@ OF_A_LIBRARY = "an attribute of ssl.SSLContext, which has the name of one of our
 STILL_ALLOWED: Mapping[tuple[str, str], str] = {
     **{("server_core.http1.connection", name): CALLS for name in ("body", "received", "task")},
     **{("server_core.http1.connection", name): COUNTS for name in ("latency_sum_s", "requests_total")},
-    ("server_core.http1.stream", "written_bytes"): COUNTS,
     **{("server_core.http1.reader", name): REQUEST for name in ("line", "rules")},
     **{("server_core.proxy.request_id", name): REQUEST for name in ("forwarded", "request_id")},
     ("server_core.proxy.forwarding", "head"): REQUEST,
@@ -32,9 +31,7 @@ STILL_ALLOWED: Mapping[tuple[str, str], str] = {
     ("server_core.websocket.connection", "sent_bytes"): LOGGED,
     ("server_core.websocket.upgrade", "status"): LOGGED,
     ("server_core.http1.disconnect_grace", "over"): CALLS,
-    **{("server_core.http1.file_transfer", name): COUNTS for name in ("left", "unpoured_bytes", "written_bytes")},
     ("server_core.http1.wsgi_connection", "task"): CALLS,
-    **{(f"server_core.http1.{module}", "written_bytes"): COUNTS for module in ("wsgi_inline", "wsgi_threaded")},
     ("server_core.wsgi.threads", "name"): "an attribute of threading.Thread, which has the name of one of ours",
     ("server_core.tls.context", "options"): OF_A_LIBRARY,
     ("server_core.worker.bootstrap", "interrupts"): "signals stop an import, for as long as it takes",

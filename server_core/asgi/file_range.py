@@ -37,6 +37,10 @@ class FilePart:
         self.moved_bytes = 0
         self._moves = moves
 
+    def shorten(self, size: int) -> None:
+        """No more than so many bytes are to be sent."""
+        self.left = size
+
     def advance(self, size: int) -> None:
         """So many bytes have been sent; ResponseError if there were none, although some are left."""
         if not size:

@@ -47,9 +47,6 @@ class Flow(Protocol):
     def flow(self) -> bool:
         """Move what can be moved now; True if that was not all, and the exchange will be woken."""
 
-    def close(self) -> None:
-        """End what is under way."""
-
     def finish(self) -> None:
         """Write what stands behind the file, and end the response if nothing more is to come."""
 
@@ -279,7 +276,6 @@ class Exchange(Call):
             while not self.gone and pour.flow():
                 await self.wait(self._stream.future())
         finally:
-            pour.close()
             self.sent_bytes += part.moved_bytes
         if not self.gone:
             pour.finish()

@@ -3,5 +3,3 @@ cdef class Progress:
     cdef double _body_waited_s
     cdef double _stalled_at
     cdef long long _taken_bytes
-    cdef public long long unpoured_bytes
-    cdef public long long written_bytes

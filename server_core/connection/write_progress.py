@@ -6,22 +6,17 @@ from __future__ import annotations
 class Progress:
     """Whether a client takes what is written for it, and sends what is waited for."""
 
-    __slots__ = ("_body_began_at", "_body_waited_s", "_stalled_at", "_taken_bytes", "unpoured_bytes", "written_bytes")
+    __slots__ = ("_body_began_at", "_body_waited_s", "_stalled_at", "_taken_bytes")
 
     def __init__(self, now: float) -> None:
-        self.written_bytes = 0
-        self.unpoured_bytes = 0
-        """Of those, bytes of a file that no transport has seen, because the kernel is to take them from the file."""
-        self._taken_bytes = 0
+        self._taken_bytes = -1
         self._stalled_at = now
         self._body_began_at = self._body_waited_s = 0.0
 
-    def is_stalled(self, now: float, waiting_bytes: int, timeout: float) -> bool:
-        """Whether bytes have waited for `timeout` and none of them was taken."""
-        waiting_bytes += self.unpoured_bytes
-        taken = self.written_bytes - waiting_bytes
-        if not waiting_bytes or taken != self._taken_bytes:
-            self._taken_bytes = taken
+    def is_stalled(self, now: float, taken_bytes: int | None, timeout: float) -> bool:
+        """Whether bytes have waited for `timeout` and none of them was taken (Transport.get_write_progress())."""
+        if taken_bytes is None or taken_bytes != self._taken_bytes:
+            self._taken_bytes = -1 if taken_bytes is None else taken_bytes
             self._stalled_at = now
             return False
         return now - self._stalled_at > timeout

@@ -22,6 +22,7 @@ cdef class Http1Connection(Carrier):
     cdef public bint fresh
     cdef public int mode
     cdef public object peer
+    cdef public object progress
     cdef public H1Reader reader
     cdef public ReadControl reading
     cdef public ServerContext server

@@ -1,8 +1,7 @@
 """One client's connection: bytes that come, reading on and off, deadlines, keep-alive, and how it ends.
 
-It is the sink of a request reader, and has one stream, which answers one request at a time (stream.py). Whatever waits
-here has a deadline, but there is no timer per request: a connection stores coarse instants, and the server's sweep
-compares them.
+It is the sink of a request reader, and has one stream, which answers one request at a time (stream.py). There is no
+timer per request: a connection stores coarse instants, and the server's sweep compares them (sweep.py).
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from server_core.asgi.http_exchange import Exchange
 from server_core.asgi.response_states import COMPLETE
 from server_core.asgi.scope import base_of, build
 from server_core.connection.context import FASTEST_S
+from server_core.connection.write_progress import Progress
 from server_core.http.message import RequestRejected
 from server_core.http1.error_response import record_cut, refuse
-from server_core.http1.eviction_rank import rank
 from server_core.http1.half_close import keeps_half
 from server_core.http1.keep_alive import is_last_word, may_keep
 from server_core.http1.pipelining import HIGH_WATER, hold_back, is_enough, read_next
 from server_core.http1.push_stream import push_end
 from server_core.http1.reader import H1Reader
 from server_core.http1.stream import Carrier, Http1Stream
-from server_core.http1.timeouts import check
+from server_core.http1.sweep import check, rank
 from server_core.runtime.server_loop import NewTask
 from server_core.transport import syscalls
 from server_core.transport.closing import LOST, OPEN, SHUT, LingeringClose
@@ -46,8 +45,8 @@ class Http1Connection(Carrier):
     """What one client's transport serves (transport.Newcomer)."""
 
     __slots__ = (
-        *("_base", "_own", "_tls", "_trusted", "build", "discarded", "ending", "fresh", "mode", "peer", "reader"),
-        *("reading", "server", "shared", "since", "stream", "transport", "waiting"),
+        *("_base", "_own", "_tls", "_trusted", "build", "discarded", "ending", "fresh", "mode", "peer"),
+        *("progress", "reader", "reading", "server", "shared", "since", "stream", "transport", "waiting"),
     )
 
     def __init__(self, server: ServerContext, shared: Http1Shared, peer: object, own: object = None) -> None:
@@ -59,7 +58,8 @@ class Http1Connection(Carrier):
         self.reader = H1Reader(shared.headers, shared.lines, server.settings, self)
         self.build: Build = build
         self.fresh = self.full = self.half_closed = False
-        self.discarded, self.waiting, self.since = 0, 0, server.loop.time()
+        self.discarded = self.waiting = 0
+        self.since, self.progress = server.loop.time(), Progress(server.now)
 
     # The transport's side
 
@@ -297,4 +297,4 @@ class Http1Connection(Carrier):
         return self.mode == OPEN
 
     def check(self, now: float) -> None:
-        check(self, now, self.server.settings)
+        check(self, now)

@@ -40,7 +40,7 @@ class FileTransfer:
         before, size, behind = writer.span(part.left, more, exchange.line, keeps, stream.shared.defaults)
         if was_held:
             stream.server.responses[exchange.status] += 1
-        part.left = size
+        part.shorten(size)
         self._stream = stream
         self._exchange = exchange
         self._part = part
@@ -48,8 +48,6 @@ class FileTransfer:
         self._behind = behind
         self._is_copied = False
         """Whether it must be read and written."""
-        stream.progress.written_bytes += size
-        stream.progress.unpoured_bytes = size
         stream.flush()
         if before:
             stream.write(before)
@@ -77,7 +75,6 @@ class FileTransfer:
             self._is_copied = True
             return self._copy()
         part.advance(sent)
-        self._stream.progress.unpoured_bytes = part.left
         return part.left > 0
 
     def _copy(self) -> bool:
@@ -86,15 +83,10 @@ class FileTransfer:
             if stream.is_full():
                 return True
             stream.transport.write(part.read(COPY_BYTES))
-            stream.progress.unpoured_bytes = part.left
         return False
 
-    def close(self) -> None:
-        """To be called in any case; ends what is under way."""
-        self._stream.progress.unpoured_bytes = 0
-
     def finish(self) -> None:
-        """The file is written and this is closed: write what stands behind it."""
+        """The file is written: write what stands behind it."""
         if self._behind:
             self._stream.write(self._behind)
         if not self._more:

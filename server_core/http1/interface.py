@@ -31,6 +31,7 @@ class HttpConnection(ManagedConnection, Protocol):
     peer: object
     reader: H1Reader
     reading: ReadControl
+    progress: Progress
     full: bool
     """The transport asked not to be written to."""
     half_closed: bool
@@ -81,7 +82,6 @@ class ResponseStream(Protocol):
     shared: Http1Shared
     transport: Transport
     writer: H1Writer
-    progress: Progress
     head: Head | None
     """The head of the last request that was read."""
     exchange: Exchange | WebSocketExchange | None

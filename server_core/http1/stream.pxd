@@ -1,7 +1,6 @@
 from server_core.asgi.call cimport Call
 from server_core.asgi.http_exchange cimport HttpStream
 from server_core.connection.context cimport ServerContext
-from server_core.connection.write_progress cimport Progress
 from server_core.http.message cimport Framing, Head
 from server_core.http1.held_heads cimport HeldHeads
 from server_core.http1.reader cimport H1Reader
@@ -30,7 +29,6 @@ cdef class Http1Stream(HttpStream):
     cdef public bint continued
     cdef public Call exchange
     cdef public Head head
-    cdef public Progress progress
     cdef public object request_ids
     cdef public ServerContext server
     cdef public Http1Shared shared

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 from server_core.asgi.http_exchange import Exchange, HttpStream
 from server_core.asgi.response_states import AWAITING_START, COMPLETE
-from server_core.connection.write_progress import Progress
 from server_core.http1.disconnect_grace import watch
 from server_core.http1.error_response import fail, record_cut
 from server_core.http1.extras import send_early_hints, send_trailers
@@ -77,7 +76,7 @@ class Http1Stream(HttpStream):
     __slots__ = (
         *("_coalescer", "_loop", "_reader", "_reading", "_streak", "body_wanted_at", "connection", "continued"),
         "exchange",
-        *("head", "progress", "request_ids", "server", "shared", "transport", "writer"),
+        *("head", "request_ids", "server", "shared", "transport", "writer"),
     )
 
     def __init__(
@@ -92,7 +91,6 @@ class Http1Stream(HttpStream):
         self.server, self.shared = server, shared
         self.request_ids = request_ids
         self.writer = shared.new_writer(shared.heads)
-        self.progress = Progress(server.now)
         self._reader, self._reading = connection.reader, connection.reading
         self._loop = server.loop
         self.head: Head | None = None
@@ -146,13 +144,10 @@ class Http1Stream(HttpStream):
         if more or self._reader.held or self._coalescer is not None:
             self._gather(out, more)
         elif writer.close:
-            self.progress.written_bytes += _size(out)
             self.transport.write_last(out)
         elif type(out) is tuple:
-            self.progress.written_bytes += len(out[0]) + len(out[1])
             self.transport.writelines(out)
         elif out:
-            self.progress.written_bytes += len(out)
             self.transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
         if not more:
             connection.complete(call)
@@ -161,14 +156,13 @@ class Http1Stream(HttpStream):
         """Write a part of what goes on, together with what else comes within a turn of the loop, or few."""
         coalescer = self._coalescer
         if coalescer is None:
-            self._coalescer = coalescer = WriteCoalescer(self._loop, self._write)
+            self._coalescer = coalescer = WriteCoalescer(self._loop, self.transport.write)
         for part in out if type(out) is tuple else (out,):
             if part:
                 coalescer.add(part, ONE_TURN if more else NEXT_ANSWER)  # type: ignore[arg-type]  # bytes, as above
         if not more and not self._reader.held:
             self._coalescer = None
             if self.writer.close and (rest := coalescer.take()):
-                self.progress.written_bytes += len(rest)
                 self.transport.write_last(rest)
             else:
                 coalescer.flush()
@@ -235,17 +229,9 @@ class Http1Stream(HttpStream):
     def write(self, out: bytes) -> None:
         """Write behind whatever was sent before."""
         self.flush()
-        self._write(out)
+        self.transport.write(out)
 
     def flush(self) -> None:
         """Write what is still gathered, if anything is."""
         if self._coalescer is not None:
             self._coalescer.flush()
-
-    def _write(self, out: bytes) -> None:
-        self.progress.written_bytes += len(out)
-        self.transport.write(out)
-
-
-def _size(out: bytes | tuple[bytes, bytes]) -> int:
-    return len(out[0]) + len(out[1]) if type(out) is tuple else len(out)

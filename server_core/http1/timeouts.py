@@ -1,6 +1,7 @@
-"""The deadlines of one connection, compared by the server's sweep with the coarse instants that it stores.
+"""The deadlines of HTTP/1.1: what is due of a connection, by its stage and the times that it has waited.
 
-Every state of a connection has one: a connection that nobody waits for is closed, one that somebody waits for is told.
+Every stage has one: a connection that nobody waits for is closed, one that somebody waits for is told. The values come
+from the server's sweep (sweep.py), which also does what is due.
 
 A trickle makes progress for ever, so that a body has a rate to keep, too (body-min-rate). Only the time in which the
 application waited for the client counts: a slow application is not the client's fault. Once a response has begun the
@@ -9,56 +10,68 @@ rate does not matter any more: then both may be streams that last, and silence a
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import TYPE_CHECKING
+from enum import Enum, auto
+from typing import NamedTuple
 
-from server_core.http.message import RequestRejected
-from server_core.http1.error_response import expire, has_begun, refuse
+from server_core.http1.stages import Stage
 from server_core.settings.declaration import ServerSettings
 
-if TYPE_CHECKING:
-    from server_core.asgi.call import Call
-    from server_core.http1.interface import HttpConnection
+
+class Due(Enum):
+    """What is to be done."""
+
+    NOTHING = auto()
+    CLOSE = auto()
+    CLOSE_IF_IDLE = auto()
+    HALF_CLOSE = auto()
+    REFUSE_HEAD = auto()
+    REFUSE_SILENT_BODY = auto()
+    REFUSE_SLOW_BODY = auto()
+    EXPIRE = auto()
 
 
-def check(connection: HttpConnection, now: float, settings: ServerSettings) -> None:
-    """End what has waited too long."""
-    waited = now - connection.since
-    size = connection.transport.get_write_buffer_size()
-    if connection.stream.progress.is_stalled(now, size, settings.write_timeout):
-        connection.abort()
-    elif not connection.is_open:
-        return
-    elif connection.is_busy:
-        _check_request(connection, connection.stream.exchange, now, settings)  # type: ignore[arg-type]  # busy with one
-    elif connection.reader.is_in_body:
-        _check_discarding(connection, now, waited, settings)
-    elif not connection.reader.is_between_requests:
-        if waited > settings.header_timeout:
-            reader = connection.reader
-            refuse(connection.stream, reader.told(RequestRejected(408, "request head timed out"), reader.held))
-    elif connection.stream.head is None:
-        if waited > settings.header_timeout:
-            connection.close()
-    elif waited > settings.keep_alive:
-        connection.close_if_idle()
+class BodyWait(NamedTuple):
+    """How a body comes that is waited for."""
+
+    silent_s: float
+    """Since its last byte, or since it is waited for."""
+    waited_s: float
+    """How long it was waited for in all."""
+    size: int
+    """Bytes that have come."""
+    has_rate: bool = True
+    """Whether it must keep body-min-rate."""
 
 
-def _check_discarding(connection: HttpConnection, now: float, waited: float, settings: ServerSettings) -> None:
-    """The rest of a body whose request is answered: it was promised to be read, as long as it comes."""
-    rate = settings.body_min_rate
-    is_slow = rate and waited > settings.body_timeout + connection.discarded / rate
-    if is_slow or now - connection.stream.body_wanted_at > settings.body_timeout:
-        connection.shut()
+def due(
+    stage: Stage, since_s: float, settings: ServerSettings, *, request_s: float = 0.0, body: BodyWait | None = None
+) -> Due:
+    """What is due of a connection that has been in its stage for `since_s`.
+
+    `request_s` is how long its request has taken so far, `body` None if no body is waited for.
+    """
+    match stage:
+        case Stage.REQUEST:
+            if settings.request_timeout and request_s > settings.request_timeout:
+                return Due.EXPIRE
+            return Due.NOTHING if body is None else _due_of_body(body, settings)
+        case Stage.DISCARDING:
+            is_over = body is not None and _due_of_body(body, settings) is not Due.NOTHING
+            return Due.HALF_CLOSE if is_over else Due.NOTHING
+        case Stage.HEAD:
+            return Due.REFUSE_HEAD if since_s > settings.header_timeout else Due.NOTHING
+        case Stage.NEW:
+            return Due.CLOSE if since_s > settings.header_timeout else Due.NOTHING
+        case Stage.IDLE:
+            return Due.CLOSE_IF_IDLE if since_s > settings.keep_alive else Due.NOTHING
+        case Stage.PARTING:
+            return Due.NOTHING  # transport/closing.py has the end of it
 
 
-def _check_request(connection: HttpConnection, exchange: Call, now: float, settings: ServerSettings) -> None:
-    if settings.request_timeout and monotonic() - exchange.started_at > settings.request_timeout:
-        expire(connection.stream, exchange)
-    elif connection.stream.body_wanted_at and exchange.is_waiting and not exchange.received:
-        waited_s = connection.stream.progress.waited_s(exchange.started_at, connection.server.swept_after_s)
-        rate = 0 if has_begun(connection.stream, exchange) else settings.body_min_rate
-        if now - connection.stream.body_wanted_at > settings.body_timeout:
-            refuse(connection.stream, RequestRejected(408, "request body timed out"))
-        elif rate and waited_s > settings.body_timeout + connection.reader.body_taken / rate:
-            refuse(connection.stream, RequestRejected(408, "request body too slow"))
+def _due_of_body(body: BodyWait, settings: ServerSettings) -> Due:
+    rate = settings.body_min_rate if body.has_rate else 0
+    if body.silent_s > settings.body_timeout:
+        return Due.REFUSE_SILENT_BODY
+    if rate and body.waited_s > settings.body_timeout + body.size / rate:
+        return Due.REFUSE_SLOW_BODY
+    return Due.NOTHING

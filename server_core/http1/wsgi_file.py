@@ -65,8 +65,6 @@ class FileResponse:
     def _finish(self, error: BaseException | None) -> None:
         self._is_over = True
         flow = self._flow
-        if flow is not None:
-            flow.close()
         self._part.close()
         is_whole = error is None and flow is not None and not self._exchange.gone
         if is_whole and flow is not None:

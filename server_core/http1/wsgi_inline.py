@@ -63,7 +63,6 @@ class InlineExchange(WsgiExchange):
         self.sent_bytes += len(data)
         if head is None and more:
             out = stream.writer.body(data, True)
-            stream.progress.written_bytes += len(out)
             connection.transport.write(out)
         else:
             if head is not None:

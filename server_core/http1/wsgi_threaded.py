@@ -139,7 +139,6 @@ class ThreadedExchange(WsgiExchange):
         """Send, or post to the loop what cannot be sent now."""
         connection = self.connection
         size = len(out) if isinstance(out, bytes) else len(out[0]) + len(out[1])
-        self.stream.progress.written_bytes += size
         sent = 0
         transport = connection.transport
         if size and not self._posted and isinstance(transport, SharedStream):

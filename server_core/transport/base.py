@@ -62,6 +62,10 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         raise NotImplementedError
 
+    def get_write_progress(self) -> int | None:
+        """How many bytes of what had to wait were taken so far; None if nothing waits to be taken now."""
+        raise NotImplementedError
+
     def pause_reading(self) -> None:
         raise NotImplementedError
 

@@ -19,6 +19,7 @@ cdef class SocketTransport(Transport):
     cdef object _protocol
     cdef bint _reading
     cdef bint _shut
+    cdef long long _taken_bytes
 
     cpdef ready(self, int events)
     cpdef _watch(self)

@@ -6,8 +6,7 @@ What is different, and why it is not one of theirs:
   connection is answered, and gone, before the loop was asked to watch anything.
 - It keeps the interpreter while it reads and writes (syscalls.py), as uvloop's do and asyncio's do not.
 - It is a descriptor, not a socket object, which costs a system call and 3 us to make (CPython 3.11).
-- The kernel can be given a file to send between two writes (http1/file_transfer.py); theirs let nobody write beside
-  them.
+- The kernel can be given a file to send between two writes (http1/file_transfer.py), which theirs cannot.
 - It is the same with every loop: asyncio's writelines() does not tell when its buffer is full (CPython 3.12.1, 3.13.0),
   and uvloop has no sendfile().
 
@@ -43,7 +42,7 @@ class SocketTransport(Transport):
 
     __slots__ = (
         *("_closing", "_ended", "_events", "_fd", "_full", "_is_much", "_kept", "_loop", "_poller"),
-        *("_protocol", "_reading", "_shut"),
+        *("_protocol", "_reading", "_shut", "_taken_bytes"),
     )
 
     def __init__(self, loop: ServerLoop, poller: Poller, fd: int, protocol: Newcomer) -> None:
@@ -53,7 +52,7 @@ class SocketTransport(Transport):
         self._protocol: Served = protocol
         self._events = 0
         """What the poller watches for."""
-        self._reading, self._is_much = True, False
+        self._reading, self._is_much, self._taken_bytes = True, False, 0
         self._closing = self._ended = self._full = self._shut = False
         self._kept: WriteBuffer | None = None
         """What the kernel did not take, ever."""
@@ -186,6 +185,7 @@ class SocketTransport(Transport):
         except BlockingIOError:
             self._fill()
             raise
+        self._taken_bytes += sent
         if sent < size:
             self._fill()
         return sent
@@ -209,7 +209,7 @@ class SocketTransport(Transport):
         kept = self._kept
         if kept:
             try:
-                kept.write_to(self._fd)
+                self._taken_bytes += kept.write_to(self._fd)
             except OSError as error:
                 self._lose(error)
                 return
@@ -224,6 +224,9 @@ class SocketTransport(Transport):
 
     def get_write_buffer_size(self) -> int:
         return 0 if self._kept is None else self._kept.size
+
+    def get_write_progress(self) -> int | None:
+        return self._taken_bytes if self._kept or self._full else None
 
     # Ends
 
@@ -279,8 +282,6 @@ class SocketTransport(Transport):
         protocol = self._protocol
         self._protocol = None  # type: ignore[assignment]  # is told nothing more; it knows this, and neither would go
         protocol.connection_lost(error)
-
-    # What it is
 
     def fileno(self) -> int:
         """The descriptor; -1 once it is closed."""

@@ -291,6 +291,9 @@ class TlsTransport(Transport):
     def resume_reading(self) -> None:
         self._below.resume_reading()
 
+    def get_write_progress(self) -> int | None:
+        return self._below.get_write_progress()  # what waits here does so because that is full
+
     def get_write_buffer_size(self) -> int:
         waiting = sum(map(len, self._waiting)) if self._waiting else 0
         return self._below.get_write_buffer_size() + waiting

@@ -37,13 +37,18 @@ class WriteBuffer:
         self._parts.append(rest)
         self.size += len(rest)
 
-    def write_to(self, fd: int) -> None:
-        """Write as much as a descriptor that does not block takes. OSError as of writev(2), but not that it is full."""
+    def write_to(self, fd: int) -> int:
+        """Write as much as a descriptor that does not block takes, and say how much that was.
+
+        OSError as of writev(2), but not that it is full.
+        """
+        before = self.size
         try:
             while self.size:
                 self._drop(writev(fd, list(islice(self._parts, PARTS))))
         except BlockingIOError:
             pass
+        return before - self.size
 
     def _drop(self, sent: int) -> None:
         parts = self._parts

@@ -273,6 +273,9 @@ class PipeTransport(base.Transport):
     def get_write_buffer_size(self) -> int:
         return self.pending
 
+    def get_write_progress(self) -> int | None:
+        return len(self.written) - self.pending if self.pending else None
+
     def write_eof(self) -> None:
         self.is_shut = True
 

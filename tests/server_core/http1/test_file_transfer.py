@@ -263,9 +263,9 @@ def blocked(served: Served) -> Callable[[], bool]:
     seen = [-1]
 
     def is_blocked() -> bool:
-        progress = [connection.stream.progress for connection in served.server.connections]  # type: ignore[union-attr]
-        before, seen[0] = seen[0], progress[0].unpoured_bytes if progress else -1
-        return 0 < seen[0] == before < HUGE_BYTES
+        taken = [connection.transport.get_write_progress() for connection in served.server.connections]
+        before, seen[0] = seen[0], taken[0] if taken and taken[0] is not None else -1
+        return 0 <= seen[0] == before < HUGE_BYTES
 
     return is_blocked
 

@@ -452,7 +452,10 @@ def test_a_file_goes_behind_what_is_kept_and_as_far_as_the_kernel_takes_it(
         rig.stream.open()
         with open(tmp_path / "file", "rb") as file:
             before = bytes(20_000_000)
+            assert rig.stream.get_write_progress() is None
             rig.stream.write(before)
+            assert rig.stream.get_write_progress() == 0
+            kept_bytes = rig.stream.get_write_buffer_size()
             with pytest.raises(BlockingIOError):
                 rig.stream.sendfile(file.fileno(), 0, len(content))
             receiving = asyncio.create_task(rig.receive(len(before) + len(content)))
@@ -466,8 +469,23 @@ def test_a_file_goes_behind_what_is_kept_and_as_far_as_the_kernel_takes_it(
                 if sent < len(content):
                     assert rig.protocol.told[-1] == "full"
                     await until(lambda rooms=rooms: rig.protocol.told.count("room") > rooms)  # type: ignore[misc]
+            assert rig.stream.get_write_progress() in (None, kept_bytes + len(content))
             assert rig.stream.sendfile(file.fileno(), sent, 1) == 0, "the end of the file"
             assert await receiving == before + content
+
+    play(scenario)
+
+
+def test_a_protocol_that_takes_a_full_transport_over_hears_so(play: Callable[[Scenario], None]) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.stream.open()
+        first, second = type(rig.protocol)(), type(rig.protocol)()
+        rig.stream.set_protocol(first)
+        assert first.told == []
+        rig.stream.write(bytes(20_000_000))
+        assert first.told == ["full"]
+        rig.stream.set_protocol(second)
+        assert second.told == ["full"]
 
     play(scenario)
 

@@ -241,6 +241,17 @@ def test_a_last_response_leaves_with_the_goodbye(version: ssl.TLSVersion) -> Non
     run(scenario())
 
 
+def test_there_is_no_half_close_and_no_sendfile() -> None:
+    async def scenario() -> None:
+        pair = Pair(asyncio.get_running_loop())
+        pair.shake()
+        assert not pair.stream.supports_half_close
+        with pytest.raises(OSError, match="TLS is encrypted here"):
+            pair.stream.sendfile(0, 0, 1)
+
+    run(scenario())
+
+
 def test_a_large_last_response_is_not_kept_for_the_goodbye() -> None:
     async def scenario() -> None:
         pair = Pair(asyncio.get_running_loop())

@@ -21,7 +21,8 @@ def test_what_does_not_fit_is_kept_in_its_order_and_written_as_room_comes() -> N
         whole, read = b"".join(parts), b""
         assert buffer.size == len(whole)
         while len(read) < len(whole):
-            buffer.write_to(ours.fileno())
+            before = buffer.size
+            assert buffer.write_to(ours.fileno()) == before - buffer.size
             assert bool(buffer) is (buffer.size > 0)
             read += theirs.recv(65536)
         assert read == whole
