@@ -1,7 +1,8 @@
 """python -m tests.hostile: attacks from a worker's own code and at admin-bind, with a normal client beside each.
 
-Prints a table: the attack, what the daemon said about it, and what became of the client's requests. `lost` are those of
-a connection that was made and got no answer; `refused` found nobody listening. All on 127.0.0.1, some seconds for each.
+Prints a table: the attack, what the daemon said about it and answered afterwards, what became of the client's requests,
+and which test of the suite tries the same. `lost` are requests on a connection that was made and gave no answer;
+`refused` found nobody listening. All on 127.0.0.1, some seconds for each.
 Exits with 1 if the daemon did not live, or a request was lost.
 """
 
@@ -31,6 +32,8 @@ class Attack:
     """`paths` are asked for, each of whatever worker accepts it; `ends_with` are the events that follow."""
 
     name: str
+    test: str
+    """In tests/process: what tries the same in the suite."""
     paths: tuple[str, ...] = ()
     ends_with: tuple[str, ...] = ()
     silent_clients: int = 0
@@ -38,18 +41,53 @@ class Attack:
     """Whether a connection that is accepted and closed before it is mended can be lost (contrib/docs/SECURITY.md)."""
 
 
+WORKER: Final = "test_hostile_worker.py::test_{}".format
+
 ATTACKS: Final = (
     *(
-        Attack(f"{called} in the record", (f"/record/{garbage}",), ("worker.record_refused", "worker.exited"))
+        Attack(
+            f"{called} in the record",
+            WORKER("a_worker_that_writes_garbage_into_its_record_is_replaced_and_harms_nothing"),
+            (f"/record/{garbage}",),
+            ("worker.record_refused", "worker.exited"),
+        )
         for called, garbage in (("0xff", "ff"), ("NaN", NAN), ("1e308", HUGE))
     ),
-    Attack("garbage in the table of loads", (f"/loads/{HUGE}", f"/loads/{NAN}", "/loads/ff") * 10),
-    Attack("ftruncate of what is shared", ("/cut",)),
-    Attack("O_APPEND for what is shared", ("/append",)),
-    Attack("a flood of words to the master", ("/flood",), ("worker.detached", "worker.ready")),
-    Attack("shutdown of the listener", ("/deafen",), ("socket.lost", "socket.restored")),
+    Attack(
+        "garbage in the table of loads",
+        WORKER("garbage_in_the_table_of_loads_loses_no_request"),
+        (f"/loads/{HUGE}", f"/loads/{NAN}", "/loads/ff") * 10,
+    ),
+    Attack(
+        "ftruncate of what is shared",
+        WORKER("no_worker_can_cut_off_what_it_shares_with_others_or_hold_what_is_theirs"),
+        ("/cut",),
+    ),
+    Attack(
+        "O_APPEND for what is shared",
+        WORKER("no_worker_can_keep_the_daemon_from_writing_to_what_they_share"),
+        ("/append",),
+    ),
+    Attack(
+        "a flood of words to the master",
+        WORKER("a_worker_that_floods_the_master_with_messages_is_cut_off_and_replaced"),
+        ("/flood",),
+        ("worker.detached", "worker.ready"),
+    ),
+    Attack(
+        "shutdown of the listener",
+        WORKER("a_worker_that_shuts_the_listener_down_does_not_deafen_the_service"),
+        ("/deafen",),
+        ("socket.lost", "socket.restored"),
+    ),
     *(
-        Attack(f"the listener: {called}", (f"/alter/{how}",), ("socket.altered",), may_lose=how.startswith("1/13/"))
+        Attack(
+            f"the listener: {called}",
+            WORKER("what_a_worker_changes_on_the_shared_listener_is_set_right"),
+            (f"/alter/{how}",),
+            ("socket.altered",),
+            may_lose=how.startswith("1/13/"),
+        )
         for called, how in (
             ("O_NONBLOCK cleared", "block"),
             ("backlog 0", "backlog"),
@@ -62,12 +100,17 @@ ATTACKS: Final = (
     *(
         Attack(
             f"{name} put back at once, inherited by a connection",
+            WORKER("a_connection_that_inherited_what_a_worker_set_for_a_moment_is_set_right"),
             (f"/inherit/{how}", "/inheritor"),
             ("socket.altered",),
         )
         for name, how in (("SO_RCVLOWAT", "1/18/00001000"), ("SO_LINGER", "1/13/0100000000000000"))
     ),
-    Attack("60 silent clients at admin-bind, 64 descriptors", silent_clients=60),
+    Attack(
+        "60 silent clients at admin-bind, 64 descriptors",
+        "test_admin.py::test_silent_clients_cannot_take_the_descriptors_that_the_master_needs",
+        silent_clients=60,
+    ),
 )
 
 
@@ -111,16 +154,32 @@ def attacked(daemon: Daemon, attack: Attack) -> list[str]:
     silent = []
     with daemon.listening() as heard:
         if attack.silent_clients:
-            host, _, port = str(daemon.heard.expect("admin.opened")[0]["address"]).rpartition(":")
-            silent = [socket.create_connection((host, int(port))) for _ in range(attack.silent_clients)]
+            silent = [socket.create_connection(admin(daemon)) for _ in range(attack.silent_clients)]
         for path in attack.paths:
             daemon.get_or_nothing(path)
-        answer = ctl_status(daemon)
+        answers = f"ctl status: {ctl_status(daemon)}", f"metrics: {metrics(daemon)}"
         missed = [event for event in attack.ends_with if not came(heard, event)]
         told = [*heard.names(), *(f"NO {event}" for event in missed)]
     for each in silent:
         each.close()
-    return [*dict.fromkeys(told), f"ctl status: {answer}"]
+    return [*dict.fromkeys(told), *answers]
+
+
+def admin(daemon: Daemon) -> tuple[str, int]:
+    host, _, port = str(daemon.heard.expect("admin.opened")[0]["address"]).rpartition(":")
+    return host, int(port)
+
+
+def metrics(daemon: Daemon) -> str:
+    """What the status of a scrape is: the page is made of every worker's record."""
+    connection = http.client.HTTPConnection(*admin(daemon), timeout=DEADLINE_S)
+    try:
+        connection.request("GET", "/metrics")
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException) as error:
+        return type(error).__name__
+    finally:
+        connection.close()
 
 
 def ctl_status(daemon: Daemon) -> str:
@@ -156,14 +215,14 @@ def play(attack: Attack, directory: Path) -> bool:
     count = client.outcomes
     print(
         f"| {attack.name} | {', '.join(told)} | {'lives' if lives else 'ENDED'} "
-        f"| {count['served']} | {count['lost']} | {count['refused']} |",
+        f"| {count['served']} | {count['lost']} | {count['refused']} | {attack.test} |",
         flush=True,
     )
     return lives and (attack.may_lose or not count["lost"]) and not any(each.startswith("NO ") for each in told)
 
 
 def main() -> int:
-    print("| attack | events | daemon | served | lost | refused |\n|---|---|---|---|---|---|")
+    print("| attack | events, answers | daemon | served | lost | refused | test |\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "app.py").write_text(APP)
         good = [play(attack, Path(directory)) for attack in ATTACKS]

@@ -1,8 +1,10 @@
-"""`--proc-title` in ps(1): of the master, of a template or zygote, and of workers that were spawned or forked."""
+"""`--proc-title` in ps(1): of the master, of a template or zygote, and of workers that were spawned or forked.
+
+Read where ps(1) reads it, since a minimal Debian has no ps.
+"""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from tests.helpers.daemon import PID_APP, Daemon, running
 
 def shown(pid: int) -> tuple[str, str]:
     """What ps(1) shows as the command, and the name."""
-    asked = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return asked.stdout.strip(), Path(f"/proc/{pid}/comm").read_text().strip()
+    arguments = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+    return arguments, Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def zygote(daemon: Daemon) -> int:
