@@ -49,7 +49,7 @@ def shed() -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     tried = 0
     try:
-        areas = list(unchanged_areas(MAPS.read_text().splitlines()))
+        areas = list(unchanged_areas(MAPS.read_text("utf-8", "replace").splitlines()))
     except OSError:  # /proc is not there, or hidden from us: nothing is gained, and nothing lost
         return 0
     for address, size in areas:

@@ -45,7 +45,7 @@ PROC: Final = Path("/proc/self")
 LOOK_S: Final = 0.05
 """Between two looks. What makes it a proof are the counts of context switches, not this time; chosen: a thread on its
 way into a system call, or out of one, is most often past it then."""
-_SWITCHES: Final = re.compile(r"ctxt_switches:\s*(\d+)")
+_SWITCHES: Final = re.compile(rb"ctxt_switches:\s*(\d+)")
 _TARGET: Final = re.compile(r"^tfd:\s*(\d+)", re.MULTILINE)
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -60,15 +60,16 @@ def is_final(meanwhile: threading.Event, *spared: int) -> bool:
     return first is not None and not meanwhile.wait(LOOK_S) and _waiting(ours) == first
 
 
-def _waiting(ours: set[str]) -> dict[str, list[str]] | None:
+def _waiting(ours: set[str]) -> dict[str, list[bytes]] | None:
     """How often each other thread has been on a CPU; None if one of them can go on by itself, or if nothing tells."""
     numbers = CALLS.get(platform.machine())
-    counts: dict[str, list[str]] = {}
+    counts: dict[str, list[bytes]] = {}
     try:
         for task in os.listdir(PROC / "task"):
             if task in ours:
                 continue
-            counts[task] = _SWITCHES.findall((PROC / "task" / task / "status").read_text())
+            # Bytes: it begins with the thread's name, which the kernel cuts after 15 bytes, in a character or not.
+            counts[task] = _SWITCHES.findall((PROC / "task" / task / "status").read_bytes())
             if not _waits_for_a_thread((PROC / "task" / task / "syscall").read_text().split(), numbers):
                 return None
     except OSError:  # it has just ended; or, after a change of user, the files belong to root

@@ -61,7 +61,7 @@ def library_of(task: Path) -> str | None:
     try:
         _wait(lambda: (task / "syscall").read_text().strip() != "running")  # it has only just begun, or computes
         pointer = int((task / "syscall").read_text().split()[-2], 16)
-        memory = list(_mappings((task.parent.parent / "maps").read_text()))
+        memory = list(_mappings((task.parent.parent / "maps").read_text("utf-8", "replace")))
         stack = next(one for one in memory if one.begin <= pointer < one.end)
         begin = max(pointer, stack.end - STACK_MAX)
         with open(task.parent.parent / "mem", "rb", buffering=0) as file:
@@ -85,7 +85,7 @@ def _mappings(text: str) -> Iterator[Mapping]:
 
 def described(tasks: Iterable[Path]) -> list[str]:
     """These threads in words, those of one library together, with what would leave none."""
-    found = Counter((library_of(task), (task / "comm").read_text().strip()) for task in tasks)
+    found = Counter((library_of(task), (task / "comm").read_text("utf-8", "replace").strip()) for task in tasks)
     return [_words(library, name, times) for (library, name), times in found.items()]
 
 

@@ -15,7 +15,7 @@ from tests.helpers.daemon import environment
 from tests.helpers.deadline import GENEROUS_S
 
 PROGRAM: Final = """
-import asyncio, multiprocessing, os, queue, select, subprocess, threading, time, uvloop
+import asyncio, ctypes, multiprocessing, os, queue, select, subprocess, threading, time, uvloop
 from server_core.runtime import standstill
 
 async def served():
@@ -27,6 +27,11 @@ async def read():
     await child.stdout.read()
 
 never = threading.Event()
+
+def named():
+    # What the kernel leaves of a long name, as Python gives it from 3.14 on, may end within a character.
+    ctypes.CDLL(None).prctl(15, "consumer".encode() + "п".encode() * 8, 0, 0, 0)  # PR_SET_NAME
+    never.wait()
 
 def ask():
     answer = standstill.is_final(threading.Event())
@@ -43,6 +48,7 @@ never.wait()
 
 FINAL: Final = {
     "event": ("never.wait", "()"),
+    "a name that the kernel has cut": ("named", "()"),
     "queue": ("queue.Queue().get", "()"),
     "lock": ("[lock := threading.Lock(), lock.acquire()][0].acquire", "()"),
     "join": ("threading.main_thread().join", "()"),
