@@ -29,7 +29,7 @@ class Program(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ctl", "init", "uvicorn"])
+        return sorted([*super().list_commands(ctx), "ctl", "init", "migrate", "uvicorn"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "ctl":
@@ -40,6 +40,10 @@ class Program(click.Group):
             from supervisor_d.init.group import init
 
             return init
+        if cmd_name == "migrate":
+            from supervisor_d.cli.migrate import migrate
+
+            return migrate
         if cmd_name == "uvicorn":
             from supervisor_d.compat.uvicorn.command import uvicorn
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import click
@@ -12,7 +14,7 @@ from server_core.exit_codes import EXIT_BOOT_FAILED, EXIT_LISTENER
 from supervisor_d._version import __version__
 from supervisor_d.compat.options.table import PeerOption
 from supervisor_d.compat.options.uvicorn import OPTIONS
-from supervisor_d.compat.shared.translation import start
+from supervisor_d.compat.shared.translation import Translation, start
 from supervisor_d.compat.uvicorn.translate import translate
 from supervisor_d.host.system.signal_source import THIS_PROCESS
 
@@ -68,6 +70,32 @@ def where(ctx: click.Context, name: str) -> str:
     return f"{row.flags[0] if row.flags else name} (its default)"
 
 
+def translation(ctx: click.Context) -> Translation:
+    """What a parsed command line means here."""
+    given = {**DEFAULTS, **{name: value for name, value in ctx.params.items() if value is not None}}
+    return translate(given, lambda name: where(ctx, name))
+
+
+def read(words: Sequence[str], environ: Mapping[str, str]) -> Translation:
+    """A command line and the variables around it, without starting anything; click.UsageError if it is not sound."""
+    with only(environ):
+        return translation(uvicorn.make_context("uvicorn", list(words)))
+
+
+@contextlib.contextmanager
+def only(environ: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment without uvicorn's variables, but for those given: click reads them where they are."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(f"{VARIABLES}_")}
+    added = {name: value for name, value in environ.items() if name.startswith(f"{VARIABLES}_")}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+        os.environ.update(kept)
+
+
 def parameters() -> list[click.Parameter]:
     rows = [row for row in OPTIONS.values() if row.flags and row.name != "version"]
     return [click.Argument(["app"], envvar=f"{VARIABLES}_APP"), *map(option, rows)]
@@ -80,12 +108,11 @@ def parameters() -> list[click.Parameter]:
     short_help="Serve as uvicorn's command line says.",
 )
 @click.version_option(__version__, message="Running supervisor-d %(version)s with uvicorn's command line")
-def uvicorn(**parameters: object) -> None:
+def uvicorn(**_: object) -> None:
     """Serve APP as uvicorn would with the same command line and UVICORN_* variables.
 
     The help of each option says which of our settings it is, and what differs.
     """
     ctx = click.get_current_context()
-    given = {**DEFAULTS, **{name: value for name, value in parameters.items() if value is not None}}
-    code = start(translate(given, lambda name: where(ctx, name)), ctx.obj or THIS_PROCESS.restore)
+    code = start(translation(ctx), ctx.obj or THIS_PROCESS.restore)
     sys.exit({EXIT_BOOT_FAILED: STARTUP_FAILURE, EXIT_LISTENER: 1}.get(code, code))
