@@ -90,7 +90,7 @@ class WsgiConnection(Http1Connection):
             self._runs.run(exchange)
 
     def begin(self, head: Head) -> None:
-        super().begin(head)
+        Http1Connection.begin(self, head)  # and no super(), which compiled code would look up
         made = self.stream.exchange
         if made is not None and made.scope["type"] == "http":
             environ = self._new_environ(head, made.scope)
@@ -99,7 +99,7 @@ class WsgiConnection(Http1Connection):
     def body(self, data: bytes) -> None:
         exchange = self.stream.exchange
         if not isinstance(exchange, WsgiExchange) or exchange.phase is COMPLETE:
-            super().body(data)
+            Http1Connection.body(self, data)
             return
         self.stream.body_wanted_at = 0.0 if exchange.is_launched else self.server.now
         exchange.feed(data)

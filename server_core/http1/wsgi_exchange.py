@@ -164,7 +164,7 @@ class WsgiExchange(Exchange):
             self.phase = COMPLETE
 
     def wake(self) -> None:
-        super().wake()
+        Exchange.wake(self)  # and no super(), which compiled code would look up
         if self._file is not None and self.phase is POURING:
             self._file.go_on()
 

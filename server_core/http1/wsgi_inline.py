@@ -39,7 +39,7 @@ class InlineExchange(WsgiExchange):
         """
         loop = _get_running_loop()
         _set_running_loop(None)
-        self.is_running = True
+        self.is_running, self._waited_s = True, 0.0
         try:
             error = self.served.new_context().run(self.respond)
         finally:
@@ -104,7 +104,7 @@ class InlineExchange(WsgiExchange):
         settings = connection.server.settings
         began_at = time.monotonic()
         has_come = self._pump(select.POLLIN, settings.body_timeout)
-        self._waited_s = getattr(self, "_waited_s", 0.0) + time.monotonic() - began_at
+        self._waited_s += time.monotonic() - began_at
         rate = 0 if has_begun(self.stream, self) else settings.body_min_rate
         if not has_come:
             refuse(self.stream, RequestRejected(408, "request body timed out"))

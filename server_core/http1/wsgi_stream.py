@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server_core.transport import syscalls as system_calls
+from server_core.transport import syscalls
 from server_core.transport.socket_transport import SocketTransport
 
 NOTHING_SENT: Final = 0
@@ -21,18 +21,18 @@ class SharedStream(SocketTransport):
 
     def ready(self, events: int) -> None:
         if self._lock is None:
-            super().ready(events)
+            SocketTransport.ready(self, events)  # and no super(), which compiled code would look up
             return
         with self._lock:
-            super().ready(events)
+            SocketTransport.ready(self, events)
 
     def offer(self, out: bytes | tuple[bytes, bytes]) -> int:
         """How many of these bytes the kernel has taken; an error is left for the loop to meet."""
-        if self.is_closing() or self.get_write_buffer_size():
+        if self._closing or self._kept:
             return NOTHING_SENT
         try:
             if type(out) is tuple:
-                return system_calls.send_both(self.fileno(), out)
-            return system_calls.send(self.fileno(), out)  # type: ignore[arg-type]  # not a tuple, so bytes
+                return syscalls.send_both(self._fd, out)
+            return syscalls.send(self._fd, out)  # type: ignore[arg-type]  # not a tuple, so bytes
         except OSError:
             return NOTHING_SENT

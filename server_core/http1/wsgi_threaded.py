@@ -65,7 +65,7 @@ class ThreadedExchange(WsgiExchange):
 
     def wake(self) -> None:
         """Let the thread look again, or a file go on."""
-        super().wake()
+        WsgiExchange.wake(self)  # and no super(), which compiled code would look up
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.release()
@@ -94,6 +94,10 @@ class ThreadedExchange(WsgiExchange):
             if self.stream.exchange is self and connection.mode == OPEN:
                 connection.server.responses[self.status] += 1
                 connection.complete(self)
+
+    def read_on(self) -> None:
+        """Let the connection go on reading. In C a method of another object is not to be passed on."""
+        self.connection.read_on()
 
     # In the pool's thread
 
@@ -139,8 +143,7 @@ class ThreadedExchange(WsgiExchange):
         """Send, or post to the loop what cannot be sent now."""
         connection = self.connection
         size = len(out) if isinstance(out, bytes) else len(out[0]) + len(out[1])
-        sent = 0
-        transport = connection.transport
+        sent, transport = 0, connection.transport
         if size and not self._posted and isinstance(transport, SharedStream):
             sent = transport.offer(out)
         if sent == size:
@@ -168,7 +171,7 @@ class ThreadedExchange(WsgiExchange):
                 part = self._pop(limit)
                 if part:
                     if connection.reading.is_paused and not self.is_full:
-                        self.served.returns.post(connection.read_on)
+                        self.served.returns.post(self.read_on)
                     return part
                 if self.received:
                     return b""
@@ -188,7 +191,7 @@ class ThreadedExchange(WsgiExchange):
             stream.continued = True
             self._put(CONTINUE)
         if connection.reading.is_paused:
-            self.served.returns.post(connection.read_on)
+            self.served.returns.post(self.read_on)
 
     def _new_waiter(self) -> _thread.LockType:
         waiter = new_lock()
@@ -211,7 +214,7 @@ class ThreadedConnection(WsgiConnection):
     def data_received(self, data: bytes) -> None:
         with self.lock:
             self._settle()
-            super().data_received(data)
+            WsgiConnection.data_received(self, data)
 
     def eof_received(self) -> bool:
         with self.lock:
@@ -248,7 +251,7 @@ class ThreadedConnection(WsgiConnection):
     def read_on(self) -> None:
         with self.lock:
             if self.mode == OPEN:
-                super().read_on()
+                WsgiConnection.read_on(self)
 
     def close(self) -> None:
         with self.lock:

@@ -69,11 +69,15 @@ def head_of(status: object, headers: Fields) -> ResponseHead:
     if known is not None:
         return known
     head = _checked(status, list(headers))
+    _remember(key, head)
+    return head
+
+
+def _remember(key: tuple[object, ...], head: ResponseHead) -> None:
     if sum(len(name) + len(value) for name, value in head.fields) <= REMEMBERED_BYTES:
         if len(_SEEN) >= REMEMBERED:
             _SEEN.clear()
         _SEEN[key] = head
-    return head
 
 
 def _checked(status: object, headers: list[tuple[str, str]]) -> ResponseHead:
