@@ -37,6 +37,7 @@ from supervisor_d.host.processes.orphans import Orphans
 from supervisor_d.host.processes.prefork import PreforkFactory
 from supervisor_d.host.processes.process_table import Child, ProcessTable
 from supervisor_d.host.reactor import Reactor
+from supervisor_d.host.saves import Saves
 from supervisor_d.host.sockets import admin_listener, control_listener
 from supervisor_d.host.sockets.admin_listener import bound_host, open_admin_listeners
 from supervisor_d.host.sockets.binding import binding_of
@@ -184,6 +185,10 @@ class Daemon:
         statsd = Statsd(daemon, self._reactor, self._journal, self._scoreboard, self._children)
         statsd.open()
         self._closers.append(statsd.close)
+        if daemon.reload:
+            saves = Saves(daemon, self._generations[FIRST].location, self._reactor, self._journal, self._children)
+            saves.open()
+            self._closers.append(saves.close)
 
     def _renew(self, listener: Listener) -> Listener:
         """Have it listen again; one that is bound in its place is handed to all workers. Raises OSError."""

@@ -31,6 +31,11 @@ class Keywords(ServerKeywords, total=False):
     timeout: float | str
     boot_timeout: float | str
     shutdown_delay: float | str
+    reload: bool | str
+    reload_dir: str | list[str] | tuple[str, ...]
+    reload_include: str | list[str] | tuple[str, ...]
+    reload_exclude: str | list[str] | tuple[str, ...]
+    reload_delay: float | str
     soak: float | str
     surge: int | str
     park: bool | str

@@ -41,6 +41,10 @@ EVENTS: Final[Mapping[str, Event]] = {
         "The StatsD server's name is not known, and nothing is sent until a restart; or it cannot be reached, told once"
         " until it can.",
     ),
+    "watcher.started": Event("info", ("pid",), "Files are watched for `run --reload` from now on."),
+    "watcher.ended": Event(
+        "warning", ("reason", "retry_s"), "What watches files for `run --reload` is not there, and is started again."
+    ),
     "socket.bound": Event("info", ("address", "fd"), "A listening socket was bound."),
     "socket.awaited": Event(
         "warning",

@@ -51,7 +51,7 @@ DAEMON_FLOORS: Final = (
     ("daemon",),
     ("master", "snapshot_source", "boot_failure", "deferred_imports"),
     ("policy", "host.order_executor", "host.control"),
-    ("host.worker_spawner", "host.statsd"),
+    ("host.worker_spawner", "host.statsd", "host.saves"),
     ("host.generations", "host.observation", "host.deferred_work"),
     ("host.processes", "host.sockets", "host.journal", "host.tls_copies", "host.pid_file"),
     ("host.system", "host.unix_sockets"),
@@ -61,7 +61,7 @@ DAEMON_FLOORS: Final = (
     ("faults",),
     ("clock",),
     ("vocabulary", "compat.options"),
-    ("log", "errors", "keywords", "_version"),
+    ("log", "errors", "keywords", "_version", "watcher"),
 )
 """The rooms of supervisor_d, and its modules outside of one, from the top; "" is the package's own __init__.
 

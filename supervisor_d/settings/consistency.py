@@ -148,6 +148,21 @@ def directory_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     return None
 
 
+def watched_directories_exist(settings: Settings, host: Host) -> tuple[str, str] | None:
+    missing = [path for path in settings.daemon.reload_dir if not host.has_directory(path)]
+    if missing:
+        return "reload_dir", f"must be directories that exist, not {', '.join(map(repr, missing))}"
+    return None
+
+
+def watching_is_asked_for(settings: Settings, _: Host) -> tuple[str, str] | None:
+    """What says how to watch is of no use where nothing is watched."""
+    for name in ("reload_dir", "reload_include", "reload_exclude", "reload_delay"):
+        if not settings.daemon.reload and ROWS[name].of(settings) != ROWS[name].default:
+            return name, "is given without reload, and no file would be watched"
+    return None
+
+
 def import_path_exists(settings: Settings, host: Host) -> tuple[str, str] | None:
     missing = [path for path in settings.daemon.pythonpath if not host.has_path(path)]
     if missing:
@@ -207,6 +222,8 @@ RULES: Final[Sequence[Rule]] = (
     proxies_are_named,
     request_id_has_one_source,
     directory_exists,
+    watched_directories_exist,
+    watching_is_asked_for,
     import_path_exists,
     env_file_is_sound,
     log_config_is_sound,

@@ -120,6 +120,46 @@ class DaemonSettings(ControlSettings):
         check=at_least(0),
         help="After SIGTERM: not ready at once, but still accepting for this long, until load balancers know.",
     )
+    reload: bool = option(
+        False,
+        kind=SWITCH,
+        section="reload",
+        reloads=False,
+        help="For development: reload when a file is saved. The new code boots beside the old, which serves on if that "
+        "fails. With watchfiles where it is installed. Clients of old workers are moved within 0.1 s (drain-spread).",
+    )
+    reload_dir: tuple[str, ...] = option(
+        (),
+        kind=PATH,
+        section="reload",
+        reloads=False,
+        repeatable=True,
+        help="Directory that reload watches, with all below it; that of the application if not given.",
+    )
+    reload_include: tuple[str, ...] = option(
+        ("*.py",),
+        kind=TEXT,
+        section="reload",
+        reloads=False,
+        repeatable=True,
+        help="Pattern of the names of files whose saves count.",
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (),
+        kind=TEXT,
+        section="reload",
+        reloads=False,
+        repeatable=True,
+        help="Pattern of files whose saves do not count, besides hidden ones and those that editors and Python make.",
+    )
+    reload_delay: float = option(
+        0.05,
+        kind=SECONDS,
+        section="reload",
+        reloads=False,
+        check=at_least(0.001),
+        help="How long no other file may have been saved before a reload begins.",
+    )
     soak: float = option(
         0.0,
         kind=SECONDS,

@@ -29,6 +29,9 @@ from supervisor_d.settings.values.value_types import UNTOUCHED
 
 DEFAULT = Source(Origin.DEFAULT)
 NAMED_AFTER_APP = Source(Origin.DEFAULT, "(after the application)")
+FROM_RELOAD = Source(Origin.DEFAULT, "(from reload)")
+DEVELOPMENT_SPREAD_S = 0.1
+"""Chosen: a developer's few connections need no spreading, and should meet the new code at once."""
 FROM_UMASK = Source(Origin.DEFAULT, "(from umask)")
 
 
@@ -115,6 +118,8 @@ def derive(values: dict[str, object], provenance: dict[str, Source]) -> None:
     """Give what was not given, and follows from something else, its value."""
     if not values["name"]:
         values["name"], provenance["name"] = name_of(str(values["app"])), NAMED_AFTER_APP
+    if values["reload"] and provenance["drain_spread"] is DEFAULT:
+        values["drain_spread"], provenance["drain_spread"] = DEVELOPMENT_SPREAD_S, FROM_RELOAD
     umask = values["umask"]
     if isinstance(umask, int) and umask != UNTOUCHED and provenance["unix_mode"] is DEFAULT:
         values["unix_mode"], provenance["unix_mode"] = 0o777 & ~umask, FROM_UMASK

@@ -44,6 +44,7 @@ OTHER_DEFAULTS = {
     "app_dir": "/",
     "chdir": "/",
     "pythonpath": "/",
+    "reload_dir": "/",
     "env_file": str(ROOT / "tests" / "apps" / "shop.env"),
     "log_config": str(ROOT / "tests" / "apps" / "logging.json"),
     "umask": "0027",
@@ -87,6 +88,8 @@ def companions(row: Row) -> list[str]:
     """What must be given besides, so that this setting makes sense at all."""
     if row.name == "limit_header_bytes":
         return ["--limit-request-line=64"]
+    if row.name.startswith("reload_"):
+        return ["--reload"]
     if row.name == "group":
         return [f"--user={OTHER_DEFAULTS['user']}"]
     if row.name == "proxy_allow_ips":

@@ -12,7 +12,7 @@ SAME, MAPPED, IGNORED, REFUSED = Fate.SAME, Fate.MAPPED, Fate.IGNORED, Fate.REFU
 TOGETHER: Final = "Host and port are one setting: --bind HOST:PORT."
 RUST: Final = "There are no threads besides Python's: a worker is one event loop."
 HTTP2: Final = "HTTP/2 is not served yet: put a proxy in front that speaks it."
-WATCHED: Final = "Files are not watched: `supervisor-d ctl reload` after a save replaces the workers."
+WATCHED: Final = "Patterns of names, as a shell has them, say what does not count."
 STATIC: Final = "Files are served by a proxy, or by the application (Starlette's StaticFiles, WhiteNoise)."
 RESPAWN: Final = "A worker that ends is always replaced, at once, then after growing pauses."
 METRICS: Final = "The daemon's /metrics, at --admin-bind HOST:PORT."
@@ -116,18 +116,18 @@ OPTIONS: Final[Mapping[str, PeerOption]] = by_name(
         PeerOption("metrics_scrape_interval", ("--metrics-scrape-interval",), IGNORED, (), "They are always current."),
         PeerOption("metrics_address", ("--metrics-address",), MAPPED, ("admin-bind",), METRICS),
         PeerOption("metrics_port", ("--metrics-port",), MAPPED, ("admin-bind",), METRICS),
-        PeerOption("reload", ("--reload", "--no-reload"), REFUSED, (), WATCHED),
-        PeerOption("reload_paths", ("--reload-paths",), REFUSED, (), WATCHED),
-        PeerOption("reload_ignore_dirs", ("--reload-ignore-dirs",), REFUSED, (), WATCHED),
-        PeerOption("reload_ignore_patterns", ("--reload-ignore-patterns",), REFUSED, (), WATCHED),
-        PeerOption("reload_ignore_paths", ("--reload-ignore-paths",), REFUSED, (), WATCHED),
-        PeerOption("reload_tick", ("--reload-tick",), REFUSED, (), WATCHED),
+        PeerOption("reload", ("--reload", "--no-reload"), SAME, ("reload",)),
+        PeerOption("reload_paths", ("--reload-paths",), MAPPED, ("reload-dir",)),
+        PeerOption("reload_ignore_dirs", ("--reload-ignore-dirs",), MAPPED, ("reload-exclude",), WATCHED),
+        PeerOption("reload_ignore_patterns", ("--reload-ignore-patterns",), MAPPED, ("reload-exclude",), WATCHED),
+        PeerOption("reload_ignore_paths", ("--reload-ignore-paths",), MAPPED, ("reload-exclude",), WATCHED),
+        PeerOption("reload_tick", ("--reload-tick",), MAPPED, ("reload-delay",), "With a unit: 50ms."),
         PeerOption(
             "reload_ignore_worker_failure",
             ("--reload-ignore-worker-failure", "--no-reload-ignore-worker-failure"),
-            REFUSED,
+            IGNORED,
             (),
-            WATCHED,
+            "A reload that fails is rolled back, and the old workers serve on.",
         ),
         PeerOption("process_name", ("--process-name",), MAPPED, ("proc-title",)),
         PeerOption("pid_file", ("--pid-file",), SAME, ("pid-file",)),

@@ -21,7 +21,6 @@ ACCESS: Final = "off, stderr, - or a path."
 INSECURE: Final = "Every listener speaks TLS once there is a certificate; run a second daemon for plain HTTP."
 HOSTS: Final = "All hosts are served: choose them in the proxy, or in the application (TrustedHostMiddleware)."
 SOCKETS: Final = "Hypercorn gives this user its Unix sockets; here workers run as that user."
-WATCHED: Final = "Files are not watched: `supervisor-d ctl reload` after a save replaces the workers."
 INCOMPLETE: Final = "With both parsers."
 RAW: Final = "Field names are lower-case, as ASGI has them."
 QUEUE: Final = "Reading pauses by bytes, not by a number of messages."
@@ -79,8 +78,8 @@ OPTIONS: Final[Mapping[str, PeerOption]] = by_name(
         PeerOption("workers", ("-w", "--workers"), SAME, ("workers",), "At least 1."),
         PeerOption("pid", ("-p", "--pid"), MAPPED, ("pid-file",)),
         PeerOption("pid_path", (), MAPPED, ("pid-file",)),
-        PeerOption("reload", ("--reload",), REFUSED, (), WATCHED),
-        PeerOption("use_reloader", (), REFUSED, (), WATCHED),
+        PeerOption("reload", ("--reload",), SAME, ("reload",)),
+        PeerOption("use_reloader", (), MAPPED, ("reload",)),
         PeerOption("root_path", ("--root-path",), SAME, ("root-path",)),
         PeerOption("server_names", ("--server-name",), REFUSED, (), HOSTS),
         PeerOption("statsd_host", ("--statsd-host",), MAPPED, ("statsd",), "Metrics have gunicorn's names."),

@@ -10,7 +10,7 @@ from supervisor_d.compat.options.table import Fate, PeerOption, by_name
 SAME, MAPPED, IGNORED, REFUSED = Fate.SAME, Fate.MAPPED, Fate.IGNORED, Fate.REFUSED
 
 TLS_DEFAULT: Final = "TLS is negotiated between ssl-min-version and the newest; a single version cannot be asked for."
-RELOAD: Final = "Files are not watched: `supervisor-d ctl reload` after a save replaces the workers."
+RELOAD: Final = "The old code serves on if the new one fails, and --workers counts, too."
 OWN_WEBSOCKET: Final = "WebSocket is part of the server; there is no other implementation to choose."
 
 OPTIONS: Final[Mapping[str, PeerOption]] = by_name(
@@ -22,11 +22,11 @@ OPTIONS: Final[Mapping[str, PeerOption]] = by_name(
             "uds", ("--uds",), MAPPED, ("bind", "unix-mode"), "--bind unix:PATH; its mode is 0666 as uvicorn's is."
         ),
         PeerOption("fd", ("--fd",), MAPPED, ("bind",), "--bind fd://N."),
-        PeerOption("reload", ("--reload",), REFUSED, (), RELOAD),
-        PeerOption("reload_dirs", ("--reload-dir",), REFUSED, (), RELOAD),
-        PeerOption("reload_includes", ("--reload-include",), REFUSED, (), RELOAD),
-        PeerOption("reload_excludes", ("--reload-exclude",), REFUSED, (), RELOAD),
-        PeerOption("reload_delay", ("--reload-delay",), REFUSED, (), RELOAD),
+        PeerOption("reload", ("--reload",), SAME, ("reload",), RELOAD),
+        PeerOption("reload_dirs", ("--reload-dir",), SAME, ("reload-dir",)),
+        PeerOption("reload_includes", ("--reload-include",), SAME, ("reload-include",)),
+        PeerOption("reload_excludes", ("--reload-exclude",), SAME, ("reload-exclude",)),
+        PeerOption("reload_delay", ("--reload-delay",), SAME, ("reload-delay",)),
         PeerOption("workers", ("--workers",), SAME, ("workers",)),
         PeerOption(
             "loop", ("--loop",), MAPPED, ("loop",), "auto, asyncio and uvloop; another event loop is refused by name."

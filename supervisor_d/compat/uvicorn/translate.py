@@ -29,6 +29,14 @@ DIRECT: Final[Mapping[str, str]] = {
 }
 """uvicorn's parameter: our setting, whose value is the same."""
 
+WATCHING: Final[Mapping[str, str]] = {
+    "reload": "reload",
+    "reload_dirs": "reload_dir",
+    "reload_includes": "reload_include",
+    "reload_excludes": "reload_exclude",
+    "reload_delay": "reload_delay",
+}
+
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "loop": ("auto", "asyncio", "uvloop"),
     "http": ("auto", "h11", "httptools"),
@@ -50,6 +58,7 @@ def translate(parameters: Mapping[str, object], where: Callable[[str], str]) -> 
     problems = [*_choices(wanted, to), *_transport(wanted, to)]
     refused = (name for name, row in OPTIONS.items() if row.fate is Fate.REFUSED and wanted.get(name))
     problems += [to.refusal(name) for name in refused]
+    _reload(wanted, to)
     _listeners(wanted, to)
     _logs(wanted, to)
     _proxies(wanted, to)
@@ -85,6 +94,14 @@ def _listeners(wanted: Mapping[str, object], to: Translator) -> None:
         host = str(wanted.get("host", "127.0.0.1"))
         named = f"[{host}]" if ":" in host else host
         to.give("bind", (f"{named}:{wanted.get('port', 8000)}",), "host" if "host" in wanted else "port")
+
+
+def _reload(wanted: Mapping[str, object], to: Translator) -> None:
+    """What says how to watch counts with --reload alone, as with uvicorn."""
+    if wanted.get("reload"):
+        for name, setting in WATCHING.items():
+            if name in wanted:
+                to.give(setting, wanted[name], name)
 
 
 def _logs(wanted: Mapping[str, object], to: Translator) -> None:

@@ -158,6 +158,10 @@ class ProcessTable:
             self._reactor.watch(child.pidfd, READ, lambda _: self._reap_other(child))
         return child
 
+    def know(self, pid: Pid, exited: Callable[[int], None]) -> None:
+        """A process of ours that is no worker: it is no orphan, and `exited` is called with its exit code."""
+        self._others[pid] = exited
+
     def _raise(self, child: Child, role: str | None = None) -> None:
         """Watch over a process that has just come to be."""
         self._after_start(child.pid)

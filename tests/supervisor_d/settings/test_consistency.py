@@ -84,6 +84,8 @@ IMPOSSIBLE: list[tuple[Given, Given, str, str]] = [
         "must be directories or archives that exist, not '/none', '/no.zip'",
     ),
     ({}, {"env_file": "/none"}, "env_file", "cannot read /none"),
+    ({}, {"reload": True, "reload_dir": ("/none",)}, "reload_dir", "must be directories that exist, not '/none'"),
+    ({}, {"reload_exclude": ("x",)}, "reload_exclude", "is given without reload"),
     ({"log_config": "/none"}, {}, "log_config", "cannot read /none"),
     ({"http": "httptools"}, {}, "http", "must be auto or h11 here: httptools is not installed"),
     ({"ssl_certfile": ("/none.pem",)}, {}, "ssl_certfile", "cannot read it"),
@@ -102,6 +104,7 @@ POSSIBLE: list[tuple[Given, Given]] = [
     ({"ssl_certfile": ("/there.pem",), "ssl_keyfile": ("/there.key",)}, {}),
     ({"access_log": "/there/x", "log_config": "/there/y"}, {}),
     ({}, {"pythonpath": ("/there",), "env_file": "/there"}),
+    ({}, {"reload": True, "reload_dir": ("/there",), "reload_delay": 1.0}),
     ({"app_dir": "/there", "http": "httptools", "loop": "uvloop"}, {}),
 ]
 

@@ -40,6 +40,11 @@ SAMPLES: Mapping[str, tuple[object, str, object]] = {
     "statsd": ("statsd:8125", "statsd:8125", "statsd:8125"),
     "statsd_prefix": ("shop", "shop", "shop"),
     "statsd_tags": ("env:live, eu", "env:live, eu", "env:live,eu"),
+    "reload": (True, "on", True),
+    "reload_dir": (["/"], "/", ("/",)),
+    "reload_include": (["*.html", "*.py"], "*.html, *.py", ("*.html", "*.py")),
+    "reload_exclude": (["test_*"], "test_*", ("test_*",)),
+    "reload_delay": (0.25, "250ms", 0.25),
     "proc_title": ("corner shop", "corner shop", "corner shop"),
     "pid_file": ("run/shop.pid", "run/shop.pid", "run/shop.pid"),
     "lifespan": ("on", "ON", "on"),
@@ -128,6 +133,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "ssl_ca_certs": CERTIFICATE,
     "ssl_cert_reqs": {**CERTIFICATE, "SUPERVISOR_D_SSL_CA_CERTS": authority().certificate},
     "ssl_ciphers": CERTIFICATE,
+    **{f"reload_{name}": {"SUPERVISOR_D_RELOAD": "on"} for name in ("dir", "include", "exclude", "delay")},
 }
 """What a sample needs beside it to be possible."""
 
