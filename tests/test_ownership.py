@@ -19,7 +19,6 @@ SERVER_CORE = [path for path in sources() if module_name(path).startswith("serve
 CALLS = "a call of the application is begun, fed and ended by its connection, once for each request: a method is a call"
 COUNTS = "counted by each request: a method is a call"
 REQUEST = "a request's head is filled in by those who read it, each what it reads"
-LOGGED = "the access log shows it as the client saw it"
 OF_A_LIBRARY = "an attribute of ssl.SSLContext, which has the name of one of ours"
 STILL_ALLOWED: Mapping[tuple[str, str], str] = {
     **{("server_core.http1.connection", name): CALLS for name in ("body", "received", "task")},
@@ -28,9 +27,6 @@ STILL_ALLOWED: Mapping[tuple[str, str], str] = {
     **{("server_core.proxy.request_id", name): REQUEST for name in ("forwarded", "request_id")},
     ("server_core.proxy.forwarding", "head"): REQUEST,
     ("server_core.websocket.upgrade", "head"): REQUEST,
-    ("server_core.websocket.connection", "sent_bytes"): LOGGED,
-    ("server_core.websocket.upgrade", "status"): LOGGED,
-    ("server_core.http1.disconnect_grace", "over"): CALLS,
     ("server_core.http1.wsgi_connection", "task"): CALLS,
     ("server_core.wsgi.threads", "name"): "an attribute of threading.Thread, which has the name of one of ours",
     ("server_core.tls.context", "options"): OF_A_LIBRARY,

@@ -159,6 +159,10 @@ class Exchange(Call):
         if self.is_under_way:
             self._stream.left(self)
 
+    def end_grace(self) -> None:
+        """send() refuses further parts of the body from now on."""
+        self.over = True
+
     async def receive(self) -> Message:
         """ASGI receive(). Nothing is taken off before it is returned, so a cancelled call loses nothing."""
         while True:

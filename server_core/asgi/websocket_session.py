@@ -34,6 +34,9 @@ from server_core.asgi.websocket_states import (
 )
 from server_core.http.message import RequestLine
 
+SWITCHING: Final = 101
+"""The status of an acceptance: RFC 9110 section 15.2.2."""
+
 MESSAGE_COST: Final = 128
 """Counted for a queued message besides its bytes: what an empty one takes in objects. sys.getsizeof, CPython 3.11."""
 
@@ -174,6 +177,11 @@ class WebSocketExchange(Call):
                 self._code, self._reason = code, reason
             self.wake()
 
+    def lose(self, sent_bytes: int) -> None:
+        """The connection is gone; so many bytes went out on it."""
+        self.sent_bytes = sent_bytes
+        self.leave()
+
     def deliver(self, data: bytes | str) -> None:
         """A message has come. After our own close frame nobody waits for it."""
         if self.phase is OPEN and not self.gone:
@@ -227,7 +235,7 @@ class WebSocketExchange(Call):
         elif kind == ACCEPT:
             headers = message.get("headers") or ()
             self._connection = self._acceptor.accept(self, message.get("subprotocol"), headers)  # type: ignore[arg-type]  # checked there
-            self.phase = OPEN
+            self.phase, self.status = OPEN, SWITCHING
         else:
             await self._deny(message)
 

@@ -51,7 +51,7 @@ def end(stream: ResponseStream, exchange: Exchange, sent_bytes: int) -> None:
         if is_taking or exchange.sent_bytes != sent_bytes:
             watch(stream, exchange)
             return
-    exchange.over = True
+    exchange.end_grace()
     if not exchange.gone:
         cut(stream)
     if not exchange.told:

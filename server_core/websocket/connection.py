@@ -4,10 +4,8 @@ It takes the transport over from the HTTP connection, and its place among the se
 has a timer of its own: instants are compared by the server's sweep.
 
 Ends: `close` sends our close frame and waits for the peer's. When the peer's comes, or it breaks a rule, the
-application first takes and answers what had come before; then we `part`: the close frame goes out, and `shut`
-half-closes and reads on for a moment, so that no reset overtakes it. `abort` when nobody answers.
-
-Length: reading, writing, closing and the deadlines share every attribute; apart they would be friends, not modules.
+application first takes and answers what had come before; then we `part`: the close frame goes out, and the transport is
+half-closed and read for a moment, so that no reset overtakes it (transport/closing.py). `abort` when nobody answers.
 """
 
 from __future__ import annotations
@@ -19,8 +17,13 @@ from server_core.asgi.errors import is_disconnect
 from server_core.asgi.websocket_session import Link, WebSocketExchange
 from server_core.asgi.websocket_states import INTERNAL_ERROR
 from server_core.connection.eviction import NEVER
-from server_core.transport.socket_info import TO_BE_TAKEN, TO_READ, queued_bytes
+from server_core.connection.write_progress import Progress
+from server_core.transport.closing import LingeringClose
+from server_core.transport.read_control import ReadControl
+from server_core.transport.socket_info import TO_READ, queued_bytes
+from server_core.websocket import dismissal
 from server_core.websocket.frame_codec import FrameMachine
+from server_core.websocket.timeouts import CLOSING, ENDING, LOST, OPEN, SHUT, Due, due
 
 if TYPE_CHECKING:
     from server_core.asgi.call import Call
@@ -34,61 +37,13 @@ SLICE: Final = 4096
 """Bytes read at once from a compressing peer: DEFLATE can blow each up a thousandfold (RFC 1951), and what one slice
 has become must fit into memory before reading can pause. Chosen: 4 MiB."""
 
-CLOSE_TIMEOUT_S: Final = 10.0
-"""How long the peer may take to answer our close frame. Precedent: websockets' close_timeout."""
-
-LINGER_S: Final = 1.0
-"""How long a half-closed channel is read, as for HTTP."""
-
-SERVICE_RESTART: Final = 1012
-"""IANA's registry: "Service Restart"; clients are to connect again."""
-
-RESTART_QUIET: Final = "service restart"
-"""The reason when nothing is owed: what the peer has sent without an answer never reached the application."""
-
-RESTART_OWING: Final = "service restart, messages may be unanswered"
-
-PATIENCE_S: Final = 1.0
-"""How long an application may take for its last answers when the peer's half has ended. Chosen; no evidence: answering
-takes well under a second, and one that never waits for messages must not hold up the end."""
-
-FAREWELL_S: Final = 1.0
-"""How long the peer may take to answer our close frame in a drain; chosen: as long as a half-closed one is read."""
-
-LAST_S: Final = 0.3
-"""Either of the two where no other worker follows, and the stop waits. Chosen: a peer that listens answers within a
-round trip, and one that does not has the frame all the same."""
-
-LOOK_INTERVAL_S: Final = 0.05
-PATIENCE_LOOKS: Final = 20
-"""A drain's patience is counted in looks, of which each follows a turn of the loop, and not in time: what a worker
-slept because the machine was busy is not the application's."""
-
-_OPEN, _ENDING, _CLOSING, _SHUT, _LOST = range(5)
-"""In between, _ENDING: the peer's half has ended, _CLOSING: ours."""
-
 
 class WebSocketConnection(Link):
     """The protocol (asyncio.Protocol) of one accepted WebSocket."""
 
     __slots__ = (
-        "_farewell",
-        "_full",
-        "_heard",
-        "_held",
-        "_looks",
-        "_machine",
-        "_mode",
-        "_paused",
-        "_pinged",
-        "_server",
-        "_since",
-        "_sliced",
-        "_stalled_at",
-        "_taken_bytes",
-        "_transport",
-        "_written_bytes",
-        "session",
+        *("_closing", "_farewell", "_full", "_heard", "_held", "_looks", "_machine", "_mode", "_pinged", "_progress"),
+        *("_reading", "_server", "_since", "_sliced", "_transport", "_written_bytes", "session"),
     )
 
     is_busy = False
@@ -101,21 +56,22 @@ class WebSocketConnection(Link):
         self.session = session
         self._machine = machine
         self._sliced = sliced
-        self._mode = _OPEN
-        self._full = self._paused = self._pinged = False
+        self._mode = OPEN
+        self._full = self._pinged = False
         self._heard = True
         self._farewell = b""
         """What is still to be written when the peer's half has ended."""
         self._held = b""
         """Bytes that were read, and wait until the application has taken messages."""
-        self._written_bytes = self._taken_bytes = 0
+        self._written_bytes = 0
         self._looks = 0
         """How often a drain has wanted to close, and found that something was under way."""
-        self._since = self._stalled_at = server.now
+        self._since, self._progress = server.now, Progress(server.now)
 
     def take_over(self, transport: Transport, head: bytes, held: bytes) -> None:
         """Be the transport's protocol: write `head`, the handshake's answer; `held` came behind the handshake."""
         self._transport = transport
+        self._reading, self._closing = ReadControl(transport), LingeringClose(transport, self._server)
         transport.set_protocol(self)
         transport.write(head)
         if held:
@@ -128,7 +84,7 @@ class WebSocketConnection(Link):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        if self._held or self._paused:
+        if self._held or self._reading.is_paused:
             self._held += data
         elif self._sliced and len(data) > SLICE:
             self._held = data
@@ -138,14 +94,14 @@ class WebSocketConnection(Link):
 
     def _read(self, data: bytes) -> None:
         machine = self._machine
-        if self._mode not in (_OPEN, _CLOSING):
+        if self._mode not in (OPEN, CLOSING):
             return  # read only so that the kernel does not answer with a reset
         out = machine.receive(data)
         if machine.ended is not None:
             self._farewell = out
             self.session.finish(*machine.ended)
-            if self._mode == _OPEN:
-                self._mode = _ENDING
+            if self._mode == OPEN:
+                self._mode = ENDING
                 self._since = self._server.now
             else:
                 self.part()
@@ -154,10 +110,10 @@ class WebSocketConnection(Link):
             self._write(out)
         if self._full or self.session.queued > HIGH_WATER:
             # Full, too: a peer that sends pings and reads no pongs must not make us keep them
-            self._pause()
+            self._reading.pause()
 
     def _read_held(self) -> None:
-        while self._held and not self._paused:
+        while self._held and not self._reading.is_paused:
             size = SLICE if self._sliced else len(self._held)
             data, self._held = self._held[:size], self._held[size:]
             self._read(data)
@@ -166,12 +122,12 @@ class WebSocketConnection(Link):
         return False  # RFC 6455 7.1.1: without a close frame that is no clean end, and there is nobody to answer
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._mode = _LOST
+        self._mode = LOST
+        self._closing.lose()
         session = self.session
         if session.task is not None and not session.task.done():
             self._server.registry.background.add(session)
-        session.leave()
-        session.sent_bytes = self._written_bytes
+        session.lose(self._written_bytes)
         if self._server.access_log is not None:
             self._server.access_log.record_session(session)
         self._server.registry.remove(self)
@@ -190,24 +146,26 @@ class WebSocketConnection(Link):
         self._write(self._machine.message(data))
 
     def close(self, code: int, reason: str) -> None:
-        if self._mode == _ENDING:
+        if self._mode == ENDING:
             self.part()
-        elif self._mode == _OPEN:
-            self._mode = _CLOSING
+        elif self._mode == OPEN:
+            self._mode = CLOSING
             self._since = self._server.now
             self._write(self._machine.close(code, reason))
-            self._resume()
+            self._reading.resume()
             self._read_held()  # in it may be the peer's close frame
 
     def part(self) -> None:
-        if self._mode < _SHUT:
+        if self._mode < SHUT:
             self._write(self._farewell)
-            self._shut()
+            self._mode = SHUT
+            self._reading.resume()
+            self._closing.shut(half_closed=False)
         self.session.leave()
 
     def body_consumed(self) -> None:
-        if self._paused and not self._full and self.session.queued <= HIGH_WATER:
-            self._resume()
+        if self._reading.is_paused and not self._full and self.session.queued <= HIGH_WATER:
+            self._reading.resume()
             if self._held:
                 self._server.loop.call_soon(self._read_held)
 
@@ -227,30 +185,25 @@ class WebSocketConnection(Link):
     # Ends
 
     def close_if_idle(self) -> None:
-        """What a drain asks of each connection at its own moment: tell the peer to connect again.
+        """What a drain asks of each connection at its own moment: tell the peer to connect again (dismissal.py).
 
-        Behind our close frame nothing can be answered (RFC 6455 section 5.5.1), so that what has come goes first: it is
-        looked at again shortly. While the application works at a message, as long as the drain lasts, as for a request;
-        while it only does not ask for messages, as one that only sends, for a second. The kernel is asked for unread
-        bytes right before the frame is written: a message that comes later crosses it, and no server could answer it.
+        The kernel is asked for unread bytes right before the frame is written: a message that comes later crosses it,
+        and no server could answer it.
         """
-        if self._mode != _OPEN:
+        if self._mode != OPEN:
             return
-        if self._is_quiet():
-            self._dismiss(SERVICE_RESTART, RESTART_QUIET)
-            self._server.loop.call_later(self._patience(FAREWELL_S), self._part_unanswered)
-        elif self._looks < PATIENCE_LOOKS or self.session.owes:
+        loop = self._server.loop
+        reason = dismissal.reason(is_quiet=self._is_quiet(), owes=self.session.owes, looks=self._looks)
+        if reason is None:
             self._looks += 1
-            self._server.loop.call_later(LOOK_INTERVAL_S, self.close_if_idle)
+            loop.call_later(dismissal.LOOK_INTERVAL_S, self.close_if_idle)
         else:
-            self._dismiss(SERVICE_RESTART, RESTART_OWING)
-            self._server.loop.call_later(self._patience(FAREWELL_S), self._part_unanswered)
-
-    def _patience(self, usual_s: float) -> float:
-        return min(usual_s, LAST_S) if self._server.is_last else usual_s
+            self._dismiss(dismissal.SERVICE_RESTART, reason)
+            farewell_s = dismissal.FAREWELL_LAST_S if self._server.is_last else dismissal.FAREWELL_S
+            loop.call_later(farewell_s, self._part_unanswered)
 
     def _part_unanswered(self) -> None:
-        if self._mode == _CLOSING:
+        if self._mode == CLOSING:
             self._transport.abort()
 
     def _is_quiet(self) -> bool:
@@ -263,7 +216,7 @@ class WebSocketConnection(Link):
     @property
     def is_idle(self) -> bool:
         """Whether it can be asked to close at any moment."""
-        return self._mode == _OPEN
+        return self._mode == OPEN
 
     def calls(self) -> tuple[Call, ...]:
         """None that is told of as a request under way."""
@@ -284,78 +237,36 @@ class WebSocketConnection(Link):
 
     def _dismiss(self, code: int, reason: str) -> None:
         """Close on our own account: the application is told at once, as it can send nothing more."""
-        if self._mode == _OPEN:
+        if self._mode == OPEN:
             self.close(code, reason)
             self.session.leave(code, reason)
 
-    def _shut(self) -> None:
-        self._mode = _SHUT
-        transport = self._transport
-        self._resume()
-        if transport.supports_half_close:
-            transport.write_eof()
-        else:
-            transport.close()  # TLS: its close_notify ends both directions
-        self._server.loop.call_later(self._patience(LINGER_S), self._linger_over)
-
-    def _linger_over(self) -> None:
-        if self._mode == _LOST:
-            return
-        transport = self._transport
-        is_tls = not transport.supports_half_close
-        if transport.get_write_buffer_size() or (is_tls and queued_bytes(transport, TO_BE_TAKEN)):
-            again_s = self._patience(LINGER_S)  # not all is taken yet: write-timeout watches
-            self._server.loop.call_later(again_s, self._linger_over)
-        else:
-            transport.abort()
-
     def abort(self) -> None:
         """Give everything up at once; the peer is told why, if its kernel takes a frame."""
-        self._dismiss(SERVICE_RESTART, RESTART_OWING)
+        self._dismiss(dismissal.SERVICE_RESTART, dismissal.RESTART_OWING)
         self.session.leave()
         if self.session.task is not None:
             self.session.task.cancel()
         self._transport.abort()
 
-    # Deadlines
-
     def check(self, now: float) -> None:
         """Compare every instant with its deadline; called by the sweep."""
-        settings = self._server.settings
-        if self._is_stalled(now, settings.write_timeout):
+        settings, is_alive = self._server.settings, self._heard or self._reading.is_paused
+        if self._progress.is_stalled(now, self._transport.get_write_progress(), settings.write_timeout):
             self.session.leave()
             self._transport.abort()
-        elif self._mode == _ENDING:
-            if now - self._since > PATIENCE_S:
-                self.part()
-        elif self._mode == _CLOSING:
-            if now - self._since > CLOSE_TIMEOUT_S:
-                self._transport.abort()
-        elif self._mode == _OPEN:
-            self._check_life(now, settings.ws_ping_interval, settings.ws_ping_timeout)
-
-    def _check_life(self, now: float, interval: float, timeout: float) -> None:
-        """Ping a silent peer. Any byte is a sign of life, and while we do not read, silence means nothing."""
-        if self._heard or self._paused:
-            self._heard = self._pinged = False
-            self._since = now
-        elif not self._pinged:
-            if interval and now - self._since >= interval:
-                self._pinged = True
-                self._since = now
+            return
+        what = due(self._mode, now - self._since, settings, is_alive=is_alive, is_pinged=self._pinged)
+        if what is Due.RENEW or what is Due.PING:
+            self._heard, self._pinged, self._since = False, what is Due.PING, now
+            if self._pinged:
                 self._write(self._machine.ping())
-        elif timeout and now - self._since >= timeout:
-            self._dismiss(INTERNAL_ERROR, "ping timeout")
+        elif what is Due.PART:
+            self.part()
+        elif what is not Due.NOTHING:
+            if what is Due.GIVE_UP:
+                self._dismiss(INTERNAL_ERROR, "ping timeout")
             self._transport.abort()
-
-    def _is_stalled(self, now: float, timeout: float) -> bool:
-        size = self._transport.get_write_buffer_size()
-        taken = self._written_bytes - size
-        if not size or taken != self._taken_bytes:
-            self._taken_bytes = taken
-            self._stalled_at = now
-            return False
-        return now - self._stalled_at > timeout
 
     # Bytes
 
@@ -366,14 +277,3 @@ class WebSocketConnection(Link):
         elif out:
             self._written_bytes += len(out)
             self._transport.write(out)  # type: ignore[arg-type]  # not a tuple, so bytes
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()

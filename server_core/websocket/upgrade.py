@@ -51,7 +51,6 @@ class Upgrade:
         machine = FrameCodec(session.deliver, max_size=server.settings.ws_max_size, deflate=self._deflate)
         channel = WebSocketConnection(server, session, machine, sliced=self._deflate is not None)
         transport, held = self._connection.detach()
-        session.status = 101
         server.responses[101] += 1  # the access log has it when it ends
         server.count_duration(monotonic() - session.started_at)
         server.registry.replace(self._connection, channel)

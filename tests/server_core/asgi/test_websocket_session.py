@@ -565,7 +565,7 @@ def test_reading_pauses_while_the_application_does_not_take_messages(loop: str) 
         (channel,) = served.server.connections
         one = frame(BINARY, bytes(50_000))
         client.send(one * 400)
-        await until(lambda: channel._paused)  # type: ignore[union-attr]  # a channel
+        await until(lambda: channel._reading.is_paused)  # type: ignore[union-attr]  # a channel
         # What one read brings beyond the mark, and no more: 20 MB were sent
         assert 65536 < channel.session.queued < 1_000_000  # type: ignore[union-attr]  # as above
         release.set()
@@ -609,9 +609,9 @@ def test_a_peer_that_pings_and_reads_no_pongs_is_not_read_on() -> None:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a reading transport, too
         (channel,) = served.server.connections
         ping = frame(PING, bytes(125)) * 1000
-        while not channel._paused:  # type: ignore[union-attr]  # a channel
+        while not channel._reading.is_paused:  # type: ignore[union-attr]  # a channel
             client.send(ping)
-            await until(lambda: client.writer.transport.get_write_buffer_size() < 65536 or channel._paused)  # type: ignore[union-attr]  # as above
+            await until(lambda: client.writer.transport.get_write_buffer_size() < 65536 or channel._reading.is_paused)  # type: ignore[union-attr]  # as above
         assert channel._transport.get_write_buffer_size() < 2_000_000  # type: ignore[union-attr]  # as above
 
     check(scenario, app)
@@ -639,7 +639,7 @@ def test_compressed_messages_go_both_ways_and_bombs_do_not_fill_the_memory(loop:
         client = await opened(served, offer)
         (channel,) = served.server.connections
         client.send(squeezed(bytes(4_000_000)) * 20)  # 80 MB in 80 KB
-        await until(lambda: channel._paused)  # type: ignore[union-attr]  # a channel
+        await until(lambda: channel._reading.is_paused)  # type: ignore[union-attr]  # a channel
         assert channel.session.queued < 9_000_000  # type: ignore[union-attr]  # as above
         release.set()
         client.reset()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from server_core.asgi.http_exchange import Message, Receive, Send
-from server_core.websocket import connection
+from server_core.websocket import dismissal
 from tests.helpers.http import DEADLINE_S, Client, Served, run, serving, until
 from tests.helpers.websocket import close_frame
 
@@ -100,8 +100,8 @@ def test_a_message_in_the_kernel_is_answered_first() -> None:
 
 
 def test_a_message_at_work_is_waited_for_as_long_as_the_drain_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "PATIENCE_LOOKS", 1)
-    monkeypatch.setattr(connection, "LOOK_INTERVAL_S", 0.01)
+    monkeypatch.setattr(dismissal, "PATIENCE_LOOKS", 1)
+    monkeypatch.setattr(dismissal, "LOOK_INTERVAL_S", 0.01)
 
     async def scenario() -> None:
         app = Echo()
@@ -120,7 +120,7 @@ def test_a_message_at_work_is_waited_for_as_long_as_the_drain_lasts(monkeypatch:
 
 
 def test_an_application_that_does_not_ask_for_messages_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LOOK_INTERVAL_S", 0.001)
+    monkeypatch.setattr(dismissal, "LOOK_INTERVAL_S", 0.001)
     over = asyncio.Event()
 
     async def ticker(_: Message, receive: Receive, send: Send) -> None:
@@ -136,7 +136,7 @@ def test_an_application_that_does_not_ask_for_messages_is_not_waited_for(monkeyp
             client = await opened(served)
             client.send(MESSAGE + MESSAGE)
             drain = asyncio.create_task(served.server.drain(DEADLINE_S, final=False))
-            assert await told(client) == ECHO + close_frame(1012, connection.RESTART_OWING.encode(), masked=False)
+            assert await told(client) == ECHO + close_frame(1012, dismissal.RESTART_OWING.encode(), masked=False)
             over.set()
             assert await drain
 
