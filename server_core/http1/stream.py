@@ -156,7 +156,7 @@ class Http1Stream(HttpStream):
         """Write a part of what goes on, together with what else comes within a turn of the loop, or few."""
         coalescer = self._coalescer
         if coalescer is None:
-            self._coalescer = coalescer = WriteCoalescer(self._loop, self.transport.write)
+            self._coalescer = coalescer = WriteCoalescer(self._loop, self._send)
         for part in out if type(out) is tuple else (out,):
             if part:
                 coalescer.add(part, ONE_TURN if more else NEXT_ANSWER)  # type: ignore[arg-type]  # bytes, as above
@@ -166,6 +166,10 @@ class Http1Stream(HttpStream):
                 self.transport.write_last(rest)
             else:
                 coalescer.flush()
+
+    def _send(self, out: bytes) -> None:
+        """For the coalescer: compiled, `self.transport.write` as a value would be the base class's, not its own."""
+        self.transport.write(out)
 
     def send_early_hints(self, exchange: Exchange, links: object) -> None:
         send_early_hints(self, exchange, links)
