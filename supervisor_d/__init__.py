@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(app: str, **settings: Unpack[Keywords]) -> None:
-    """Serve `app` from a supervised set of workers until this process is told to stop.
+    """Serve `app` from a supervised set of workers until this process gets a signal to stop.
 
     Keywords are the settings by their names with underscores (`bind=["127.0.0.1:8000"]`, `workers=4`,
     `graceful_timeout="30s"`); file and environment are read as on the command line. Returns when stopped as asked.

@@ -1,4 +1,4 @@
-"""The only place that asks what time it is; everything else is told."""
+"""The only module that reads the clock; all others get the time as an argument."""
 
 from __future__ import annotations
 

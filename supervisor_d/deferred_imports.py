@@ -4,7 +4,7 @@ No worker is started before the master's own imports are done, and until one ans
 wait. These were a quarter of them: h11 and psutil 10 ms each, the reader of access log formats 5 ms (CPython 3.11.7,
 2026-11).
 
-Whoever needs one earlier imports it then, in the function that needs it. Otherwise it is not put off for as long: when
+A function that needs one earlier imports it itself. Otherwise it is not put off for as long: when
 a first caller comes, months later perhaps, the code on the disk may be another. Rejected: as soon as a worker serves,
 when the master would take its 25 ms from the first request.
 """
@@ -21,7 +21,7 @@ LATE: Final = (
 )
 
 AFTER_S: Final = 1.0
-"""From the master's start. Chosen: by then most applications answer, and nobody has replaced the code on the disk."""
+"""From the master's start. Chosen: by then most applications answer, and the code on the disk is still the same."""
 
 
 def import_late() -> None:

@@ -31,7 +31,7 @@ class ListenerError(SupervisorError):
 
 
 class StoppedWaiting(SupervisorError):
-    """Nobody's: the daemon was asked to stop before it could listen."""
+    """No error: the daemon was asked to stop before it could listen."""
 
     exit_code = EXIT_OK
 

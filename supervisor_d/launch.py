@@ -17,10 +17,10 @@ PROGRAM = "supervisor-d"
 
 
 def launch(flags: Mapping[str, object], origin: Origin, afterwards: Callable[[], None] = THIS_PROCESS.restore) -> int:
-    """Run the daemon in this process until it ends; its exit code. What is wrong is told on standard error.
+    """Run the daemon in this process until it ends; its exit code. Errors are printed on standard error.
 
     Signals are kept for it from the beginning, since to import it takes a tenth of a second; what becomes of them then
-    is `afterwards`. By default whoever calls finds them as they were.
+    is `afterwards`. By default the caller finds them as they were.
     """
     standard_streams.fill_gaps()
     try:

@@ -143,7 +143,7 @@ class Conversation:
 
 
 def spec(name: str, terms: Terms, location: Location, descriptors: Sequence[int]) -> WorkerSpec:
-    """What the worker is told; `descriptors` are the record's, the loads' and those of the copies of TLS files."""
+    """The spec of the worker; `descriptors` are the record's, the loads' and those of the copies of TLS files."""
     record_fd, loads_fd, *tls_fds = descriptors
     return WorkerSpec(
         slot=SLOT,

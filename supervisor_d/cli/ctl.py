@@ -53,7 +53,7 @@ class Target:
         self.trust = trust
 
     def find(self, *, changes: bool) -> str:
-        """The address. One that was not named is told before it is changed, and must be ours to be."""
+        """The address. A daemon that was not named is shown before it is changed, and must be the user's own."""
         found = discovery.find(self._socket, os.environ, self._name, self.trust)
         for doubt in found.passed_over:
             click.echo(f"{PROGRAM}: passed over: {printable(doubt)}", err=True)

@@ -1,4 +1,4 @@
-"""The command line: a table of contents. What each command does is elsewhere; nobody imports this."""
+"""The command line: a table of contents. What each command does is elsewhere; no module imports this."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Program(click.Group):
 def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     """The version, and those of what the speed and the behaviour depend on."""
     if wanted:
-        from supervisor_d.cli.versions import versions  # here, because nobody else needs package metadata
+        from supervisor_d.cli.versions import versions  # here, because only this needs package metadata
 
         click.echo(versions())
         ctx.exit()

@@ -1,6 +1,6 @@
 """What is asked and answered at the control socket, as values; pure. As bytes: protocol.py.
 
-Apart from it because a master makes its tables of these, and needs h11, 9 ms of its start, when somebody calls.
+Apart from it because a master makes its tables of these, and needs h11, 9 ms of its start, at the first connection.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Names carry base units and `_total` as Prometheus' own naming rules want them (https://prometheus.io/docs/practices/
 naming/), hence `_seconds` here where wires and logs say `_s`. Counters are sums over the workers that live and those
-that are gone, so they do not fall when a worker is replaced; only gauges are told by slot.
+that are gone, so they do not fall when a worker is replaced; only gauges are given by slot.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who is at the other end of a Unix connection, as the kernel says, and whose word `ctl` takes. Effects: asks only.
 
-A name says nothing about its owner: every user may bind an abstract name, and whoever may write a directory may put a
-socket there. The kernel does: the credentials are those of the process at the moment that it called listen(2), so a
-daemon that root started is root's, whatever it has become since.
+A name says nothing about its owner: every user may bind an abstract name, and every user that may write a directory may
+put a socket there. The kernel does: the credentials are those of the process at the moment that it called listen(2), so
+a daemon that root started is root's, whatever it has become since.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Peer:
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """Who is at the other end; over TCP nobody knows.
+    """The process at the other end; over TCP it is unknown.
 
     Linux: SO_PEERCRED (unix(7)); macOS: LOCAL_PEERCRED and LOCAL_PEERPID (unix(4)).
     """

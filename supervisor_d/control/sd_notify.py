@@ -1,4 +1,4 @@
-"""The Status as what a service manager is told of it, and what is new since it was told last; pure.
+"""The Status as lines for a service manager, and what is new since the last ones; pure.
 
 The words are sd_notify(3)'s. READY=1 means that enough workers are ready: all that are wanted, or some, once it is
 known that the others cannot be had (they wait in back-off). Once said it is not taken back, since the protocol cannot

@@ -49,7 +49,7 @@ class Forking:
     """Why workers are not forked."""
     saved_bytes: Callable[[], int | None] = lambda: None
     """Counts the memory that the forked workers share and would each have otherwise, less what the template takes; None
-    if unknown. Only where it is told: a look at each worker's pages takes 0.6 ms, and no probe should pay for it."""
+    if unknown. Only where it is shown: a look at each worker's pages takes 0.6 ms, and no probe should pay for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a StatsD server is told of the time between two looks at the counters, in gunicorn's names. Pure.
+"""What is sent to a StatsD server about the time between two looks at the counters, in gunicorn's names. Pure.
 
 gunicorn sends a packet for each request. Here the master reads what the workers have counted anyway, so that no request
 pays: counts are the same, only summed. For durations there is the histogram: the requests of a bucket are one line with

@@ -90,7 +90,7 @@ class Equipment:
     incidents: Incidents
     orphans: Orphans
     door: Door | None
-    """None where the control socket is off: nobody holds a ticket then."""
+    """None where the control socket is off: no client holds a ticket then."""
     identity: Identity | None = None
     """What workers are to be; None: what we are."""
 
@@ -197,7 +197,7 @@ class OrderExecutor:
             self._look_later(order, partial(observer.weigh, slot))
 
     def _check_memory(self, order: CheckMemory) -> None:
-        """Nobody is weighed unless the limit is near."""
+        """No worker is weighed unless the limit is near."""
         observer, sizes = self._with.observer, dict[Slot, int]()
         if not observer.is_memory_short():
             return

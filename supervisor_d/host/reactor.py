@@ -1,7 +1,7 @@
 """The one place that waits: facts, or DeadlineReached when policy's deadline comes. Host side: effects, no judgement.
 
 One epoll_wait (or kqueue) a turn and no other system call, so an idle master sleeps until there is something to do.
-Whoever has a descriptor registers a handler; whoever has a deadline of its own (the door's five seconds, say) puts
+A part with a descriptor registers a handler; one with a deadline of its own (the door's five seconds, say) puts
 it on the heap. Handlers and actions run inside wait(), must not block, and tell facts. One that raises is not the
 loop's end: the barrier takes that.
 """
@@ -102,7 +102,7 @@ class Reactor:
                 return facts
 
     def attend_while(self, condition: Callable[[], bool]) -> None:
-        """Attend to descriptors and deadlines as long as it holds; what is told meanwhile is for nobody any more."""
+        """Attend to descriptors and deadlines as long as it holds; facts that are told meanwhile are dropped."""
         while condition():
             self._facts.clear()
             self._turn(None)

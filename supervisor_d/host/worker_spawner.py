@@ -1,7 +1,7 @@
-"""Orders to spawn a worker: what it is told, when its turn comes, and what is left if it is called off. Host side.
+"""Orders to spawn a worker: its spec, when its turn comes, and what is left if it is called off. Host side.
 
 To start a process takes milliseconds, so it is deferred to a turn of the loop of its own. A worker that is ordered to
-end before that is not spawned at all: that is told as SpawnFailed.
+end before that is not spawned at all: that is reported as SpawnFailed.
 """
 
 from __future__ import annotations

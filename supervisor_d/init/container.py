@@ -149,7 +149,7 @@ def refuse_what_a_host_gives(daemon: DaemonSettings) -> None:
 
 
 def inside(text: str, directory: str) -> str:
-    """A path below the directory as it is in the image; other absolute paths are nobody's to copy."""
+    """A path below the directory as it is in the image; other absolute paths are not copied."""
     path = PurePosixPath(text)
     return str(PurePosixPath(HOME) / path.relative_to(directory)) if path.is_relative_to(directory) else text
 

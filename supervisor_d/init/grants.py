@@ -129,7 +129,7 @@ def is_low(text: str) -> bool:
 def credentials_of(plan: Plan) -> Iterator[tuple[str, str]]:
     """The files that systemd hands over as copies, with their ids: those of TLS, and a config that few may read.
 
-    All of TLS, even a certificate that everybody may read: a pair must be of one moment.
+    All of TLS, even a certificate that every user may read: a pair must be of one moment.
     """
     number = 0
     for setting in TLS_FILES:

@@ -162,7 +162,7 @@ def granted(grants: Grants, placed: Callable[[str], str]) -> Iterator[str]:
 
 
 def reload_lines(plan: Plan, quoted: Callable[[str], str]) -> str:
-    """How `systemctl reload` asks for one; with a control socket it is told how that went."""
+    """How `systemctl reload` asks for one; with a control socket it gets the outcome."""
     setting = plan.settings.daemon.control_socket
     if setting == OFF:
         return (
@@ -234,7 +234,7 @@ def socket(
 
 
 def owner(plan: Plan, front_group: str) -> list[str]:
-    """Whose the Unix sockets are; ConfigurationError where nobody could connect, or they would not last."""
+    """Whose the Unix sockets are; ConfigurationError where no client could connect, or they would not last."""
     daemon = plan.settings.daemon
     paths = list(unix_paths(plan))
     for path in paths:
@@ -257,7 +257,7 @@ def owner(plan: Plan, front_group: str) -> list[str]:
 
 
 def listen_lines(text: str, directory: str) -> list[str]:
-    """What opens one address of `bind`; nothing for a descriptor, which somebody else opens."""
+    """What opens one address of `bind`; nothing for a descriptor, which another program opens."""
     address = parse_address(text)
     if isinstance(address, UnixAddress):
         return [f"ListenStream={percent(address.path if address.is_abstract else absolute(directory, address.path))}"]

@@ -164,7 +164,7 @@ def silence_s(server: ServerSettings) -> int:
 
 
 def tunnel_s(server: ServerSettings) -> int:
-    """How long a WebSocket may be silent: the daemon pings, unless it is told not to."""
+    """How long a WebSocket may be silent: the daemon pings, unless that is off."""
     return seconds(2 * server.ws_ping_interval + MARGIN_S) if server.ws_ping_interval else TUNNEL_S
 
 

@@ -1,7 +1,7 @@
 """Whether the fleet is what it should be: starting, serving or degraded; and when nothing can be had any more.
 
 The state is what is so now. The events are for people and alarms: in a crash loop the fleet is whole for a moment
-after each restart, and an event for each would bury the rest of the log. So fleet.degraded is told once, and
+after each restart, and an event for each would hide the rest of the log. So fleet.degraded is logged once, and
 fleet.recovered only when the fleet has been whole for a while.
 """
 
@@ -21,7 +21,7 @@ five boots. Chosen: an orchestrator's own restart takes over from here, with a l
 
 
 HEALED_S: Final = INTENSITY_PERIOD_S
-"""How long the fleet must be whole before that is told; chosen: as long as a death counts for the intensity."""
+"""How long the fleet must be whole before that is logged; chosen: as long as a death counts for the intensity."""
 
 
 class Health:

@@ -182,7 +182,7 @@ def _suspect(policy: PolicyState, handle: Handle, kind: str, beat_at: Instant) -
 
 
 def record(policy: PolicyState, handle: Handle) -> None:
-    """The stacks are written by now: keep them, with all that is known. Nobody waits for a boot that expired."""
+    """The stacks are written by now: keep them, with all that is known. A boot that expired is not waited for."""
     if handle.trouble is not None:
         silent_s = round(policy.now - handle.trouble.beat_at, 3)
         policy.outbox.add(RecordIncident(handle.slot, handle.trouble.kind, silent_s))

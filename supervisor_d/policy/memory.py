@@ -2,10 +2,10 @@
 
 Two looks with two prices. Weighing a worker is a walk through its smaps, milliseconds for the kernel (weighing.py).
 The cgroup's figures are a few small files, read often; only when they say that the limit is near are workers weighed,
-and the fattest is told (MemoryNearLimit) and replaced before the kernel kills.
+and the largest is reported (MemoryNearLimit) and replaced before the kernel kills.
 
 Who may be the fattest: workers that have been ready for a while. One that is as fat right after its boot will be so
-again, and replacing it in turn for ever would help nobody. And nobody is looked for while workers come or leave: what
+again, and replacing it in turn for ever would not help. And no worker is chosen while workers come or leave: what
 they take or give back is not known yet, and a second replacement is the last thing that short memory needs.
 """
 

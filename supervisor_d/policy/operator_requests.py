@@ -42,7 +42,7 @@ STOPPING = "the daemon is stopping"
 
 @dataclass(slots=True)
 class Waiting:
-    """The reload that follows: everybody who asked for it, in the name of the first."""
+    """The reload that follows: all clients that asked for it, in the name of the first."""
 
     origin: Origin
     tickets: list[Ticket] = field(default_factory=list)
@@ -95,7 +95,7 @@ class OperatorRequests:
         self._state.outbox.report("log.reopened", origin=str(request.origin))
 
     def recycle(self, handle: Handle, reason: str, *, urgent: bool = False) -> None:
-        """Have a worker replaced, unless it is leaving anyway or everybody is."""
+        """Have a worker replaced, unless it is leaving anyway or all workers are."""
         if self.shutdown is None and handle.alive and handle.state not in LEAVING:
             self._recycling.ask(self._state, handle, reason, urgent=urgent)
 
@@ -121,7 +121,7 @@ class OperatorRequests:
             self.stop(fast=False, exit_code=EXIT_INTERNAL)
 
     def refuse_open(self, reason: str) -> None:
-        """Nobody is left to answer the tickets that are still open."""
+        """Nothing is left that could answer the tickets that are still open."""
         for ticket in sorted(self._state.outbox.open):
             self._state.outbox.refuse(ticket, 409, reason)
 

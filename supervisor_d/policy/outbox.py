@@ -53,5 +53,5 @@ class Outbox:
 
 
 def worker_report(event: str, handle: Handle, **fields: object) -> Report:
-    """The report itself, for whoever has to hold it back."""
+    """The report itself, for a caller that has to hold it back."""
     return Report(event, {"slot": handle.slot, "pid": handle.pid, "generation": handle.generation, **fields})

@@ -1,14 +1,15 @@
-"""Replacing single workers that serve: by request count, age, memory, or because somebody asked.
+"""Replacing single workers that serve: by request count, age, memory, or because an operator asked.
 
 Replacement first, one at a time: while the replacement comes, one worker more than the target is wanted; when enough
 others are ready the old one drains, and the next one's turn comes. So there is never more than one replacement in the
 making, and never one worker fewer than the target. Drains may overlap: waiting for the old process to be gone was
 rejected, because a drain lasts as long as its slowest client (seconds for idle connections, up to graceful-timeout for
-a stream), and nobody else would be recycled meanwhile. What limits them is memory: no turn begins while as many workers
-leave as a reload parks, and its surge (`has_room`).
+a stream), and no other worker would be recycled meanwhile. What limits them is memory: no turn begins while as many
+workers leave as a reload parks, and its surge (`has_room`).
 
 A replacement that cannot boot costs nothing: the old worker serves on, and it is tried again with back-off, except for
-an operator's request, which ends with the traceback. During a reload nothing is recycled: it replaces everybody anyway.
+an operator's request, which ends with the traceback. During a reload nothing is recycled: it replaces all workers
+anyway.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Recycling:
     def ask(
         self, policy: PolicyState, handle: Handle, reason: str, *, ticket: Ticket | None = None, urgent: bool = False
     ) -> None:
-        """Have a worker replaced when its turn comes; asking again changes nothing but who is told."""
+        """Have a worker replaced when its turn comes; asking again only changes who gets the answer."""
         known = [
             entry
             for entry in (self.active, *self.queue)
@@ -115,7 +116,7 @@ class Recycling:
         entry.tickets.clear()
 
     def failed(self, policy: PolicyState, failure: Failure) -> None:
-        """A worker failed: if it was the replacement, whoever waits for it is told why."""
+        """A worker failed: if it was the replacement, the waiting client gets the reason."""
         entry = self.active
         if (
             entry is None
@@ -134,13 +135,13 @@ class Recycling:
             policy.moves += 1
 
     def suspend(self) -> None:
-        """A reload begins: whoever was about to be replaced waits in the queue again."""
+        """A reload begins: a worker that was about to be replaced waits in the queue again."""
         if self.active is not None:
             self.queue.insert(0, self.active)
             self.active = None
 
     def cancel(self, policy: PolicyState, reason: str) -> None:
-        """Nobody is replaced any more."""
+        """No worker is replaced any more."""
         for entry in ([self.active] if self.active else []) + self.queue:
             for ticket in entry.tickets:
                 policy.outbox.refuse(ticket, 409, reason)

@@ -1,7 +1,7 @@
 """Restart intensity and back-off: arithmetic on instants; pure functions, no state.
 
 A worker that dies is replaced at once; if it dies again before it has been ready for a while, the next one waits,
-longer each time. When a whole generation dies faster than the intensity allows, nobody is replaced at once any more.
+longer each time. When a whole generation dies faster than the intensity allows, no worker is replaced at once any more.
 The rule is OTP's (supervisor: more than MaxR restarts within MaxT seconds), the consequence is not: OTP gives up,
 here the healthy workers go on and the others are only slowed down.
 """

@@ -102,7 +102,7 @@ class Rollout:
         self._enter(policy, Phase.CANARY, None)
 
     def fail(self, policy: PolicyState, reason: str, traceback: str = "") -> None:
-        """Take the reload back; the first reason is the one that is told."""
+        """Take the reload back; the first reason is the one that is reported."""
         if self.phase is Phase.ROLLING_BACK:
             return
         self.reason, self.traceback = reason, traceback
@@ -253,7 +253,7 @@ class Rollout:
         return 0 if self.refills_old else min(policy.fleet.ready(self.generation), policy.target)
 
     def tell(self, policy: PolicyState) -> None:
-        """Tell whoever waits how far it is, if that changed."""
+        """Send the waiting clients the progress, if it changed."""
         replaced, ready = self.replaced(policy), policy.fleet.ready()
         if (self.phase, replaced, ready) == self._told:
             return

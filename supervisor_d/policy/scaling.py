@@ -1,4 +1,4 @@
-"""How many workers are wanted when somebody says more, fewer, or a number; and what is too many."""
+"""How many workers are wanted when an operator asks for more, fewer, or a number; and what is too many."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ that used up graceful_timeout is hurried over the pipe, gives up what is unfinis
 shutdown.
 
 The listeners are closed when every worker has said that it left them. One that hangs does not say so, and its copies
-would keep late clients waiting, for whom nobody is there: for it there is a deadline.
+would keep late clients waiting, whom no process serves: for it there is a deadline.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from supervisor_d.vocabulary import TERMINATE_GRACE_S, CloseListeners, EndBirths
 from supervisor_d.vocabulary.status import SlotState
 
 FAST_GRACE_S: Final = 1.0
-"""From `hurry` to SIGKILL in a fast stop; chosen: whoever says it twice does not want to wait."""
+"""From `hurry` to SIGKILL in a fast stop; chosen: an operator who asks twice does not want to wait."""
 
 ABANDON_S: Final = 5.0
 """From SIGKILL to leaving the process behind, which makes the exit code 1. Only a process in uninterruptible sleep
@@ -34,7 +34,7 @@ stays; how long another one takes to be gone depends on the machine: of 60 that 
 waiting for two CPUs, some took more than 1 s. Chosen."""
 
 CLOSE_AFTER_S: Final = 1.0
-"""From the order to drain to the end of the listeners that a silent worker keeps open; then again, if somebody waits
+"""From the order to drain to the end of the listeners that a silent worker keeps open; then again, if a client waits
 there. Chosen: twice what a worker waits for handshakes (server_core/listen/acceptor.py); late clients wait as long."""
 
 
@@ -90,7 +90,7 @@ class Shutdown:
                 policy.outbox.add(_as_last(self._last_words))
 
     def _close(self, policy: PolicyState) -> None:
-        """Nobody comes in any more: neither a worker, nor, when whoever can has taken who waits, a client."""
+        """No worker is spawned any more, and once the queues are empty no connection is accepted."""
         if not self._begun:
             self._begun = True
             self.close_at = Instant(policy.now + CLOSE_AFTER_S)
@@ -151,7 +151,7 @@ class Shutdown:
 
 
 def _as_last(report: Report) -> Report:
-    """The last words; a boot failure that ends the daemon says so, since the same is told once more at its very end."""
+    """The last words; a boot failure that ends the daemon says so, since it is printed once more at the end."""
     if report.event != "worker.boot_failed":
         return report
     return Report(report.event, {**report.fields, "is_fatal": True})

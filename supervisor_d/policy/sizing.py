@@ -77,7 +77,7 @@ def fitting(terms: Terms, measured: MemoryMeasured) -> int:
 
 
 def reason(terms: Terms, measured: MemoryMeasured) -> str:
-    """The arithmetic in a sentence, as the reasons for the number of CPUs are told."""
+    """The arithmetic in a sentence, in the form of the reasons for the number of CPUs."""
     if not measured.limit_bytes:
         return f"{terms.workers} by memory: it is not limited any more"
     at_once = measured.room_bytes // max(measured.worker_bytes, 1)

@@ -114,7 +114,7 @@ class Handle:
     held: bool = False
     """The place is kept for a successor in the same slot, which comes when this process is gone."""
     left_behind: bool = False
-    """Not even SIGKILL has ended it in a stop: nobody waits for it, and what it still does means nothing."""
+    """Not even SIGKILL has ended it in a stop: it is not waited for, and what it still does means nothing."""
     fate: Fate | None = None
     reason: str = ""
     beat_at: Instant = NEVER
@@ -186,12 +186,12 @@ class Handle:
 
     @property
     def ready(self) -> bool:
-        """True if it serves, as far as anybody knows."""
+        """True if it serves, as far as is known."""
         return self.state is SlotState.READY and self.serves
 
     @property
     def stays(self) -> bool:
-        """True if the slot counts for the target: it serves, or somebody will serve in it without further decision."""
+        """True if the slot counts for the target: it serves, or a worker will serve in it without further decision."""
         return self.state in (SlotState.READY, SlotState.BACKOFF) or self.coming or self.held
 
     def age_s(self, now: Instant) -> float:

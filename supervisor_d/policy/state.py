@@ -18,7 +18,7 @@ FIRST_GENERATION: Final = Generation(1)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A worker failed unasked; whoever depends on it wants to know. Told once per process.
+    """A worker failed unasked; the parts that depend on it need to know. Sent once per process.
 
     At the very first boot the daemon exits with `exit_code`, and `last_words` are the last thing it reports.
     """
@@ -35,7 +35,7 @@ class Sizing:
     """How many workers the setting came to, for one set of terms; None until the memory limit was asked (sizing.py).
 
     `before` is what it was for the terms before these: what comes out the same changes no target. `is_overruled` if
-    somebody scaled before it was known.
+    an operator scaled before it was known.
     """
 
     terms: Terms

@@ -78,7 +78,7 @@ class Supervisor:
         return self._state.outbox.take()
 
     def status(self, now: Instant) -> Status:
-        """The snapshot that everybody else may see."""
+        """The snapshot that all other parts may see."""
         policy, rollout, shutdown = self._state, self._requests.rollout, self._requests.shutdown
         state, reason = self._parts.health.state, self._parts.health.reason
         if shutdown is not None:
@@ -157,7 +157,7 @@ class Supervisor:
             self._parts.recycling.step(policy)
 
     def _spread(self, failure: Failure) -> None:
-        """Tell whoever depends on the worker that it failed."""
+        """Tell the parts that depend on the worker that it failed."""
         requests = self._requests
         if not self._state.ever_ready and requests.shutdown is None:
             requests.stop(fast=True, exit_code=failure.exit_code, last_words=failure.last_words)

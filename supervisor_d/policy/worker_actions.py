@@ -28,7 +28,7 @@ from supervisor_d.vocabulary.status import SlotState
 KILL_GRACE_S: Final = 1.0
 """From SIGKILL to giving up on the process; chosen: a killed process is reaped within milliseconds."""
 DETACH_GRACE_S: Final = 0.5
-"""From a closed pipe to SIGKILL: a crash closes the pipe a moment before its exit is told. Chosen."""
+"""From a closed pipe to SIGKILL: a crash closes the pipe a moment before the exit is reported. Chosen."""
 STACKS_S: Final = 0.5
 """For a worker to write its stacks; chosen: faulthandler took 1.2 ms while C code held the interpreter, but the machine
 may be busy, and that may be the very trouble."""
@@ -103,7 +103,7 @@ def terminate(policy: PolicyState, handle: Handle, reason: str, *, grace_s: floa
     """Have it give up: one that drains by our word, one that has not served by SIGTERM.
 
     Not by SIGTERM in a drain: one to the whole process group reaches the workers besides the master, who drains them.
-    Not by word before: while an application is imported nobody reads the pipe.
+    Not by a message first: while an application is imported the pipe is not read.
     """
     order = HurryWorker if handle.state is SlotState.DRAINING else TerminateWorker
     _move(policy, handle, Cause.TERMINATE)
@@ -139,7 +139,7 @@ def release(policy: PolicyState, handle: Handle) -> None:
 
 
 def give_up_place(policy: PolicyState, handle: Handle) -> None:
-    """Nobody follows in this slot."""
+    """No successor follows in this slot."""
     handle.held = False
     handle.alarms.pop(Alarm.HOLD, None)
     policy.moves += 1

@@ -41,7 +41,7 @@ def describe_exit(fact: WorkerExited) -> str:
 
 
 def _hint(handle: Handle, fact: WorkerExited) -> str:
-    """Who ended a worker that nobody asked to end, where that is known."""
+    """Who ended a worker whose end was not asked for, where that is known."""
     return ENDED_BY_THE_APPLICATION if fact.exit_code is not None and not handle.has_left else ""
 
 
@@ -93,7 +93,7 @@ def _remember(
 
 
 def count_failure(policy: PolicyState, handle: Handle, reason: str, *, followed: bool) -> float | None:
-    """Count one unasked end; the seconds until the successor comes, or None if nobody follows in this slot."""
+    """Count one unasked end; the seconds until the successor comes, or None if no successor follows in this slot."""
     if handle.ready_at is not None and policy.now - handle.ready_at >= STEADY_S:
         handle.failures = 0
     handle.failures += 1

@@ -23,7 +23,7 @@ from supervisor_d.vocabulary import (
 from supervisor_d.vocabulary.status import SlotState
 
 REPLACED: Final = (SlotState.PARKED, SlotState.SUSPECT)
-"""States of workers that others serve for already: nobody follows in their slot."""
+"""States of workers that others serve for already: no successor follows in their slot."""
 
 
 def spawned(policy: PolicyState, handle: Handle, fact: WorkerSpawned) -> None:
@@ -39,7 +39,7 @@ def booted(policy: PolicyState, handle: Handle) -> None:
 
 
 def preloaded(policy: PolicyState, handle: Handle) -> None:
-    """Its process is another's from now on; the one that follows here is told as spawned."""
+    """Its process is another's from now on; the successor is reported as spawned."""
     handle.move(Cause.PRELOADED, policy.now)
     handle.pid = None
 
@@ -79,7 +79,7 @@ def parked(policy: PolicyState, handle: Handle) -> None:
 
 
 def draining(policy: PolicyState, handle: Handle) -> None:
-    """It says that it finishes; where nobody asked for that, it is leaving by itself."""
+    """It says that it finishes; unless that was asked for, it leaves by itself."""
     was = handle.state
     handle.move(Cause.DRAINING, policy.now)
     handle.depart(Departure.ANNOUNCED)
@@ -125,7 +125,7 @@ def drained(policy: PolicyState, handle: Handle) -> None:
 
 
 def detached(policy: PolicyState, handle: Handle, fact: WorkerDetached) -> None:
-    """The pipe is closed: nearly always the exit follows at once. Where nobody asked for it, it has little time."""
+    """The pipe is closed: nearly always the exit follows at once. Unless that was asked for, it has little time."""
     was = handle.state
     handle.move(Cause.DETACHED, policy.now)
     handle.pipe_closed = True

@@ -2,7 +2,7 @@
 
 Every value that a file, a variable of ours or a flag gives is parsed, even if a stronger source wins: a mistake is
 told when it is made, not when the flag above it is taken away. Only an overridden alias (WEB_CONCURRENCY, PORT) goes
-unread, for it is written for others, too. All problems are told at once.
+unread, for it is written for others, too. All problems are reported at once.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def resolve(
                 provenance[name] = given.source
             except ValueError as error:
                 problems.append(f"{ROWS[name].long}: {error} ({given.source})")
-    # Where the file cannot be read, nobody knows whether it names one.
+    # If the file cannot be read, it is unknown whether it names one.
     if needs_app and not values["app"] and not any(problem.startswith(("app: ", "config: ")) for problem in problems):
         problems.append("app: must be given, as module:attribute, such as main:app")
     if problems:

@@ -2,7 +2,7 @@
 
 Host turns what happened into facts; policy turns facts into orders; only master hands them across. A fact about a
 worker names its slot: one process at most lives in a slot, and WorkerExited is the last fact the host tells of it
-(messages still in its pipe are told before). An order that cannot be performed comes back as a fact.
+(messages still in its pipe are delivered first). An order that cannot be performed comes back as a fact.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class ScaleRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRequested:
-    """The ticket, if any, is told of progress and answered with the verdict; dry_run boots one canary and discards."""
+    """The ticket, if any, gets the progress and the verdict; dry_run boots one canary and discards it."""
 
     origin: Origin
     ticket: Ticket | None = None
@@ -275,7 +275,7 @@ class GenerationRefused:
 
 @dataclass(frozen=True, slots=True)
 class RequesterGone:
-    """Whoever holds this ticket hung up; nothing more is to be told to it."""
+    """The client that holds this ticket has closed its connection; nothing more is sent to it."""
 
     ticket: Ticket
 

@@ -48,7 +48,7 @@ class ParkWorker:
 
 @dataclass(frozen=True, slots=True)
 class DrainWorker:
-    """Let the worker finish within timeout_s and exit. final: nobody follows, so it empties the accept queues."""
+    """Let the worker finish within timeout_s and exit. final: no worker follows, so it empties the accept queues."""
 
     slot: Slot
     timeout_s: float
@@ -124,12 +124,12 @@ class RecordIncident:
 
 @dataclass(frozen=True, slots=True)
 class EndBirths:
-    """The end of the daemon begins: no worker comes to be any more, and what only waits for one ends."""
+    """The end of the daemon begins: no worker is spawned any more, and what only waits for one ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseListeners:
-    """Close the listeners: nobody accepts any more. Unix sockets of our own are unlinked.
+    """Close the listeners: no process accepts any more. Unix sockets of our own are unlinked.
 
     Sockets of our own are shut down, which closes them in all processes: one that the application forked may have a
     copy. spare_waiting: a worker still has copies, and may hang. A TCP socket is left as it is while a client waits in

@@ -1,7 +1,7 @@
 """The one window into the policy: an immutable snapshot that control, metrics and systemd may see, and no more.
 
 Field names are an interface (DESIGN.md section 3): fields may be added, never renamed. Figures of processes
-(requests, memory) are not here: whoever renders a snapshot adds them from the scoreboard and the kernel.
+(requests, memory) are not here: the renderer of a snapshot adds them from the scoreboard and the kernel.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Terms:
 
 
 FAULTED: Final = "the daemon failed at this; its log and `ctl incidents` say how"
-"""What a client is told whose request met a mistake of ours."""
+"""The answer to a client whose request met an error in the daemon."""
 
 
 def error_body(reason: str, **more: object) -> dict[str, object]:

@@ -36,7 +36,7 @@ class ClientError(SupervisorError):
 
 
 class NoDaemon(SupervisorError):
-    """The operator's: nobody listens there."""
+    """The operator's: no process listens there."""
 
     exit_code = EXIT_NO_DAEMON
 
@@ -146,7 +146,7 @@ class Conversation:
 
 
 def believed(address: str, trust: Trust) -> socket.socket:
-    """A connection to somebody whose word is taken; Distrusted before a byte is sent to anybody else."""
+    """A connection to a trusted user's process; Distrusted before a byte is sent to any other."""
     connection = connect(address, TIMEOUT_S)
     peer = peer_of(connection)
     if not trust.believes(peer):
@@ -165,7 +165,7 @@ def distrust(address: str, peer: Peer, trust: Trust) -> str:
 
 
 def connect(address: str, timeout_s: float) -> socket.socket:
-    """A connection; NoDaemon if nobody listens, ClientError if we may not or it does not accept.
+    """A connection; NoDaemon if no process listens, ClientError if we may not or it does not accept.
 
     While the accept queue is full connect(2) waits, but for non-blocking sockets, and those are what Python makes of
     a timeout: they fail at once with EAGAIN. So the kernel keeps the time here (SO_SNDTIMEO, socket(7)).

@@ -239,7 +239,7 @@ def verdict(told: Object, *, colour: bool = False) -> str:
 
 
 def restarted(told: Object) -> str:
-    """How a restart went: its outcome; of a slot in back-off, which nobody waits for, the state that it left it for."""
+    """How a restart went: its outcome; of a slot in back-off, which is not waited for, its new state."""
     return text(told, "outcome") or f"back-off cut short, {text(told, 'state')}"
 
 

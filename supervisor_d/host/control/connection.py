@@ -195,13 +195,13 @@ class Connection:
         self.hang_up()
 
     def _time_out(self) -> None:
-        """The request is late. A client that has sent nothing at all is told so, too: it may be waiting for us."""
+        """The request is late. A client that has sent nothing at all gets the answer, too: it may be waiting."""
         self.refuse(Refused(408, f"the request was not there after {REQUEST_TIMEOUT_S:g} s"))
 
     def _end_of_input(self) -> None:
         """The client sends no more: has it left, or does it only wait for its answer (a half-close)?"""
         poll = select.poll()
-        poll.register(self.socket, 0)  # POLLHUP, both directions closed, is told unasked
+        poll.register(self.socket, 0)  # POLLHUP, both directions closed, is reported unasked
         if self.stage is Stage.LINGERING or poll.poll(0):
             self.hang_up()
         else:

@@ -1,8 +1,8 @@
 """Events of which a thousand can come at once, summed up: a Log in front of the Journal. Host side.
 
-The first few of a period are told each by itself, as a few are what there nearly always is. The others are counted and
-told as one line at the end of the period. Rejected: to drop them, for how many there were is what an operator wants to
-know; to sum up all events, for most carry a fact that no sum can hold.
+The first few of a period are logged each by itself, as a few are what there nearly always is. The others are counted
+and told as one line at the end of the period. Rejected: to drop them, for how many there were is what an operator wants
+to know; to sum up all events, for most carry a fact that no sum can hold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from supervisor_d.vocabulary import Instant
 
 SINGLE_MAX: Final = 10
 PERIOD_S: Final = 1.0
-"""So many of one event are told by themselves in so many seconds. Chosen: more than a worker with a pool leaves behind
+"""So many of one event are logged one by one in so many seconds. Chosen: more than a worker with a pool leaves behind
 on a small machine, and a screenful for all four events."""
 KINDS_MAX: Final = 5
 """Kinds that a sum tells apart, the most frequent ones; the rest is one more. Chosen: a line stays a line."""

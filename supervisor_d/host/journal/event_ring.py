@@ -23,8 +23,8 @@ Listener = Callable[[Mapping[str, object]], None]
 class EventRing:
     """The last events, newest last, each with its number `seq`, from 1; `listeners` are called with each new one.
 
-    A full ring forgets the oldest event of the name that it holds most of. So a name that is told often pushes out its
-    own past, and not the one line that says why. Rejected: a ring for each name, which would need a size for each.
+    A full ring forgets the oldest event of the name that it holds most of. So a name that is logged often pushes out
+    its own past, and not the one line that says why. Rejected: a ring for each name, which would need a size for each.
     """
 
     def __init__(self) -> None:

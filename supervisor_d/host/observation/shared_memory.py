@@ -20,7 +20,7 @@ def saved_bytes(template: int | None, forked: Sequence[int], *, budget_s: float 
     """Memory that these workers would each have if they were not forked, less what the template takes, in bytes.
 
     A template that has ended (None) takes nothing. Only what belongs to no file counts: code and libraries are shared
-    by all processes anyway. None if there is nobody to look at, or if the kernel does not tell.
+    by all processes anyway. None if there is no process to look at, or if the kernel does not tell.
 
     Give no process that computes and allocates, as one that boots does: a look has to wait for the lock of its memory,
     20 to 30 ms where it has no CPU meanwhile (measured).

@@ -1,4 +1,4 @@
-"""Who descends from a process, as /proc tells it: pid, parent, session, name. Linux; elsewhere nobody. Host side."""
+"""Who descends from a process, as /proc tells it: pid, parent, session, name. Linux; elsewhere none. Host side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_there(process: Process) -> bool:
 
 
 def children_of(pid: int) -> Iterator[Process]:
-    """Its children that have not ended; nobody if it is gone."""
+    """Its children that have not ended; none if it is gone."""
     for number in _numbers(pid):
         found = _read(number)
         if found is not None and found[1] == pid:

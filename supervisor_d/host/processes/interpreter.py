@@ -37,7 +37,7 @@ SUPERVISORS_OWN: Final = (
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
 )
-"""What systemd says to the master and to nobody else: a worker that answered it would speak for the daemon."""
+"""What systemd says to the master alone: a worker that answered it would speak for the daemon."""
 
 
 def worker_command(pipe_fd: int) -> list[str]:

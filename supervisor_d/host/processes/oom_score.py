@@ -2,7 +2,7 @@
 
 A process may always make itself a likelier victim, but a less likely one only with CAP_SYS_RESOURCE (proc(5),
 /proc/pid/oom_score_adj). So the master lowers its own score where it may, and gives every worker the one that it had
-before; where it may not, or where somebody else has decided already, all of them keep what they were given.
+before; where it may not, or where another process has set it already, all of them keep what they were given.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The master takes over every orphan among its descendants (subreaper.py). The kernel does so while a worker exits, before
 the worker can be reaped. So at each worker's end the master looks for children that it does not know, and tells of them
-and of their descendants. If several workers have ended by then, all are told: the kernel does not say which of them
+and of their descendants. If several workers have ended by then, all are reported: the kernel does not say which of them
 started a process. One that is to end is held by a pidfd, so that no signal can hit another one of the same pid. The
 others are known by their pid and when they began: an application may leave a thousand daemons, and a descriptor for
 each would be none for a worker.
@@ -58,7 +58,7 @@ class Orphans:
         self._known = {process.pid: process for process in self._strangers(frozenset())}
 
     def worker_ended(self, slot: Slot, pid: Pid, code: int) -> None:
-        """Look for what this worker left; `code` is negative for a signal. Before its exit is told."""
+        """Look for what this worker left; `code` is negative for a signal. Before its exit is reported."""
         self._ends.append(WorkerEnd(slot, pid, code))
         self._look()
 
@@ -160,7 +160,7 @@ def _send(descriptor: int, number: int) -> bool:
     """Send a signal, or 0 to ask only (kill(2)); False if the process has become another user's."""
     try:
         signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:  # a zombie: its end is told next
+    except ProcessLookupError:  # a zombie: its end is reported next
         return True
     except PermissionError:
         return False

@@ -2,8 +2,8 @@
 
 A generation with a template has an entry. Its first worker is spawned like any other, and told to say, once it has
 imported what all are to share, whether it can be forked; births that come meanwhile wait. If it can, it leaves its slot
-and becomes the generation's template, and whoever waits is forked, its own slot first. If it can not, it goes on as the
-worker that it is, and the others are spawned. If it ends before, the next birth is the first one again: failing,
+and becomes the generation's template, and the waiting workers are forked, its own slot first. If it can not, it goes on
+as the worker that it is, and the others are spawned. If it ends before, the next birth is the first one again: failing,
 back-off and giving up are the policy's, which sees nothing of this but a worker in a slot, and for the first one a
 second pid.
 
@@ -11,8 +11,8 @@ What the application's import has to do with it is one switch. `preload`: a temp
 zygote). Without: it has not, and then a template for a single worker would cost memory and save none. So there is none
 while one worker is wanted; it comes with the first birth that takes place when more are.
 
-A template is of use only when somebody is born, and is not for nothing: 11 of its 13 MiB are its own by then. So the
-first one is ended when all are born who are wanted. Whoever is born later has another, which stays: where workers are
+A template is of use only when a worker is forked, and is not for nothing: 11 of its 13 MiB are its own by then. So the
+first one is ended when all wanted workers are forked. A later worker has another, which stays: where workers are
 replaced at all, they are replaced again. A zygote always stays, since no other would hold the same code.
 
 A template that can have no further births is dismissed: its pipe is hung up, and it ends in order, with what libraries
@@ -81,7 +81,7 @@ class PreforkFactory:
         return self._templates.get(generation)
 
     def spawn(self, spec: WorkerSpec) -> None:
-        """See to it that a worker comes to be, told as WorkerSpawned or SpawnFailed. Raises SpawnError or OSError."""
+        """Have a worker spawned or forked, reported as WorkerSpawned or SpawnFailed. Raises SpawnError or OSError."""
         entry = self._entry_of(spec)
         if entry is None or entry.refusal is not None:
             self._children.spawn(replace(spec, template=Template.NONE))

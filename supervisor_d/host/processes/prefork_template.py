@@ -76,7 +76,7 @@ class PreforkTemplate:
         return self.template is not None or self.candidate is not None or self.refusal is not None
 
     def take_on(self, listener: ListenerSpec) -> None:
-        """Have all who are born from now on accept from it, instead of the one of its address. Raises OSError."""
+        """Have all workers forked from now on accept from it, instead of the one of its address. Raises OSError."""
         self.lacking[listener.address] = listener
         for fork in self.forks.values():
             fork.spec = self.renewed(fork.spec)
@@ -96,7 +96,7 @@ class PreforkTemplate:
         return replace(spec, listeners=tuple(self.lacking.get(each.address, each) for each in spec.listeners))
 
     def forked(self, spec: WorkerSpec) -> WorkerSpec:
-        """What the template's child is told: it inherits what the template has, and is handed the rest (complete)."""
+        """The spec of the template's child: it inherits what the template has, and is handed the rest (complete)."""
         had = tuple(each for each in spec.listeners if each.address not in self.lacking)
         return replace(spec, template=Template.NONE, listeners=had)
 

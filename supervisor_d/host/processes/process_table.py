@@ -219,7 +219,7 @@ class ProcessTable:
                 self._tell_stranger(pid, code)
 
     def end_birth(self) -> None:
-        """A fork is no longer under way; whoever ended meanwhile and was nobody's was a stranger."""
+        """A fork is no longer under way; a process that ended meanwhile and is no worker was a foreign child."""
         self.births -= 1
         while not self.births and self._early:
             self._tell_stranger(*self._early.popitem())

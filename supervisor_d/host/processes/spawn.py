@@ -96,7 +96,7 @@ def what_is(pid: int) -> Ids | None:
     """What the process is; None where the system does not tell."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
-    except OSError:  # not Linux, or it has ended: its exit is told
+    except OSError:  # not Linux, or it has ended: its exit is reported
         return None
     fields = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
     uids, gids, groups = (frozenset(map(int, fields.get(name, "").split())) for name in ("Uid", "Gid", "Groups"))

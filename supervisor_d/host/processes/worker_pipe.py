@@ -47,7 +47,7 @@ COUNT_MAX: Final = 2**31
 
 HANG_UP_GRACE_S: Final = 0.5
 """The kernel closes an exiting process's descriptors before it can be reaped. Only a pipe that stays closed for this
-long while its process lives is told as detached. Chosen: the gap is microseconds, or a core dump being written."""
+long while its process lives is reported as detached. Chosen: the gap is microseconds, or a core dump being written."""
 
 Fields = Mapping[str, object]
 
@@ -229,7 +229,7 @@ class Pipe:
     def _read(self) -> bool:
         """One message, if there is one; False when there is nothing more for now or for ever.
 
-        A worker that goes with a message of ours unread leaves ECONNRESET, which is told once and before what is
+        A worker that goes with a message of ours unread leaves ECONNRESET, which is reported once and before what is
         still to be read (net/unix/af_unix.c, as of Linux 6.18): its traceback, say. So reading goes on after it.
         """
         try:

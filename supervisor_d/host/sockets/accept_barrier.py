@@ -34,7 +34,7 @@ SO_ATTACH_FILTER: Final = 26
 
 
 def turn_away(listener: socket.socket) -> None:
-    """Let nobody else into this listener's queue, for good; where that cannot be done, nothing changes."""
+    """Keep new connections out of this listener's queue, for good; where that cannot be done, nothing changes."""
     try:
         if listener.family == socket.AF_UNIX:
             listener.shutdown(socket.SHUT_RD)

@@ -1,7 +1,7 @@
 """Sockets that systemd, or who speaks its protocol, has opened for this very process (sd_listen_fds(3)). Host side.
 
 Without names in bind, all of them are served. Names in bind (fd://NAME) choose: each takes the sockets of its name, and
-none may be left over, since a socket that nobody serves accepts connections which nobody answers.
+none may be left over, since a socket that no worker serves accepts connections that get no answer.
 """
 
 from __future__ import annotations

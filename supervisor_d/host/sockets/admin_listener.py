@@ -1,7 +1,7 @@
 """Where probes and scrapes come in: admin-bind, opened as a listener for requests is. Host side.
 
 Answered by the master, by the machinery of the control socket with a shorter table (control/commands.OPEN_COMMANDS). It
-stays open until the very end, so that a probe is told "not ready" during a stop rather than refused.
+stays open until the very end, so that a probe gets "not ready" during a stop rather than refused.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One with a file is made as every Unix socket is (unix_path.py), but not where every user could replace it. An abstract
 name has no owner and no mode. So it is the last resort and carries our uid, and where another user has taken it, an
-ending is added that cannot be guessed: so nobody can keep us from starting. `ctl` asks the kernel whose it is.
+ending is added that cannot be guessed: so no other user can prevent the start. `ctl` asks the kernel whose it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ControlListener:
         return self.place.doubts if self.place is not None else ()
 
     def close(self) -> None:
-        """Close it, and remove its file unless somebody else's has taken its place."""
+        """Close it, and remove its file unless another process's has taken its place."""
         if self.place is not None:
             self.place.give_up()  # first: while it is alive no other daemon takes the place
         self.socket.close()
@@ -80,7 +80,7 @@ def open_control_listener(places: tuple[str, ...]) -> ControlListener:
 
 
 def bind_abstract(address: str, *, is_usual: bool = False) -> ControlListener:
-    """The kernel forgets an abstract name with its last socket, so a taken one is always somebody living's.
+    """The kernel forgets an abstract name with its last socket, so a taken one always belongs to a living process.
 
     If it is another user's, a usual name is given an ending that cannot be known before, and `ctl` finds that as well.
     """

@@ -7,7 +7,7 @@ clients in its accept queue, which no other worker would serve either. Where tha
 right to trace the worker (ptrace(2)), and for an abstract name, it has its time to end, and is killed then.
 
 Only those are touched who hold a socket that our user has made (the owner of its inode), whatever user they are
-themselves: workers may have another than their master. Anybody's process could have their command line. Rejected: to
+themselves: workers may have another than their master. Any user's process could have their command line. Rejected: to
 take the socket over with its queue, because the worker holds it as well, and accepts from it once it goes on.
 """
 

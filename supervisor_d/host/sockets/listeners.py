@@ -75,7 +75,7 @@ class Listeners:
         return renewed
 
     def close_accept_queues(self) -> None:
-        """Let nobody else into the queues of our own listeners: they are emptied next, then closed. Idempotent."""
+        """Keep new connections out of the queues of our own listeners: they are emptied, then closed. Idempotent."""
         for listener in self._open:
             if not listener.inherited:
                 accept_barrier.turn_away(listener.socket)
@@ -155,7 +155,7 @@ def somaxconn(place: Path = SOMAXCONN) -> int | None:
 
 
 def inherit(fd: int, called: str, source: str) -> Listener:
-    """The listener that somebody left open as this descriptor; ListenerError if it is none."""
+    """The listener that was left open as this descriptor; ListenerError if it is none."""
     try:
         number = fd
         if fd <= 2:

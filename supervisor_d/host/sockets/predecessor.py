@@ -68,7 +68,7 @@ class Predecessor:
         return True
 
     def _shuts_down(self, pids: tuple[int, ...]) -> bool:
-        """Not for an abstract name, which is free only when nobody has the socket any more."""
+        """Not for an abstract name, which is free only when no process has the socket any more."""
         if isinstance(self._address, UnixAddress) and self._address.is_abstract:
             return False
         return left_listeners.shut_down(pids, targets_at(self._address))
@@ -98,7 +98,7 @@ def workers_left_at(address: TcpAddress | UnixAddress, processes: Path = PROCESS
 
 
 def stop_asked_for() -> bool:
-    """Whether a signal that ends the daemon waits to be read; before the loop runs nobody else would notice."""
+    """Whether a signal that ends the daemon waits to be read; before the loop runs nothing else would notice."""
     return not STOPS.isdisjoint(signal.sigpending())
 
 

@@ -114,7 +114,7 @@ class OomKills:
     def account_for(self, *, killed_unasked: bool) -> bool:
         """Called once for every worker that has exited; True if it was probably killed for memory.
 
-        Any other exit takes the counter as it stands, so that a kill of somebody else's process in the cgroup is not
+        Any other exit takes the counter as it stands, so that a kill of another program's process in the cgroup is not
         charged to a worker that dies much later.
         """
         kills = self._cgroup.oom_kills()

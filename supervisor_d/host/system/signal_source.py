@@ -120,7 +120,7 @@ class SignalSource:
     def restore(self) -> None:
         """Have everything as it was before open(). Signals that came in between and were not read are forgotten."""
         for descriptor in self.descriptors:
-            self.read(descriptor)  # what was meant for us must not reach whoever had the handlers before
+            self.read(descriptor)  # what was meant for us must not reach the owner of the handlers before
         while self._undo:
             self._undo.pop()()
         self._readers.clear()

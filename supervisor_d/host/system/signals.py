@@ -1,6 +1,6 @@
 """What each signal to the master means, as facts; where they come from is in signal_source. Host side.
 
-What each means to an operator is told in contrib/docs/SIGNALS.md; MEANINGS is the same as a table.
+What each means to an operator is in contrib/docs/SIGNALS.md; MEANINGS is the same as a table.
 """
 
 from __future__ import annotations

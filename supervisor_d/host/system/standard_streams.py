@@ -1,6 +1,6 @@
-"""Descriptors 0, 1 and 2 as everybody expects them: open. Host side.
+"""Descriptors 0, 1 and 2 open, as every program expects them. Host side.
 
-Whoever starts a daemon with `<&- >&- 2>&-` would see its first listener become standard output, and log lines go to a
+A daemon started with `<&- >&- 2>&-` would see its first listener become standard output, and log lines go to a
 client. The gaps are filled before anything else is opened, and left open for the workers, too.
 """
 

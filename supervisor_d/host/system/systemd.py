@@ -108,7 +108,7 @@ class Notifier:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
         try:
             self._socket.sendmsg([b"BARRIER=1"], [rights], 0, self._address)
-        except OSError:  # nobody is there, or its queue is full: then we do not wait
+        except OSError:  # no process is there, or its queue is full: then we do not wait
             return False
         return True
 

@@ -1,9 +1,9 @@
 """Which directories other users of the machine may write, so that what is in them may be replaced by theirs. Host side.
 
-Who may write a directory may rename and remove what is in it, whoever owns that; in a sticky one only the owner of the
-file may (inode(7), S_ISVTX). What leaves some others the choice is told as a doubt: a mode for all or for a group,
-another owner, or a sticky directory, where a name that we give up can be taken by anybody. The control socket is not
-made where all may write and nothing is sticky. A listener is: a volume that the containers of a pod share
+A user that may write a directory may rename and remove what is in it, any owner's files included; in a sticky one only
+the owner of the file may (inode(7), S_ISVTX). What leaves some others the choice is reported as a doubt: a mode for all
+or for a group, another owner, or a sticky directory, where a name that we give up can be taken by any user. The control
+socket is not made where all may write and nothing is sticky. A listener is: a volume that the containers of a pod share
 (Kubernetes' emptyDir) has mode 0777, and there is no other way to hand a socket to the proxy in the same pod.
 
 All that is judged is what is open: a directory that was exchanged after it was judged is not the one we work in.

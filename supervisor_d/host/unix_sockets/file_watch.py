@@ -2,8 +2,8 @@
 
 A file can also be lost by what leads to it: a directory that is renamed, a symlink that leads elsewhere. Of these the
 file's own inode knows nothing, so each of them is watched, too; for its own name only, so that the entries of /run and
-/tmp wake nobody. What is mounted over a directory is not noticed: no event tells of it. Elsewhere than on Linux nothing
-is noticed.
+/tmp wake no process. What is mounted over a directory is not noticed: no event tells of it. Elsewhere than on Linux
+nothing is noticed.
 """
 
 from __future__ import annotations

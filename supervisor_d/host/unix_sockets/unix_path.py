@@ -6,7 +6,7 @@ one's socket: so both happen under a lock (directory_lock). Rejected: binding a 
 leaves getsockname(2), and so `ss -x`, with a name that does not exist.
 
 The file has its mode from the moment that it has its name (umask(2)): a chmod(2) afterwards would follow a link that
-somebody put there in between. Everything but bind(2) itself goes through the open directory, so that nothing is
+another process put there in between. Everything but bind(2) itself goes through the open directory, so that nothing is
 removed elsewhere if the path leads elsewhere by then; and what was bound is looked for in that directory.
 """
 
@@ -146,7 +146,7 @@ def _bind_in(directory: exposure.Directory, listener: socket.socket, path: str, 
 
 
 def owner_of(path: str, directory: int) -> Peer | None:
-    """Who listens at the path, or None if nobody does; a dead socket's file is removed on the way."""
+    """The process that listens at the path, or None; a dead socket's file is removed on the way."""
     name = Path(path).name
     try:
         found = os.lstat(name, dir_fd=directory)

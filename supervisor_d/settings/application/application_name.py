@@ -1,4 +1,4 @@
-"""What a daemon is called if nobody says: after its application's module, fit for a file name. Pure."""
+"""The default name of a daemon: after its application's module, fit for a file name. Pure."""
 
 from __future__ import annotations
 

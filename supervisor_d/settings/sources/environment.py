@@ -1,7 +1,7 @@
 """Environment variables -> values by setting name: ours by their prefix, and the usual ones of others. Pure.
 
 A variable that is set but empty counts as not set: `WEB_CONCURRENCY=${UNSET}` in a compose file or a unit means
-"nothing", and nobody means zero workers by it.
+"nothing", and it never means zero workers.
 """
 
 from __future__ import annotations

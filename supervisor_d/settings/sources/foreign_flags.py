@@ -2,7 +2,7 @@
 
 The names are those of the tables in compat/options, in whatever spelling they are given: a flag, a key of a file, a
 variable or a keyword. Aliases were rejected: each setting would then have several names, in scripts, in the log and in
-questions. The tables are loaded when a name is unknown, and by nobody who mistypes nothing.
+questions. The tables are loaded only when a name is unknown.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Into every pod Kubernetes writes where each Service of its namespace is (service links), and Docker did the same for
 --link. A Service called supervisor-d gives SUPERVISOR_D_PORT=tcp://10.0.0.11:80, one called supervisor-d-admin
-SUPERVISOR_D_ADMIN_SERVICE_HOST=10.0.0.12. Nobody means a setting by them, and a start must not fail because of a name.
+SUPERVISOR_D_ADMIN_SERVICE_HOST=10.0.0.12. They are not meant as settings, and a start must not fail because of a name.
 
 A name alone is not enough: SUPERVISOR_D_PORT=8000 is a mistake, and is refused. A variable is a link if its value is
 what a link has, and it either cannot be mistaken (an anchor: an address with a protocol, the address of a service, the

@@ -41,7 +41,7 @@ class Given:
 
 def near_misses(wrong: str, accepted: Iterable[str]) -> str:
     """`; did you mean X?` where there is something like it, else nothing."""
-    from difflib import get_close_matches  # here, because hardly anybody mistypes anything
+    from difflib import get_close_matches  # here, because a mistyped name is rare
 
     names = list(accepted)
     close = [wrong] if wrong in names else get_close_matches(wrong, names, n=2, cutoff=0.7)

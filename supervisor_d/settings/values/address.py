@@ -52,7 +52,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class InheritedAddress:
-    """A listening socket that whoever started the daemon left open as this descriptor."""
+    """A listening socket that the parent of the daemon left open as this descriptor."""
 
     fd: int
 

@@ -128,7 +128,7 @@ def quota_v1(root: Path, directory: str) -> tuple[str, tuple[int, int]] | None:
 
 
 def read(root: Path, name: str) -> str:
-    """The text of a file under root; nothing where it cannot be read, for then it limits nobody we can tell of."""
+    """The text of a file under root; nothing where it cannot be read, since then no limit is known."""
     try:
         return (root / name.lstrip("/")).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # no such controller, no cgroups at all (macOS), or hidden by the container
