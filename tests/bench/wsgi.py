@@ -128,6 +128,14 @@ def upload(port: int) -> tuple[int, float, float]:
     return 1, 1 / took_s, took_s * 1000
 
 
+def warm_up(port: int) -> None:
+    """Ask once, and wait for the answer: what a first request imports is not the load's."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    client.request("GET", "/")
+    client.getresponse().read()
+    client.close()
+
+
 def measure(name: str, load: Load, root: Path, options: argparse.Namespace) -> Figures:
     """One round of a server that was started for it."""
     port = free_port()
@@ -137,7 +145,8 @@ def measure(name: str, load: Load, root: Path, options: argparse.Namespace) -> F
         server = ProcessTree(command, port, core=options.core, output=Path(output.name), root=where)
         try:
             server.wait_until_listening()
-            http.client.HTTPConnection("127.0.0.1", port, timeout=30).request("GET", "/") if load.connections else None
+            if load.connections:
+                warm_up(port)
             before = server.cpu_s()
             requests, rate, p99_ms = ask(load, port, options)
             used = server.cpu_s() - before

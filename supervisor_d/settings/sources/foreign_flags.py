@@ -47,7 +47,7 @@ GUNICORN: Final[Mapping[str, str]] = {
 
 PYTHON_FILE: Final = (
     "is a Python file, as gunicorn and Hypercorn have them, and settings are read from TOML here; "
-    "`supervisor-d gunicorn -c {path}` takes gunicorn's"
+    "{path} is not executed"
 )
 
 

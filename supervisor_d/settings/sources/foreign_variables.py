@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-COMMANDS: Final[Mapping[str, str]] = {"GUNICORN_CMD_ARGS": "gunicorn", "UVICORN_": "uvicorn"}
-"""A variable, or what several begin with, and whose they are."""
+OF_SERVERS: Final = ("GUNICORN_CMD_ARGS", "UVICORN_")
+"""A variable, or what several begin with. uvicorn's are read by `supervisor-d uvicorn`."""
 
 
 def unread_variables(environ: Mapping[str, str]) -> str | None:
@@ -14,16 +14,16 @@ def unread_variables(environ: Mapping[str, str]) -> str | None:
 
     A variable of uvicorn's is one that names an option of its: a program or a Service of that name has others.
     """
-    found: dict[str, str] = {}
+    found = []
     for name, text in sorted(environ.items()):
-        for start, command in COMMANDS.items():
+        for start in OF_SERVERS:
             is_option = start == name or (start[-1] == "_" and name.startswith(start) and _is_option(name, start))
             if text and is_option and "://" not in text:
-                found[name] = f"`supervisor-d {command}`"
+                found.append(name)
     if not found:
         return None
-    commands = " and ".join(dict.fromkeys(found.values()))
-    return f"{', '.join(found)}: not read by `run`, but by {commands}; `run` has SUPERVISOR_D_ variables (env)"
+    of_uvicorn = ", but by `supervisor-d uvicorn`" if all(name.startswith("UVICORN_") for name in found) else ""
+    return f"{', '.join(found)}: not read by `run`{of_uvicorn}; `run` has SUPERVISOR_D_ variables (env)"
 
 
 def _is_option(variable: str, prefix: str) -> bool:

@@ -121,11 +121,14 @@ def test_a_name_from_elsewhere_is_answered_alike_in_a_file_a_variable_and_a_call
 
 
 @pytest.mark.parametrize("name", ["gunicorn.conf.py", "python:shop.conf", "file:gunicorn_conf.py"])
-def test_a_python_file_is_answered_with_the_command_that_takes_it(name: str) -> None:
+def test_a_python_file_is_called_what_it_is(name: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         resolve({"app": "main:app", "config": name}, {})
     (problem,) = refused.value.problems
-    assert f"`supervisor-d gunicorn -c {name}` takes gunicorn's (flag --config)" in problem
+    assert (
+        f"is a Python file, as gunicorn and Hypercorn have them, and settings are read from TOML here; {name} is not"
+        in problem
+    )
 
 
 def test_what_nobody_knows_has_no_hint() -> None:

@@ -25,8 +25,8 @@ def test_what_is_no_option_of_another_server_is_not_named(environ: dict[str, str
 
 def test_options_of_other_servers_are_named_with_who_reads_them() -> None:
     assert unread_variables({"UVICORN_PORT": "80", "GUNICORN_CMD_ARGS": "-w 3", "UVICORN_SSL_KEYFILE": "k"}) == (
-        "GUNICORN_CMD_ARGS, UVICORN_PORT, UVICORN_SSL_KEYFILE: not read by `run`, but by `supervisor-d gunicorn` and "
-        "`supervisor-d uvicorn`; `run` has SUPERVISOR_D_ variables (env)"
+        "GUNICORN_CMD_ARGS, UVICORN_PORT, UVICORN_SSL_KEYFILE: not read by `run`; `run` has SUPERVISOR_D_ "
+        "variables (env)"
     )
 
 
