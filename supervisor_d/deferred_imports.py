@@ -16,6 +16,9 @@ from typing import Final
 
 LATE: Final = (
     "server_core.access_log.format",  # by a reload that finds an access log format in the file
+    "supervisor_d.compat.options.granian",  # with the two below, by a reload that finds an unknown name in the file
+    "supervisor_d.compat.options.hypercorn",
+    "supervisor_d.compat.options.uvicorn",
     "supervisor_d.control.protocol",  # with h11, by the first caller
     "supervisor_d.host.observation.procfs",  # with psutil, by the first look at a worker
 )

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from importlib import import_module
@@ -82,6 +83,10 @@ def test_version_says_which_form_runs() -> None:
     assert f", {form} (" in told.stdout
 
 
+@pytest.mark.skipif(
+    not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    reason="Python's headers are not here, and are missed first",
+)
 def test_a_compiler_that_cannot_compile_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "false")
     monkeypatch.setenv("SUPERVISOR_D_COMPILE", "auto")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.helpers.daemon import DEADLINE_S, running
 from tests.helpers.debug_adapter import DebugAdapter
+from tests.helpers.terminal import a_terminal
 
 APP = """
 import os
@@ -52,7 +53,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 def test_a_single_worker_in_the_foreground_reads_the_terminal_and_may_stop_in_a_debugger(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
-    ours, theirs = os.openpty()
+    ours, theirs = a_terminal()
     try:
         command = [sys.executable, "-c", CONTROLLED]
         flags = ("--workers", "1", "--timeout", "1")

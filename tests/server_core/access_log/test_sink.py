@@ -12,6 +12,7 @@ import pytest
 
 from server_core.access_log.sink import BATCH_LINES, KEPT_BYTES, Sink
 from tests.helpers.http import Heard
+from tests.helpers.terminal import a_terminal
 
 
 def drained(reader: int) -> bytes:
@@ -227,10 +228,7 @@ def test_a_named_pipe_without_a_reader_does_not_stop_the_worker(tmp_path: Path) 
 
 
 def test_a_terminal_gets_each_line_at_once() -> None:
-    try:
-        main, terminal = os.openpty()
-    except OSError as error:  # a chroot without devpts on /dev/pts
-        pytest.skip(f"there can be no terminal here: {error}")
+    main, terminal = a_terminal()
     try:
         sink = Sink(os.ttyname(terminal), Heard())
         sink.add("line\n")

@@ -24,6 +24,7 @@ from supervisor_d.vocabulary import (
 )
 from tests.helpers.facts import Told
 from tests.helpers.logs import Remembered
+from tests.helpers.terminal import a_terminal
 
 
 def send(number: int) -> None:
@@ -174,7 +175,7 @@ print(*[source.read(descriptor) for descriptor in ready], flush=True)
 
 
 def test_a_terminals_interrupt_has_no_sender() -> None:
-    keyboard, terminal = os.openpty()
+    keyboard, terminal = a_terminal()
     with subprocess.Popen(
         [sys.executable, "-c", AT_A_TERMINAL],
         stdin=terminal,
