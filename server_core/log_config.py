@@ -24,7 +24,8 @@ from typing import Final
 from server_core.errors import UsageError
 from server_core.log import Event, Log, tally
 from server_core.log_lines import BLOCK_KEYS, UVICORN, worded
-from server_core.uvicorn_logging import ERROR_LOGGER, PARENT_LOGGER, standing_in
+from server_core.uvicorn_logging import ACCESS_LOGGER as UVICORN_ACCESS_LOGGER
+from server_core.uvicorn_logging import ACCESS_MESSAGE, ERROR_LOGGER, PARENT_LOGGER, standing_in
 
 EVENTS_LOGGER: Final = "supervisor_d"
 ACCESS_LOGGER: Final = "supervisor_d.access"
@@ -112,7 +113,7 @@ def _yaml(text: str, path: str) -> object:
 
 
 def is_named(name: str) -> bool:
-    """Whether somebody has configured a logger of this name, or asked for it."""
+    """Whether a logger of this name was configured, or asked for."""
     return isinstance(logging.root.manager.loggerDict.get(name), logging.Logger)
 
 
@@ -171,9 +172,11 @@ class AccessLines:
 
     batch_lines = 1
 
+    logger_name = ACCESS_LOGGER
+
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._logger = logging.getLogger(ACCESS_LOGGER)
+        self._logger = logging.getLogger(self.logger_name)
 
     def add(self, line: str) -> None:
         """A line, newline included."""
@@ -184,10 +187,23 @@ class AccessLines:
         """Hand on what is collected."""
         lines, self.lines[:] = tuple(self.lines), ()
         for line in lines:
-            self._logger.info("%s", line.removesuffix("\n"))
+            self._record(line.removesuffix("\n"))
+
+    def _record(self, line: str) -> None:
+        self._logger.info("%s", line)
 
     def reopen(self) -> None:
         """Nothing: handlers that watch their files are logging's own."""
 
     def close(self) -> None:
         self.flush()
+
+
+class AccessRecords(AccessLines):
+    """Lines in ACCESS_FORM (uvicorn_logging) as records of uvicorn's access logger, with the arguments of its own."""
+
+    logger_name = UVICORN_ACCESS_LOGGER
+
+    def _record(self, line: str) -> None:
+        client, method, path, version, status = line.split(" ")
+        self._logger.info(ACCESS_MESSAGE, "" if client == "-" else client, method, path, version, int(status))

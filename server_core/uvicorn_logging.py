@@ -22,7 +22,7 @@ PARENT_LOGGER: Final = "uvicorn"
 ACCESS_LOGGER: Final = "uvicorn.access"
 
 ACCESS_FORM: Final = "%(client_addr)s %(method)s %(full_path)s %(http_version)s %(status)s"
-"""The format of lines for AccessRecords. None of its atoms can hold a space: what a client sends is escaped."""
+"""The format of lines for AccessRecords (log_config). No atom can hold a space: what a client sends is escaped."""
 ACCESS_MESSAGE: Final = '%s - "%s %s HTTP/%s" %d'
 ACCESS_LINE: Final = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 
@@ -164,31 +164,3 @@ def is_access_logger_changed() -> bool:
 
 def _is_default(handler: logging.Handler) -> bool:
     return isinstance(handler, DefaultHandler) and handler.is_untouched
-
-
-class AccessRecords:
-    """Lines in ACCESS_FORM as records of uvicorn's access logger, one by one: each has its own instant."""
-
-    batch_lines = 1
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._logger = logging.getLogger(ACCESS_LOGGER)
-
-    def add(self, line: str) -> None:
-        """A line, newline included."""
-        self.lines.append(line)
-        self.flush()
-
-    def flush(self) -> None:
-        """Hand on what is collected."""
-        lines, self.lines[:] = tuple(self.lines), ()
-        for line in lines:
-            client, method, path, version, status = line.rstrip("\n").split(" ")
-            self._logger.info(ACCESS_MESSAGE, "" if client == "-" else client, method, path, version, int(status))
-
-    def reopen(self) -> None:
-        """Nothing: handlers that watch their files are logging's own."""
-
-    def close(self) -> None:
-        self.flush()

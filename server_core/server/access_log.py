@@ -42,7 +42,7 @@ def _logger(settings: ServerSettings) -> tuple[str, Destination] | None:
         any(map(log_config.is_named, theirs)) if settings.log_config else uvicorn_logging.is_access_logger_changed()
     )
     if is_theirs:
-        return uvicorn_logging.ACCESS_FORM, uvicorn_logging.AccessRecords()
+        return uvicorn_logging.ACCESS_FORM, log_config.AccessRecords()
     return None
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from server_core import uvicorn_logging
-from server_core.uvicorn_logging import ACCESS_LOGGER, AccessFormatter, AccessRecords, DefaultFormatter
+from server_core.log_config import AccessRecords
+from server_core.uvicorn_logging import ACCESS_LOGGER, AccessFormatter, DefaultFormatter
 
 ARGS = ("127.0.0.1:55114", "GET", "/a?b=c", "1.1", 200)
 
