@@ -32,7 +32,9 @@ def test_a_slow_reader_of_a_large_response_costs_its_high_water_mark(loop: str) 
                 await send({"type": "http.response.body", "body": PART, "more_body": number < RESPONSE_PARTS - 1})
                 sent += 1
 
+        at_its_end: list[int] = []
         async with serving(app) as served:
+            served.server.registry.subscribe(lambda _: at_its_end.append(sent), lambda: None)
             with socket.create_connection(served.address) as client:
                 client.sendall(GET)
                 await until(lambda: any(connection.full for connection in served.server.connections))
@@ -40,7 +42,10 @@ def test_a_slow_reader_of_a_large_response_costs_its_high_water_mark(loop: str) 
                 assert connection.transport.get_write_buffer_size() <= 2 * len(PART) + 100
                 assert sent < RESPONSE_PARTS / 2
             await until(lambda: not served.server.connections)
-            assert sent < RESPONSE_PARTS / 2, "the application was told that nobody reads on"
+            # Afterwards send() drops what comes, a part in each turn of the loop: how many turns this task has missed
+            # is the machine's affair.
+            (parts,) = at_its_end
+            assert parts < RESPONSE_PARTS / 2, "nothing was taken for a client that did not read"
 
     run(scenario(), loop=loop)
 
