@@ -71,6 +71,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "application.detected": Event(
         "info", ("app", "interface"), "What `--interface auto` has found the application to be."
     ),
+    "setting.unused": Event("warning", ("setting", "value", "reason"), "A setting was given that has no effect."),
     "request.refused": Event("debug", ("status", "reason", "client", "request_id"), "A request was refused."),
     "socket.altered": Event(
         "warning",

@@ -69,7 +69,7 @@ def _detected(found: Callable[..., object], name: str) -> Application:
         return _two(found, name)
     if takes(found, 0):
         raise Unfit(
-            f"app: {name} takes no arguments, so it is no ASGI application; if calling it makes one, write "
+            f"app: {name} takes no arguments, so it is no ASGI and no WSGI application; if calling it makes one, write "
             f"{name.removesuffix('()')}() or give --factory",
         )
     raise Unfit(f"app: {name}{inspect.signature(found)} cannot be called with (scope, receive, send)")

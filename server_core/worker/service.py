@@ -107,6 +107,14 @@ def _looks() -> int:
     return sum(generation["collections"] for generation in gc.get_stats())
 
 
+def _tell_interface(is_wsgi: bool, settings: ServerSettings, log: Log) -> None:
+    """Say what `auto` has found, and which setting has no effect on it."""
+    if is_wsgi and settings.interface == "auto":
+        log("application.detected", app=settings.app, interface="wsgi")
+    if not is_wsgi and settings.threads != ServerSettings().threads:
+        log("setting.unused", setting="threads", value=settings.threads, reason="the application is not WSGI")
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How to leave: `timeout_s` is the whole budget, lifespan shutdown included; final: nobody else accepts."""
@@ -140,8 +148,7 @@ class Service:
         log = routed(log, settings, {} if slot is None else {"slot": slot, "generation": generation})
         self._app = app
         self._settings = settings
-        if settings.interface == "auto" and isinstance(app, WSGIMiddleware):
-            log("application.detected", app=settings.app, interface="wsgi")
+        _tell_interface(isinstance(app, WSGIMiddleware), settings, log)
         self._tls = load_tls(settings, certificates)
         self.draining = Draining()
         self._extensions = {NAME: self.draining}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.daemon import DEADLINE_S, running
+from tests.helpers.daemon import DEADLINE_S, PID_APP, running
 
 RELOADS = 20
 CLIENTS = 4
@@ -71,6 +71,16 @@ def test_the_status_tells_of_threads() -> None:
         (slot,) = json.loads(daemon.ctl("status", "--json").stdout)["slots"]
         assert slot["threads"] == {"most": 4, "busy": 0, "queued": 0}
         assert daemon.heard.named("application.detected")
+
+
+def test_threads_for_an_application_that_has_no_use_for_them_are_told(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(PID_APP)
+    with running("--threads", "4", directory=tmp_path) as daemon:
+        (told,) = daemon.heard.expect("setting.unused", setting="threads", value=4)
+        assert told["reason"] == "the application is not WSGI"
+    with running(directory=tmp_path) as daemon:
+        daemon.heard.expect("worker.ready")
+        assert not daemon.heard.named("setting.unused")
 
 
 STUCK = """
