@@ -53,7 +53,7 @@ class Template(enum.StrEnum):
 
 
 OF_THE_START: Final = ("environment", "umask")
-"""What whoever starts the process gives it, and no message tells: it has them when it reads the first one."""
+"""Given by the process that starts it, and in no message: it has them when it reads the first one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The deadlines of HTTP/1.1: what is due of a connection, by its stage and the times that it has waited.
 
-Every stage has one: a connection that nobody waits for is closed, one that somebody waits for is told. The values come
+Every stage has one. A connection is closed where no answer is due, and gets an answer where one is. The values come
 from the server's sweep (sweep.py), which also does what is due.
 
 A trickle makes progress for ever, so that a body has a rate to keep, too (body-min-rate). Only the time in which the

@@ -5,7 +5,8 @@ has a timer of its own: instants are compared by the server's sweep.
 
 Ends: `close` sends our close frame and waits for the peer's. When the peer's comes, or it breaks a rule, the
 application first takes and answers what had come before; then we `part`: the close frame goes out, and the transport is
-half-closed and read for a moment, so that no reset overtakes it (transport/closing.py). `abort` when nobody answers.
+half-closed and read for a moment, so that no reset overtakes it (transport/closing.py). `abort` when the client does
+not answer.
 """
 
 from __future__ import annotations

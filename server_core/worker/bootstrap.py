@@ -40,7 +40,7 @@ from server_core.worker.worker import Worker
 from server_core.wsgi.served import Alarm
 
 ROLES: Final = {Template.SERVER: "template", Template.APPLICATION: "zygote"}
-"""What a process is called that serves nobody itself."""
+"""What a process is called that forks workers and serves no client itself."""
 
 
 def _spec(pipe: Pipe) -> WorkerSpec:

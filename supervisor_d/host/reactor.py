@@ -102,7 +102,7 @@ class Reactor:
                 return facts
 
     def attend_while(self, condition: Callable[[], bool]) -> None:
-        """Attend to descriptors and deadlines as long as it holds; facts that are told meanwhile are dropped."""
+        """Attend to descriptors and deadlines as long as it holds; facts that come meanwhile reach no policy."""
         while condition():
             self._facts.clear()
             self._turn(None)

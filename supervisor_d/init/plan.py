@@ -96,7 +96,7 @@ def this_program() -> tuple[str, ...]:
 def arguments_of(resolved: Resolved) -> list[str]:
     """APP and flags that give the same settings in any environment.
 
-    chdir is written where a symlink is in the path: who starts the program elsewhere tells it no PWD to follow it by.
+    chdir is written if the path has a symlink: a service manager sets no PWD by which the program could find it.
     """
     location = locate(resolved.settings, resolved.start)
     arguments = [resolved.settings.server.app]

@@ -2,7 +2,7 @@
 
 Prints a table: the attack, what the daemon said about it and answered afterwards, what became of the client's requests,
 and which test of the suite tries the same. `lost` are requests on a connection that was made and gave no answer;
-`refused` found nobody listening. All on 127.0.0.1, some seconds for each.
+`refused` connections found no listener. All on 127.0.0.1, some seconds for each.
 Exits with 1 if the daemon did not live, or a request was lost.
 """
 

@@ -12,7 +12,7 @@ from supervisor_d.errors import ConfigurationError
 
 ACCEPTED: Final = (
     "a command line, a Dockerfile, a systemd unit (*.service), a compose file (*.yml, *.yaml), a Procfile, "
-    "a shell script, or a gunicorn configuration file (*.py)"
+    "or a shell script"
 )
 
 
